@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+# Everything runs from .venv, which is made here and changes nothing outside; system packages: scripts/system-packages.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The environment of a development shell must not decide what is tested.
+export PYTHON
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+SHELL_SCRIPTS := .ci/run scripts/system-packages
+# Interruptible and quiet; PYTEST_ARGS is for people: make test PYTEST_ARGS='tests/cas -k writer'
+PYTEST_ARGS ?=
+SOAK_ROUNDS ?= 5000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format protos bench soak clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: $(VENV)/.installed-demo ## show a real step run, then answered from the cache
+	@scripts/system-packages demo
+	@$(BIN)/python scripts/demo
+
+test: $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
+	@scripts/system-packages test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev ## check format, style, types, generated code, headers and shell scripts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/protos --check
+	$(BIN)/python scripts/check-sources
+	for script in $(SHELL_SCRIPTS); do bash -n $$script || exit 1; done
+	$(BIN)/shellcheck $(SHELL_SCRIPTS)
+
+format: $(VENV)/.installed-dev ## format the sources and mend what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+protos: $(VENV)/.installed-dev ## generate proto/pytrace_proto again
+	$(BIN)/python scripts/protos
+
+bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
+	$(BIN)/python -m bench
+
+soak: $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
+	@scripts/system-packages test
+	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS)
+	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+
+clean: ## remove .venv and what the tools left
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.created:
+	@scripts/system-packages lint
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+		"$(PYTHON) is Python %d.%d; 3.11 or later is needed: make PYTHON=..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# Wheels only: neither a C compiler nor headers are needed.
+$(VENV)/.installed-%: pyproject.toml $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[$*]'
+	@touch $@
