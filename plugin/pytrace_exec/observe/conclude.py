@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what the events told to observations: every fact with its value, every output, every reason not to store."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.observe.before import EarlierView, moved_folders
+from pytrace_exec.observe.facts import Subject, value_of
+from pytrace_exec.observe.outputs import Output, outputs_of
+from pytrace_exec.observe.surroundings import IDENTITY
+from pytrace_exec.observe.times import EXACT_PROGRAMS
+from pytrace_exec.observe.world import under
+from pytrace_exec.policy import programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.facts import Surroundings
+    from pytrace_exec.observe.processes import Program
+    from pytrace_exec.observe.run import Run
+    from pytrace_exec.policy.reasons import Reason
+
+_BY_TIMES = frozenset({"make", "gmake", "ninja", "find", "test", "["})
+
+
+class Observations:
+    """What a run depended on and what it did; `values` by subject, as they were before it."""
+
+    __slots__ = ("outputs", "reasons", "run", "values")
+
+    def __init__(self, run: Run, values: dict[Subject, bytes], outputs: list[Output], reasons: list[Reason]) -> None:
+        self.run = run
+        self.values = values
+        self.outputs = outputs
+        self.reasons = reasons
+
+
+def conclude(run: Run, earlier: EarlierView, around: Surroundings) -> Observations:
+    """Complete the subjects of a run, find their values before it, and what it left behind."""
+    earlier.world = run.world
+    outputs = outputs_of(run, earlier)
+    _add_targets(run)
+    _add_crossings(run)
+    _add_moved(run, earlier)
+    _add_orders(run)
+    for name in IDENTITY:
+        run.subjects.setdefault(Subject("identity", name), None)
+    if run.stdin_read:
+        run.subjects.setdefault(Subject("stream", "stdin"), None)
+    if not run.executed:
+        run.refuse("not_whole")
+    values = {subject: value_of(subject, earlier, around) for subject in run.subjects}
+    _check_listings(run, earlier)
+    reasons = {**run.reasons, **earlier.problems}
+    return Observations(run, values, outputs, list(reasons.values()))
+
+
+def _add_targets(run: Run) -> None:
+    """State what was replaced: a change that leaves a file of some mode cannot tell absence from a plain one."""
+    for target in run.targets:
+        node = target.node
+        mode = node.mode if node.mode is not None else node.created
+        if node.origin is not None and node.status is not None and not node.own:
+            mode = node.mode if node.mode is not None else node.status.st_mode & 0o7777
+        elif node.origin is None and node.mode is None and node.places:
+            mode = _mode_now(node.path(), mode)
+        if not node.places or node.kind != "file":
+            run.subjects.setdefault(Subject("target", "", target.subject), None)
+        elif mode is not None:
+            run.subjects.setdefault(Subject("target", f"{mode:04o}", target.subject), None)
+
+
+def _mode_now(path: bytes, otherwise: int | None) -> int | None:
+    """Mode of a file that the run made: a folder's default ACL may have had a say."""
+    try:
+        return os.lstat(path).st_mode & 0o7777
+    except OSError:
+        return otherwise
+
+
+def _add_crossings(run: Run) -> None:
+    for path in run.world.crossed:
+        run.subjects.setdefault(Subject("link", "", path), None)
+    for path in run.world.climbed:
+        run.subjects.setdefault(Subject("change", "l", path), None)
+
+
+def _add_moved(run: Run, earlier: EarlierView) -> None:
+    """Of a directory that was moved, everything below is moved with it."""
+    pending = [node.origin for node in moved_folders(run.world) if node.origin is not None]
+    while pending:
+        folder = pending.pop()
+        run.subjects.setdefault(Subject("listing", "", folder), None)
+        names = earlier.names(folder)
+        for name, letter in names if not isinstance(names, str) else ():
+            path = os.path.join(folder, name)
+            if letter == "d":
+                pending.append(path)
+            else:
+                run.subjects.setdefault(Subject("link" if letter == "l" else "content", "", path), None)
+
+
+def _add_orders(run: Run) -> None:
+    """Each program that may compare times makes one fact of the order of all that it looked up (DESIGN 4.2)."""
+    for program in run.processes.programs:
+        if not program.path or not programs.compares_times(program):
+            continue
+        paths = program.looked | (program.folders if programs.compares_folders(program) else set())
+        cwd = run.setting.cwd
+        paths.discard(cwd)
+        if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
+            arg = EXACT_PROGRAMS if _orders_by_times(program) else ""
+            run.subjects.setdefault(Subject("order", arg, *sorted(paths)), None)
+
+
+def _orders_by_times(program: Program) -> bool:
+    return program.name in _BY_TIMES
+
+
+def _check_listings(run: Run, earlier: EarlierView) -> None:
+    """Hold what the run saw in directories against what is known to have been there before it."""
+    for folder, seen in run.listings.items():
+        names = earlier.names(folder)
+        if not isinstance(names, str) and {name for name, _ in names} != set(seen):
+            run.refuse("input_changed", folder)

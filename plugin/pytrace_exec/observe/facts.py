@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Facts: what a result can depend on, and how today's value of each is found.
+
+A subject says what was looked at, never what was seen. The same function gives its value when a result is stored
+(over the world as it was before the run) and when it is looked up (over the world as it is), so that the two can
+only differ when the world does. Values are bytes without line breaks; an error's value is its name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol, TypeAlias
+
+    from pytrace_cas.digest import DigestFunction
+
+    Lookup: TypeAlias = os.stat_result | str
+
+    class View(Protocol):
+        """A file tree that can be asked; errors come back as their names."""
+
+        def stat(self, path: bytes) -> Lookup: ...  # follows links
+        def lstat(self, path: bytes) -> Lookup: ...
+        def readlink(self, path: bytes) -> bytes | str: ...
+        def names(self, path: bytes) -> list[tuple[bytes, str]] | str: ...  # with a letter for the type
+        def digest(self, path: bytes) -> str: ...  # of a regular file: HASH/SIZE, or an error
+        def access(self, path: bytes, mode: int) -> str: ...  # "" when granted
+        def attribute(self, path: bytes, name: bytes, follow: bool) -> bytes | str: ...
+        def attributes(self, path: bytes, follow: bool) -> list[bytes] | str: ...
+        def special(self, path: bytes) -> bytes | str: ...  # content of a file of /proc or /sys
+
+    class Surroundings(Protocol):
+        """What a subject's value depends on besides the tree."""
+
+        function: DigestFunction
+        probe: str
+        probe_limit: int
+
+        def identity(self, name: str) -> bytes: ...
+        def variable(self, name: str) -> bytes: ...
+        def stream(self, what: str) -> bytes: ...
+        def host(self, what: str) -> bytes: ...
+        def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes: ...
+
+
+class Subject:
+    """What was looked at: kind, argument and the paths it concerns (most kinds: one)."""
+
+    __slots__ = ("_key", "arg", "kind", "paths")
+
+    def __init__(self, kind: str, arg: str = "", *paths: bytes) -> None:
+        self.kind = kind
+        self.arg = arg
+        self.paths = paths
+        self._key = (kind, arg, paths)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Subject) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __lt__(self, other: Subject) -> bool:
+        return self._key < other._key
+
+    def __repr__(self) -> str:
+        return f"Subject{self._key!r}"
+
+
+TYPES = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+}
+
+
+def type_name(mode: int) -> str:
+    """Name the type of a file by its mode."""
+    return TYPES.get(stat.S_IFMT(mode), "other")
+
+
+def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    found = view.stat(path)
+    if isinstance(found, str):
+        return found.encode()
+    if not stat.S_ISREG(found.st_mode):
+        return type_name(found.st_mode).encode()
+    return view.digest(path).encode()
+
+
+def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`status`: type, mode and content; argument `l`: links themselves; `times`: times, owner, links, size too."""
+    follow = "l" not in arg.split(",")
+    found = view.stat(path) if follow else view.lstat(path)
+    if isinstance(found, str):
+        return found.encode()
+    if stat.S_ISLNK(found.st_mode):
+        target = view.readlink(path)
+        text = b"symlink " + (target.hex().encode() if isinstance(target, bytes) else target.encode())
+    else:
+        text = b"%s %04o" % (type_name(found.st_mode).encode(), stat.S_IMODE(found.st_mode))
+    if "times" in arg.split(","):
+        text += b" mtime=%d owner=%d:%d links=%d size=%d" % (
+            found.st_mtime_ns,
+            found.st_uid,
+            found.st_gid,
+            found.st_nlink,
+            found.st_size,
+        )
+    return text + b" " + _weight(view, around, path, found) if stat.S_ISREG(found.st_mode) else text
+
+
+def _weight(view: View, around: Surroundings, path: bytes, found: os.stat_result) -> bytes:
+    """What stands for the content of a file that was looked at but not read (DESIGN 4.1, status)."""
+    if around.probe == "stat":
+        return b"size=%d" % found.st_size
+    if found.st_size <= around.probe_limit:
+        digest = view.digest(path)
+        if "/" in digest:
+            return digest.encode()
+    return b"size=%d mtime=%d" % (found.st_size, found.st_mtime_ns)
+
+
+def _type(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`change`, `error`: the type or the error; argument `l`: of the link itself; `empty`: whether it has entries."""
+    if arg.startswith("access"):
+        return (view.access(path, int(arg[6:])) or "granted").encode()
+    found = view.stat(path) if arg != "l" else view.lstat(path)
+    if isinstance(found, str):
+        return found.encode()
+    if arg == "empty" and stat.S_ISDIR(found.st_mode):
+        names = view.names(path)
+        return b"empty" if not names else b"not empty"
+    return type_name(found.st_mode).encode()
+
+
+def _access(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`access MODE`: the answer, and the type of what was asked about."""
+    found = view.stat(path)
+    if isinstance(found, str):
+        return found.encode()
+    answer = view.access(path, int(arg)) or "granted"
+    return f"{type_name(found.st_mode)} {answer}".encode()
+
+
+def _link(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    target = view.readlink(path)
+    return b"-> " + target if isinstance(target, bytes) else target.encode()
+
+
+def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    names = view.names(path)
+    if isinstance(names, str):
+        return names.encode()
+    return str(around.function.of(canonical_listing(names))).encode()
+
+
+def canonical_listing(names: list[tuple[bytes, str]]) -> bytes:
+    """Names and types of a directory in canonical form: sorted by name, each ended by NUL and its type's letter."""
+    return b"".join(name + b"\0" + letter.encode() for name, letter in sorted(names))
+
+
+def _attribute(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`attribute`: the value; without a name the list of names; a leading `l` in the argument: of the link itself."""
+    follow, name = not arg.startswith("l"), arg[1:]
+    if not name:
+        names = view.attributes(path, follow)
+        return (
+            names.encode() if isinstance(names, str) else b"names " + b" ".join(n.hex().encode() for n in sorted(names))
+        )
+    value = view.attribute(path, name.encode("utf-8", "surrogateescape"), follow)
+    return value.encode() if isinstance(value, str) else b"= " + value.hex().encode()
+
+
+def _target(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`target MODE`: the state before a change that cannot tell an absent file from a plain one of that mode."""
+    return target_state(view, path, int(arg, 8) if arg else None).encode()
+
+
+def target_state(view: View, path: bytes, mode: int | None) -> str:
+    """State of a path that is about to be replaced; `plain` covers what the change cannot tell from absence."""
+    found = view.lstat(path)
+    if isinstance(found, str):
+        return "plain" if found == "ENOENT" and mode is not None else found
+    if stat.S_ISLNK(found.st_mode):
+        target = view.readlink(path)
+        return "symlink " + (target.hex() if isinstance(target, bytes) else target)
+    if not stat.S_ISREG(found.st_mode):
+        return type_name(found.st_mode)
+    plain = found.st_nlink == 1 and found.st_uid == os.geteuid() and not view.access(path, os.W_OK)
+    attributes = view.attributes(path, False)
+    if plain and mode is not None and stat.S_IMODE(found.st_mode) == mode and attributes in ([], "ENOTSUP"):
+        return "plain"
+    marks = "own" if found.st_uid == os.geteuid() else "foreign"
+    return f"file {stat.S_IMODE(found.st_mode):04o} links={found.st_nlink} {marks} attributes={attributes!r}"
+
+
+def _host(view: View, around: Surroundings, arg: str, path: bytes = b"") -> bytes:
+    if not path:
+        return around.host(arg)
+    content = view.special(path)
+    return str(around.function.of(content)).encode() if isinstance(content, bytes) else content.encode()
+
+
+def _identity(view: View, around: Surroundings, arg: str) -> bytes:
+    return around.identity(arg)
+
+
+def _variable(view: View, around: Surroundings, arg: str) -> bytes:
+    return around.variable(arg)
+
+
+def _stream(view: View, around: Surroundings, arg: str) -> bytes:
+    return around.stream(arg)
+
+
+def _order(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
+    return around.ranks(view, arg, paths)
+
+
+KINDS: dict[str, Callable[..., bytes]] = {
+    "access": _access,
+    "attribute": _attribute,
+    "change": _type,
+    "content": _content,
+    "error": _type,
+    "fact": _host,
+    "identity": _identity,
+    "link": _link,
+    "listing": _listing,
+    "order": _order,
+    "status": _status,
+    "stream": _stream,
+    "target": _target,
+    "variable": _variable,
+}
+
+
+def value_of(subject: Subject, view: View, around: Surroundings) -> bytes:
+    """Return the subject's value in that view."""
+    return KINDS[subject.kind](view, around, subject.arg, *subject.paths)

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The effects of calls that look: status, content of links, listings, attributes, working directory, programs."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.observe.failures import SEARCH, failed
+from pytrace_exec.observe.interpreters import interpreter_of
+from pytrace_exec.observe.run import argument, place_of
+from pytrace_exec.observe.world import Found, under
+from pytrace_exec.policy import machine, programs
+from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.run import Run
+    from pytrace_exec.tracer.events import Call, Value
+
+_TYPES = {"DT_REG": "f", "DT_DIR": "d", "DT_LNK": "l"}
+_ACCESS = {"R_OK": os.R_OK, "W_OK": os.W_OK, "X_OK": os.X_OK}
+
+
+def flag_names(value: Value) -> frozenset[str]:
+    """Names in a flags argument; none when it is a plain number."""
+    return value.names if isinstance(value, Flags) else frozenset()
+
+
+def status(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`stat` and its kind: type, mode and, since sizes and times are decided on, content."""
+    follow = "nofollow" not in row.places and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    place = place_of(run, task, call, row, follow)
+    if place.fd is not None:
+        machine.descriptor(run, task, call, place.fd)
+    if (found := place.found) is None:
+        return
+    if found.machine is not None:
+        machine.looked(run, task, call, found.machine)
+    elif call.error is not None:
+        _failed_look(run, task, call, found, follow)
+    elif found.node is None:
+        run.refuse("input_changed", found.path(), call)
+    else:
+        _note_look(task, found)
+        if not found.node.own:
+            times = ["times"] if programs.copies_times(task.program) else []
+            run.note(call, "status", ",".join(times if follow else ["l", *times]), found.subject)
+
+
+def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
+    _note_look(task, found)
+    failed(run, call, found, changes=False)
+    if not follow and call.error in ("ENOENT", "ENOTDIR"):
+        run.note(call, "error", "l", found.subject)
+
+
+def _note_look(task: Task, found: Found) -> None:
+    """Note whose times the program can compare (DESIGN 4.2)."""
+    if found.spot is None:
+        return
+    if found.node is not None and found.node.kind == "dir":
+        task.program.folders.add(found.spot)
+    elif found.node is None or found.node.kind == "file":
+        task.program.looked.add(found.spot)
+
+
+def statfs(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`statfs`: a failure is a fact of the path; the file system's state is a fact of the machine."""
+    place = place_of(run, task, call, row, True)
+    if call.error is None:
+        machine.asked_file_system(run, task, call)
+    elif place.found is not None and place.found.machine is None:
+        failed(run, call, place.found)
+
+
+def access(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`access`: the mode asked and the answer."""
+    found = place_of(run, task, call, row, True).found
+    if found is None:
+        return
+    if found.machine is not None:
+        machine.looked(run, task, call, found.machine)
+    elif call.error in (None, "EACCES", "EROFS") and found.subject is not None:
+        mode = sum(_ACCESS.get(name, 0) for name in flag_names(argument(call, row, "mode")))
+        if found.node is None or not found.node.own:
+            run.note(call, "access", str(mode), found.subject)
+    elif call.error is not None:
+        failed(run, call, found)
+
+
+def link(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`readlink`: the target, or that it is no link."""
+    found = place_of(run, task, call, row, False).found
+    if found is None:
+        return
+    if found.machine is not None:
+        machine.looked(run, task, call, found.machine)
+    elif call.error in (None, "EINVAL"):
+        run.note(call, "link", "", found.subject)
+    else:
+        failed(run, call, found)
+        run.note(call, "error", "l", found.subject)
+
+
+def listing(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`getdents64`: names and types as they were before the run."""
+    place = place_of(run, task, call, row, True)
+    if place.fd is not None and call.error is None:
+        machine.listed(run, task, call, place.fd)
+    if place.found is None or place.found.node is None or call.error is not None:
+        return
+    node, entries = place.found.node, argument(call, row, "entries")
+    if node.subject is None:
+        return
+    run.note(call, "listing", "", node.subject)
+    key = (call.pid, node.subject)
+    if not isinstance(entries, tuple):
+        return
+    seen = run.reading.setdefault(key, {})
+    for entry in entries:
+        if isinstance(entry, dict) and isinstance(name := entry.get("d_name"), bytes) and name not in (b".", b".."):
+            kinds = flag_names(entry.get("d_type"))
+            seen[name] = next((letter for word, letter in _TYPES.items() if word in kinds), "o")
+    if not entries:
+        run.listings[node.subject] = _as_before(run, place.found, run.reading.pop(key))
+
+
+def _as_before(run: Run, found: Found, seen: dict[bytes, str]) -> dict[bytes, str]:
+    """What was seen, less the names that the run made and plus those it removed."""
+    folder = found.node
+    assert folder is not None
+    for holder, name in run.world.changes.values():
+        if holder is folder:
+            seen.pop(name, None)
+            earlier = run.world.earlier.lstat(b"/".join([(folder.origin or b"").rstrip(b"/"), name]))
+            if not isinstance(earlier, str):
+                seen[name] = "?"
+    return seen
+
+
+def attribute(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`getxattr` and `listxattr`: the value, the list, or the error."""
+    follow = "nofollow" not in row.places and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    found = place_of(run, task, call, row, follow).found
+    name = argument(call, row, "name")
+    if found is None or found.machine is not None:
+        return
+    if call.error in (None, "ENODATA", "EOPNOTSUPP", "ENOTSUP", "ERANGE"):
+        if found.node is None or not found.node.own:
+            text = os.fsdecode(name) if isinstance(name, bytes) else ""
+            run.note(call, "attribute", ("f" if follow else "l") + text, found.subject)
+    else:
+        failed(run, call, found)
+
+
+def chdir(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`chdir`: from now on relative paths start there; what it is spelled like can be asked for."""
+    found = place_of(run, task, call, row, True).found
+    if found is None:
+        if call.error is None:
+            run.refuse("incomplete", None, call)
+        return
+    if call.error is not None:
+        failed(run, call, found, access=SEARCH)
+        return
+    if found.machine is not None or found.node is None:
+        run.refuse("machine", found.machine or found.path(), call)
+        return
+    task.context.cwd = found.node
+    run.note(call, "error", "", found.subject)
+    folder = found.node.origin
+    while folder is not None and under(folder, run.setting.root) and folder != run.setting.root:
+        run.note(call, "change", "l", folder)
+        folder = os.path.dirname(folder)
+
+
+def execute(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`execve`: the program, its interpreters and its loader, and that it may be executed."""
+    place = place_of(run, task, call, row, True)
+    found = place.found
+    if found is None:
+        if call.error is None:
+            run.refuse("not_whole", place.fd.path if place.fd else None, call)
+        return
+    if call.error is not None:
+        failed(run, call, found, access=SEARCH)
+        if call.error == "ENOEXEC":
+            run.note(call, "content", "", found.subject)
+        return
+    if found.node is None:
+        run.refuse("input_changed", found.path(), call)
+        return
+    path = found.path()
+    argv = argument(call, row, "argv")
+    words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
+    _note_program(run, task, call, found, depth=0)
+    run.processes.execute(task, _real_program(run, task, found, path), words)
+    programs.started(run, task.program, call)
+
+
+def _note_program(run: Run, task: Task, call: Call, found: Found, depth: int) -> None:
+    node = found.node
+    if node is None or depth > 5:
+        run.refuse("not_whole", found.path(), call)
+        return
+    if not node.own and node.subject is not None:
+        subject = found.subject or node.subject
+        run.note(call, "content", "", subject)
+        run.note(call, "access", str(os.X_OK), subject)
+        run.executed.append(subject)
+    interpreter = interpreter_of(node.path() if node.places else b"")
+    if interpreter is None:
+        run.refuse("not_whole", found.path(), call)
+    elif interpreter:
+        inner = run.world.walk(interpreter, task.context.cwd)
+        _note_program(run, task, call, inner, depth + 1)
+
+
+def _real_program(run: Run, task: Task, found: Found, path: bytes) -> bytes:
+    """Path of the program that counts for the tables: of a script, its interpreter."""
+    seen = 0
+    while found.node is not None and seen < 5:
+        interpreter = interpreter_of(found.node.path())
+        if not interpreter or b"ld-" in os.path.basename(interpreter) or b"ld.so" in interpreter:
+            return found.node.path()
+        found = run.world.walk(interpreter, task.context.cwd)
+        seen += 1
+    return path
+
+
+def ioctl(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`ioctl`: terminals' questions about standard descriptors, cloning, and what the table of requests refuses."""
+    fd, request = argument(call, row, "dir"), argument(call, row, "request")
+    names = flag_names(request)
+    if isinstance(request, Expr | Raw | int):
+        names = frozenset({str(request)})
+    if isinstance(fd, Fd):
+        machine.controlled(run, task, call, fd, names)

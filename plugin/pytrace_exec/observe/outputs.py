@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run left behind: every name and every inode that it changed, by comparison with what was there before."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.observe.view import identity_of
+from pytrace_exec.observe.world import Node
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.before import EarlierView
+    from pytrace_exec.observe.run import Run
+
+
+class Output:
+    """One path of the tree that the run changed.
+
+    `kind`: file, dir, symlink, hardlink (`other`: another output of the same inode), linked (a new name of what was
+    there before as `other`), removed (`other`: its earlier type), moved (`other`: the earlier path), metadata (mode or
+    times of something that was there). `in_place`: an existing file kept its inode. `mode`: full mode bits, None where
+    the run left them alone. `times`: set by the run.
+    """
+
+    __slots__ = ("in_place", "kind", "mode", "mtime", "other", "path", "times")
+
+    def __init__(
+        self,
+        kind: str,
+        path: bytes,
+        mode: int | None = None,
+        other: bytes = b"",
+        times: tuple[int | None, int | None] | None = None,
+        mtime: int = 0,
+        in_place: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.path = path
+        self.mode = mode
+        self.other = other
+        self.times = times
+        self.mtime = mtime
+        self.in_place = in_place
+
+    def __repr__(self) -> str:
+        return f"Output({self.kind!r}, {self.path!r}, {self.mode!r}, {self.other!r})"
+
+
+def outputs_of(run: Run, earlier: EarlierView) -> list[Output]:
+    """Return the outputs, sorted by path; what cannot be replayed becomes a reason not to store."""
+    found: list[Output] = []
+    placed: dict[int, bytes] = {}
+    for folder, name in sorted(run.world.changes.values(), key=lambda change: change[0].path() + b"/" + change[1]):
+        found += _changed_name(run, earlier, folder, name, placed)
+    for node in list(run.world.originals.values()):
+        found += _changed_inode(run, earlier, node)
+    outside = [output.path for output in found if not run.setting.writable(output.path)]
+    for path in outside:
+        run.refuse("wrote_outside", path)
+    return sorted((output for output in found if output.path not in outside), key=lambda output: output.path)
+
+
+def _changed_name(run: Run, earlier: EarlierView, folder: Node, name: bytes, placed: dict[int, bytes]) -> list[Output]:
+    """What became of one name that the run changed."""
+    if folder.origin is None and not folder.places:
+        return []
+    spot = None if folder.origin is None else folder.origin.rstrip(b"/") + b"/" + name
+    was = _was(run, earlier, spot)
+    node = run.world.child(folder, name)
+    if node is None:
+        return _removed(run, folder, name, spot, was)
+    path = folder.path().rstrip(b"/") + b"/" + name
+    if node.origin is not None:
+        if node.origin == path:
+            return []
+        kind = "linked" if node.origin in [_path(*place) for place in node.places] else "moved"
+        return [Output(kind, path, other=node.origin)]
+    if node.kind in ("file", "dir", "symlink"):
+        return [_made(run, node, path, placed)]
+    run.refuse("special_file", path)
+    return []
+
+
+def _path(folder: Node, name: bytes) -> bytes:
+    return folder.path().rstrip(b"/") + b"/" + name
+
+
+def _was(run: Run, earlier: EarlierView, spot: bytes | None) -> Node | None:
+    """The inode that the name stood for before the run."""
+    if spot is None or isinstance(earlier.lstat(spot), str):
+        return None
+    return run.world.originals.get(spot)
+
+
+def _removed(run: Run, folder: Node, name: bytes, spot: bytes | None, was: Node | None) -> list[Output]:
+    if was is None or spot is None or was.places:
+        return []
+    return [Output("removed", spot, other=was.kind.encode())]
+
+
+def _made(run: Run, node: Node, path: bytes, placed: dict[int, bytes]) -> Output:
+    """A file, directory or link that the run made; its second name is a hard link to its first."""
+    if id(node) in placed and node.kind == "file":
+        return Output("hardlink", path, other=placed[id(node)])
+    placed[id(node)] = path
+    if node.kind == "symlink":
+        return Output("symlink", path, other=node.target, times=node.times)
+    try:
+        found = os.lstat(path)
+    except OSError:
+        run.refuse("input_changed", path)
+        return Output(node.kind, path)
+    if node.kind == "file" and found.st_nlink > len(node.places):
+        run.refuse("many_links", path)
+    return Output(node.kind, path, found.st_mode & 0o7777, times=node.times, mtime=found.st_mtime_ns)
+
+
+def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
+    """What became of an inode that was there before and still has a name."""
+    if not node.places or node.origin is None:
+        return []
+    path = node.path()
+    if node.kind == "file" and node.written:
+        found = earlier.live.lstat(path)
+        before = earlier.lstat(node.origin)
+        if isinstance(found, str) or isinstance(before, str):
+            run.refuse("input_changed", path)
+            return []
+        if node.own or identity_of(found)[:4] != identity_of(before)[:4]:
+            mode = found.st_mode & 0o7777
+            return [Output("file", path, mode, times=node.times, mtime=found.st_mtime_ns, in_place=True)]
+    if node.mode is not None or node.times is not None:
+        return [Output("metadata", path, node.mode, times=node.times)]
+    return []

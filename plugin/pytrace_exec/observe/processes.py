@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of a run: which program each ran, in which working directory, under which mask."""
+
+from __future__ import annotations
+
+from pytrace_exec.observe.calls import TABLE
+from pytrace_exec.tracer.events import Call, Changed, Flags
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytrace_exec.observe.world import Node
+    from pytrace_exec.tracer.events import Event, Value
+
+
+class Program:
+    """One program image of one process: real path, arguments, and what it looked up by path.
+
+    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories.
+    """
+
+    __slots__ = ("argv", "exit_code", "folders", "looked", "parent", "path", "pid")
+
+    def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...]) -> None:
+        self.pid = pid
+        self.parent = parent
+        self.path = path
+        self.argv = argv
+        self.looked: set[bytes] = set()
+        self.folders: set[bytes] = set()
+        self.exit_code: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Last component of the program's path."""
+        return self.path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
+
+
+class FileSystemContext:
+    """What threads made with CLONE_FS share: working directory and umask."""
+
+    __slots__ = ("cwd", "umask")
+
+    def __init__(self, cwd: Node, umask: int) -> None:
+        self.cwd = cwd
+        self.umask = umask
+
+
+class Task:
+    """A thread. Threads of one process share `image`, a list whose last element is the program that runs."""
+
+    __slots__ = ("context", "image", "pid")
+
+    def __init__(self, pid: int, image: list[Program], context: FileSystemContext) -> None:
+        self.pid = pid
+        self.image = image
+        self.context = context
+
+    @property
+    def program(self) -> Program:
+        """The program that runs."""
+        return self.image[-1]
+
+
+class Processes:
+    """All tasks of a run, made from the calls that fork."""
+
+    def __init__(self, pid: int, events: Iterable[Event], cwd: Node, umask: int) -> None:
+        first = Program(pid, 0, b"", ())
+        self.programs = [first]
+        self.tasks = {pid: Task(pid, [first], FileSystemContext(cwd, umask))}
+        self._births: dict[int, list[Call]] = {}
+        for event in events:
+            if isinstance(event, Call) and event.result and _forks(event.name) and event.error is None:
+                self._births.setdefault(event.result, []).append(event)
+
+    def task(self, pid: int) -> Task | None:
+        """The task of that number, made from its parent when it is first seen; None when nobody forked it."""
+        found = self.tasks.get(pid)
+        if found is None and self._births.get(pid):
+            birth = self._births[pid].pop(0)
+            parent = self.task(birth.pid)
+            if parent is not None:
+                found = self.tasks[pid] = self._child(pid, parent, _clone_flags(birth.args))
+        return found
+
+    def _child(self, pid: int, parent: Task, flags: frozenset[str]) -> Task:
+        context = parent.context
+        if "CLONE_FS" not in flags:
+            context = FileSystemContext(context.cwd, context.umask)
+        if "CLONE_THREAD" in flags:
+            return Task(pid, parent.image, context)
+        program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv)
+        self.programs.append(program)
+        return Task(pid, [program], context)
+
+    def execute(self, task: Task, path: bytes, argv: tuple[bytes, ...]) -> Program:
+        """Note that the task's process runs another program now."""
+        old = task.program
+        program = Program(task.pid, old.parent, path, argv)
+        if not old.looked and not old.folders and old in self.programs:
+            self.programs.remove(old)
+        self.programs.append(program)
+        task.image.append(program)
+        task.context = FileSystemContext(task.context.cwd, task.context.umask)
+        return program
+
+    def ended(self, pid: int, code: int | None) -> None:
+        """Note that a task ended; the number may come again."""
+        task = self.tasks.pop(pid, None)
+        if task is not None and task.program.pid == pid:
+            task.program.exit_code = code
+
+    def superseded(self, pid: int, by: int) -> None:
+        """Note that thread `by` took the number of its process, `pid`."""
+        thread = self.tasks.pop(by, None)
+        if thread is not None:
+            self.tasks[pid] = Task(pid, thread.image, thread.context)
+
+
+def _forks(name: str) -> bool:
+    row = TABLE.get(name)
+    return row is not None and row.effect == "fork"
+
+
+def _clone_flags(args: tuple[Value, ...]) -> frozenset[str]:
+    """Names of the flags of clone (an argument of its own) or clone3 (in its structure)."""
+    for arg in args:
+        value = arg.before if isinstance(arg, Changed) else arg
+        if isinstance(value, dict) and isinstance(flags := value.get("flags"), Flags):
+            return flags.names
+    return frozenset()

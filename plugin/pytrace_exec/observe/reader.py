@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the events of a run and lets each call have its effect on what is known of it."""
+
+from __future__ import annotations
+
+from pytrace_exec.observe import changes, looks, opens, sockets
+from pytrace_exec.observe.calls import HARMLESS, HARMLESS_BY_NUMBER, READS, TABLE, WRITES, call_name
+from pytrace_exec.observe.processes import FileSystemContext
+from pytrace_exec.observe.run import Run, argument
+from pytrace_exec.tracer.events import Call, Exited, Fd, Flags, Killed, Superseded, Unparsed
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.run import Setting
+    from pytrace_exec.observe.world import Earlier
+    from pytrace_exec.tracer.events import Event
+
+    Effect: TypeAlias = Callable[[Run, Task, Call, Row], None]
+
+LOOK_ONLY = frozenset(
+    {"status", "access", "link", "listing", "attribute", "nothing", "host", "limit", "statfs", "ioctl"}
+)
+"""Effects of calls that change nothing, so that one which never returned can be passed over."""
+
+
+def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> Run:
+    """Return what the events tell of the run, in the order in which they were completed."""
+    run = Run(setting, earlier, events)
+    for event in events:
+        if isinstance(event, Call):
+            _call(run, event)
+        elif isinstance(event, Exited):
+            run.processes.ended(event.pid, event.code)
+        elif isinstance(event, Killed):
+            run.processes.ended(event.pid, None)
+        elif isinstance(event, Superseded):
+            run.processes.superseded(event.pid, event.by)
+        elif isinstance(event, Unparsed):
+            run.refuse("incomplete", event.text[:200])
+    return run
+
+
+def _call(run: Run, call: Call) -> None:
+    name = call_name(call.name)
+    run.counts[name] = run.counts.get(name, 0) + 1
+    task = run.processes.task(call.pid)
+    if task is None:
+        run.refuse("incomplete", None, call)
+        return
+    if name in READS or name in WRITES:
+        _transfer(run, call)
+        return
+    row = TABLE.get(name)
+    if row is None:
+        if name not in HARMLESS and name not in HARMLESS_BY_NUMBER and call.error != "ENOSYS":
+            run.refuse("unknown_call", None, call)
+        return
+    if call.error == "ENOSYS" or (call.error is not None and call.error.startswith("ERESTART")):
+        return
+    if call.result is None and row.effect not in LOOK_ONLY:
+        run.refuse("incomplete", None, call)
+        return
+    EFFECTS[row.effect](run, task, call, row)
+
+
+def _transfer(run: Run, call: Call) -> None:
+    """Bytes went through a descriptor: one that the caller gave counts."""
+    if call.error is not None and call.error not in ("EAGAIN", "EINTR"):
+        return
+    for position, fd in enumerate(call.args):
+        standing = run.standing_at(fd) if isinstance(fd, Fd) else None
+        if standing is None or not isinstance(fd, Fd) or standing[1].kind == "null":
+            continue
+        number, what = standing
+        writes = position == 0 and call.name in WRITES and call.name != "splice"
+        writes = writes or (call.name == "splice" and position == 2)
+        if number > 2:
+            run.refuse("inherited_descriptor", fd.path, call)
+        elif writes and call.result is not None:
+            run.writes.append((number, call.result))
+        elif not writes and what.kind == "tty":
+            run.refuse("terminal_read", fd.path, call)
+        elif not writes and number == 0:
+            run.stdin_read = True
+
+
+def fork(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`clone` and its kinds: the child is made when it is first seen; a new namespace is a reason not to store."""
+    for arg in call.args:
+        names = arg.get("flags") if isinstance(arg, dict) else arg
+        if isinstance(names, Flags) and any(name.startswith("CLONE_NEW") for name in names.names):
+            run.refuse("namespace", None, call)
+
+
+def umask(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`umask`: counts for the modes of what is made from now on."""
+    mask = argument(call, row, "mode")
+    if isinstance(mask, int):
+        task.context.umask = mask & 0o777
+
+
+def nothing(run: Run, task: Task, call: Call, row: Row) -> None:
+    """A call that is traced for its process's sake."""
+
+
+def host(run: Run, task: Task, call: Call, row: Row) -> None:
+    """A fact of the machine that is keyed by its value."""
+    if call.error is None:
+        run.note_plain(call, "fact", row.word)
+
+
+def limit(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`getrlimit`: the value, but of the stack's size, which every start of a thread asks for."""
+    resource = argument(call, row, "resource")
+    names = resource.names if isinstance(resource, Flags) else frozenset()
+    if call.error is None and argument(call, row, "new") is None and names and "RLIMIT_STACK" not in names:
+        run.note_plain(call, "fact", f"limit {min(names)}")
+
+
+def refuse(run: Run, task: Task, call: Call, row: Row) -> None:
+    """A call that makes the run not storable when it succeeds."""
+    if call.error is None:
+        run.refuse(row.word, None, call)
+
+
+def unshare(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`unshare`: of the file-system context it is followed, of a namespace it is not."""
+    flags = argument(call, row, "flags")
+    names = flags.names if isinstance(flags, Flags) else frozenset()
+    if call.error is None and any(name.startswith("CLONE_NEW") for name in names):
+        run.refuse("namespace", None, call)
+    if call.error is None and "CLONE_FS" in names:
+        task.context = FileSystemContext(task.context.cwd, task.context.umask)
+
+
+def seccomp(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`seccomp`: a filter's effects are seen in the calls that fail; a listener answers them unseen."""
+    flags = argument(call, row, "flags")
+    if isinstance(flags, Flags) and "SECCOMP_FILTER_FLAG_NEW_LISTENER" in flags.names:
+        run.refuse("nested_tracer", None, call)
+
+
+def privilege(run: Run, task: Task, call: Call, row: Row) -> None:
+    """`setuid` and its kinds: harmless when they ask for what is there."""
+    own = (-1, 0xFFFFFFFF, run.setting.gid if "gid" in call.name else run.setting.uid)
+    if call.error is None and any(value not in own for value in call.args):
+        run.refuse("privilege", None, call)
+
+
+def ipc(run: Run, task: Task, call: Call, row: Row) -> None:
+    """System V memory, messages and semaphores: private ones stay inside the run."""
+    key = argument(call, row, "key")
+    private = key == 0 or (isinstance(key, Flags) and "IPC_PRIVATE" in key.names)
+    if call.error is None and not private:
+        run.refuse("ipc", None, call)
+
+
+EFFECTS: dict[str, Effect] = {
+    "access": looks.access,
+    "attribute": looks.attribute,
+    "bind": sockets.bind,
+    "chdir": looks.chdir,
+    "chmod": changes.chmod,
+    "chown": changes.chown,
+    "connect": sockets.connect,
+    "create": opens.create,
+    "execute": looks.execute,
+    "fork": fork,
+    "hardlink": changes.hardlink,
+    "host": host,
+    "ioctl": looks.ioctl,
+    "ipc": ipc,
+    "limit": limit,
+    "link": looks.link,
+    "listing": looks.listing,
+    "message": sockets.message,
+    "mkdir": changes.mkdir,
+    "mknod": changes.mknod,
+    "nothing": nothing,
+    "open": opens.open_,
+    "privilege": privilege,
+    "refuse": refuse,
+    "rename": changes.rename,
+    "rmdir": changes.unlink,
+    "seccomp": seccomp,
+    "send": sockets.send,
+    "setxattr": changes.setxattr,
+    "socket_name": sockets.socket_name,
+    "status": looks.status,
+    "statfs": looks.statfs,
+    "symlink": changes.symlink,
+    "truncate": changes.truncate,
+    "umask": umask,
+    "unlink": changes.unlink,
+    "unshare": unshare,
+    "utimes": changes.utimes,
+}

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is known of a run while its events are read: the tree, the processes, the facts, the reasons not to store."""
+
+from __future__ import annotations
+
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.observe.processes import Processes
+from pytrace_exec.observe.world import Found, World, under
+from pytrace_exec.policy.reasons import Reason
+from pytrace_exec.tracer.events import AT_FDCWD, Fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.world import Earlier, Node
+    from pytrace_exec.tracer.events import Call, Event, Value
+
+
+class Standing:
+    """What stood on a descriptor that the caller gave: its kind and the path by which the kernel names it."""
+
+    __slots__ = ("kind", "path")
+
+    def __init__(self, kind: str, path: bytes | None) -> None:
+        self.kind = kind
+        self.path = path
+
+
+class Setting:
+    """The circumstances of a run that its events do not tell.
+
+    `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places;
+    `scratch`: folders outside the root whose names were noted before the run.
+    """
+
+    __slots__ = ("cwd", "declared", "gid", "pid", "root", "standing", "uid", "umask")
+
+    def __init__(
+        self,
+        pid: int,
+        root: bytes,
+        cwd: bytes,
+        umask: int,
+        uid: int,
+        gid: int,
+        standing: dict[int, Standing],
+        declared: tuple[bytes, ...] = (),
+    ) -> None:
+        self.pid = pid
+        self.root = root
+        self.cwd = cwd
+        self.umask = umask
+        self.uid = uid
+        self.gid = gid
+        self.standing = standing
+        self.declared = declared
+
+    def writable(self, path: bytes) -> bool:
+        """Whether outputs may lie there."""
+        return under(path, self.root) or any(under(path, place) for place in self.declared)
+
+
+class Target:
+    """A path that the run created, truncated or replaced without being able to tell its absence from a plain file."""
+
+    __slots__ = ("node", "subject")
+
+    def __init__(self, subject: bytes, node: Node) -> None:
+        self.subject = subject
+        self.node = node
+
+
+class Run:
+    """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
+
+    `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held before
+    the run, as seen by the calls that read it.
+    """
+
+    def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
+        self.setting = setting
+        self.world = World(earlier, setting.root)
+        cwd = self.world.locate(setting.cwd)
+        self.processes = Processes(setting.pid, events, cwd or self.world.top, setting.umask)
+        self.subjects: dict[Subject, Call | None] = {}
+        self.reasons: dict[tuple[str, bytes | None, str | None], Reason] = {}
+        self.targets: list[Target] = []
+        self.listings: dict[bytes, dict[bytes, str]] = {}
+        self.reading: dict[tuple[int, bytes], dict[bytes, str]] = {}
+        self.executed: list[bytes] = []
+        self.writes: list[tuple[int, int]] = []
+        self.stdin_read = False
+        self.environment_dumped = False
+        self.ports: set[int] = set()
+        self.counts: dict[str, int] = {}
+        if cwd is None:
+            self.refuse("incomplete", setting.cwd)
+
+    def note(self, call: Call, kind: str, arg: str, path: bytes | None) -> None:
+        """Note a fact about an earlier path; None: it concerns only what the run made."""
+        if path is not None:
+            self.subjects.setdefault(Subject(kind, arg, path), call)
+
+    def note_plain(self, call: Call, kind: str, arg: str) -> None:
+        """Note a fact that concerns no path."""
+        self.subjects.setdefault(Subject(kind, arg), call)
+
+    def refuse(self, code: str, path: bytes | None = None, call: Call | None = None) -> None:
+        """Note a reason not to store."""
+        reason = Reason(code, path, call.pid if call else None, call.name if call else None)
+        self.reasons.setdefault(reason.key(), reason)
+
+    def standing_at(self, fd: Fd) -> tuple[int, Standing] | None:
+        """The caller's descriptor that a descriptor of the run leads to, with its number there."""
+        for number, standing in self.setting.standing.items():
+            if standing.kind == "null":
+                if fd.number == number and fd.path == standing.path:
+                    return number, standing
+            elif standing.path is not None and fd.path == standing.path:
+                return number, standing
+        return None
+
+
+class Place:
+    """The place that a call's arguments name: a resolved path, or a descriptor of something that is no path."""
+
+    __slots__ = ("fd", "found")
+
+    def __init__(self, found: Found | None, fd: Fd | None = None) -> None:
+        self.found = found
+        self.fd = fd
+
+
+def argument(call: Call, row: Row, key: str) -> Value:
+    """The call's argument under a key of its row; None when the call has none there."""
+    position = row.places.get(key)
+    return call.args[position] if position is not None and position < len(call.args) else None
+
+
+def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: str = "") -> Place:
+    """Resolve the place that `dir` and `path` (with a suffix: the second ones) name.
+
+    A path that the log does not tell gives a place without either, which is a reason not to store.
+    """
+    path, fd = argument(call, row, "path" + suffix), argument(call, row, "dir" + suffix)
+    base: Node | None = task.context.cwd
+    if isinstance(fd, Fd) and fd.number != AT_FDCWD:
+        if not path:
+            return descriptor_place(run, fd)
+        base = run.world.locate(fd.path) if fd.path and fd.path.startswith(b"/") and not fd.deleted else None
+    elif isinstance(fd, Fd) and fd.deleted:
+        base = None
+    if not isinstance(path, bytes) or (base is None and not path.startswith(b"/")):
+        if call.error not in UNRESOLVED_ERRORS:
+            run.refuse("incomplete", path if isinstance(path, bytes) else None, call)
+        return Place(None)
+    if path == b"":
+        return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(base)
+    return Place(run.world.walk(path, base or run.world.top, follow))
+
+
+UNRESOLVED_ERRORS = frozenset({"EFAULT", "EBADF", "ENAMETOOLONG", "EINVAL", "ENOSYS"})
+
+
+def descriptor_place(run: Run, fd: Fd) -> Place:
+    """The place of an open descriptor: what it leads to now, or the descriptor when that is no file of the tree."""
+    path = fd.path
+    if path is None or not path.startswith(b"/") or fd.deleted or run.standing_at(fd) is not None:
+        return Place(None, fd)
+    if path.startswith((b"/proc/", b"/sys/", b"/dev/", b"/memfd:")) and not path.startswith(b"/dev/shm/"):
+        return Place(None, fd)
+    node = run.world.locate(path)
+    return _node_place(node) if node is not None else Place(None, fd)
+
+
+def _node_place(node: Node) -> Place:
+    parent, name = node.places[-1] if node.places else (node, b"")
+    return Place(Found(parent, name, node, node.subject, None, node.subject))

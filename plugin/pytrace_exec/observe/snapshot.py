@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The root as it was just before the command started.
+
+A tracer that reads its log afterwards cannot see what a change destroyed. What it needs of that is little: type,
+mode, links, owner, size and times of each path, and targets of links. This takes them all, at a few microseconds a
+path; content that a change destroys stays unknown unless its digest was known before (see `before`).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pytrace_exec.observe.view import error_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_PATHS = 400_000
+
+
+class Snapshot:
+    """Status of every path below some folders, targets of links, and the bare names in some others.
+
+    `complete` is False when there were more than `MAX_PATHS` paths or a folder could not be read; what is not in
+    the snapshot is then unknown.
+    """
+
+    __slots__ = ("_folders", "_names", "complete", "stats", "targets")
+
+    def __init__(self) -> None:
+        self.stats: dict[bytes, os.stat_result] = {}
+        self.targets: dict[bytes, bytes] = {}
+        self.complete = True
+        self._folders: dict[bytes, list[bytes]] = {}
+        self._names: dict[bytes, frozenset[bytes]] = {}
+
+    @classmethod
+    def take(cls, folders: Iterable[bytes], names_in: Iterable[bytes] = ()) -> Snapshot:
+        """Read `folders` whole and only the names in `names_in`; paths are absolute and without links."""
+        snapshot = cls()
+        for folder in folders:
+            try:
+                snapshot.stats[folder] = os.lstat(folder)
+            except OSError:
+                continue
+            snapshot._read(folder)
+        for folder in names_in:
+            try:
+                snapshot._names[folder] = frozenset(os.listdir(folder))
+            except OSError:
+                continue
+        return snapshot
+
+    def _read(self, top: bytes) -> None:
+        pending = [top]
+        while pending:
+            folder = pending.pop()
+            names: list[bytes] = []
+            try:
+                with os.scandir(folder) as entries:
+                    for entry in entries:
+                        found = entry.stat(follow_symlinks=False)
+                        names.append(entry.name)
+                        self.stats[entry.path] = found
+                        if stat.S_ISDIR(found.st_mode):
+                            pending.append(entry.path)
+                        elif stat.S_ISLNK(found.st_mode):
+                            self.targets[entry.path] = os.readlink(entry.path)
+            except OSError:
+                self.complete = False
+                continue
+            self._folders[folder] = names
+            if len(self.stats) > MAX_PATHS:
+                self.complete = False
+                return
+
+    def covers(self, path: bytes) -> bool:
+        """Whether the snapshot knows the path's state, absence included."""
+        folder = path
+        while True:
+            folder = os.path.dirname(folder)
+            if folder in self._folders:
+                return True
+            found = self.stats.get(folder)
+            if found is not None:
+                return not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode)
+            if len(folder) <= 1:
+                return False
+
+    def lstat(self, path: bytes) -> os.stat_result | str | None:
+        """Status before the run, an error's name, or None when the snapshot does not know."""
+        found = self.stats.get(path)
+        if found is not None:
+            return found
+        folder = os.path.dirname(path)
+        if folder in self._folders:
+            return "ENOENT"
+        if folder in self._names:
+            return None if os.path.basename(path) in self._names[folder] else "ENOENT"
+        if len(folder) <= 1:
+            return None
+        above = self.lstat(folder)
+        if above is None or isinstance(above, str):
+            return above
+        return None if stat.S_ISDIR(above.st_mode) or stat.S_ISLNK(above.st_mode) else "ENOTDIR"
+
+    def names(self, path: bytes) -> list[bytes] | None:
+        """Names in a directory before the run, or None when the snapshot does not know."""
+        return self._folders.get(path)
+
+
+def read_link(path: bytes) -> bytes | str:
+    """Target of a link, or the error's name."""
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        return error_name(error)

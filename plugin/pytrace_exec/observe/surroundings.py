@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What facts depend on besides the tree: identity, variables, standard descriptors, the machine."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.observe.times import Ordering
+from pytrace_exec.policy.environment import stored_value
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_exec.observe.facts import View
+    from pytrace_exec.places import Places
+
+IDENTITY = ("root", "home", "tmp", "pwd", "uid", "gid", "groups")
+
+
+class Surroundings:
+    """The circumstances of one invocation; `streams` gives the value of a stream subject."""
+
+    def __init__(
+        self,
+        function: DigestFunction,
+        places: Places,
+        environ: Mapping[bytes, bytes],
+        streams: Callable[[str], bytes],
+        probe: str = "content",
+        probe_limit: int = 256 << 20,
+        inputs: tuple[bytes, ...] = (),
+        redacted: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.function = function
+        self.probe = probe
+        self.probe_limit = probe_limit
+        self._places = places
+        self._environ = environ
+        self._streams = streams
+        self._redacted = redacted
+        self._ordering = Ordering(places.root, inputs)
+
+    def identity(self, name: str) -> bytes:
+        """Literal value of one part of who and where the command runs."""
+        if name == "root":
+            return self._places.root
+        if name in ("home", "tmp", "pwd"):
+            variable = {"home": b"HOME", "tmp": b"TMPDIR", "pwd": b"PWD"}[name]
+            value = self._environ.get(variable)
+            return b"unset" if value is None else b"= " + value
+        if name == "groups":
+            return b" ".join(b"%d" % group for group in sorted(os.getgroups()))
+        return b"%d" % (os.geteuid() if name == "uid" else os.getegid())
+
+    def variable(self, name: str) -> bytes:
+        """Value of a variable, distinguishing unset from empty; a secret's is hashed."""
+        key = os.fsencode(name)
+        value = self._environ.get(key)
+        return b"unset" if value is None else b"= " + stored_value(key, value, key in self._redacted)
+
+    def stream(self, what: str) -> bytes:
+        """Kind of a standard descriptor, or the digest of what stands on standard input."""
+        return self._streams(what)
+
+    def host(self, what: str) -> bytes:
+        """A fact of the machine."""
+        if what == "uname":
+            return " ".join(os.uname()).encode()
+        if what == "cpus":
+            return b"%d" % len(os.sched_getaffinity(0))
+        import resource
+
+        soft, hard = resource.getrlimit(getattr(resource, what.removeprefix("limit ")))
+        return b"%d %d" % (soft, hard)
+
+    def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes:
+        """Order of the files' times."""
+        return self._ordering.ranks(view, arg, paths)

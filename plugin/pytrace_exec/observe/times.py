@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The order of files' times as a fact (DESIGN 4.2).
+
+Absolute times differ between checkouts; what decides is which of two files is older. The value names, from oldest to
+newest, the files that count, with those that do not count between them: so it says how each file that counts stands
+to every other, and nothing of how two that do not count stand to each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+
+from pytrace_exec.observe.world import under
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.facts import View
+
+CHANCE_FOLDERS = frozenset({b"node_modules", b"site-packages", b"dist-packages"})
+"""Folders whose files' order an installation decides by chance."""
+
+EXACT_PROGRAMS = "make"
+"""The argument of subjects whose program (make, ninja, find, test) orders by times: no folder is left out."""
+
+
+class Ordering:
+    """Which files' order counts: those under the root that no fresh checkout or sandbox orders by chance."""
+
+    def __init__(self, root: bytes, inputs: tuple[bytes, ...] = ()) -> None:
+        self._root = root
+        self._inputs = inputs
+        self._tracked: dict[bytes, tuple[int, int]] | None = None
+
+    def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes:
+        """Return the value of an order subject; it names the files by their positions in `paths`."""
+        groups: dict[int, tuple[list[int], list[int]]] = {}
+        absent: list[int] = []
+        counted = 0
+        for number, path in enumerate(paths):
+            found = view.stat(path)
+            if isinstance(found, str):
+                absent.append(number)
+                continue
+            counts = self._counts(path, found, arg)
+            counted += counts
+            groups.setdefault(found.st_mtime_ns, ([], []))[0 if counts else 1].append(number)
+        if not counted:
+            return b"nothing counts " + _digest(["absent", *(n for n in absent if under(paths[n], self._root))])
+        return b"order " + _digest(["absent", *absent, *_sequence(groups)])
+
+    def _counts(self, path: bytes, found: os.stat_result, arg: str) -> bool:
+        if not under(path, self._root) or any(under(path, place) for place in self._inputs):
+            return False
+        if arg != EXACT_PROGRAMS and _left_to_chance(path[len(self._root) :], self._root):
+            return False
+        return self._index().get(path) != (found.st_mtime_ns, found.st_size)
+
+    def _index(self) -> dict[bytes, tuple[int, int]]:
+        """Files that git tracks with a clean index entry: time and size as in the index."""
+        if self._tracked is None:
+            from pytrace_exec.observe.git_index import tracked_files
+
+            self._tracked = tracked_files(self._root)
+        return self._tracked
+
+
+def _left_to_chance(below: bytes, root: bytes) -> bool:
+    parts = below.split(b"/")
+    if CHANCE_FOLDERS & set(parts):
+        return True
+    folder = root
+    for part in parts[1:-1]:
+        folder += b"/" + part
+        if os.path.lexists(folder + b"/pyvenv.cfg"):
+            return True
+    return False
+
+
+def _sequence(groups: dict[int, tuple[list[int], list[int]]]) -> list[object]:
+    """Files from oldest to newest: each time at which one counts, and what lies between two such times as one set."""
+    out: list[object] = []
+    between: list[int] = []
+    for moment in sorted(groups):
+        counting, others = groups[moment]
+        if not counting:
+            between += others
+            continue
+        out += ["between", *sorted(between), "at", *counting, "with", *others]
+        between = []
+    return [*out, "between", *sorted(between)]
+
+
+def _digest(parts: list[object]) -> bytes:
+    return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest().encode()
+
+
+def is_orderable(found: os.stat_result, folders: bool) -> bool:
+    """Whether a file's time takes part: regular files, and directories where the program compares them."""
+    return stat.S_ISREG(found.st_mode) or (folders and stat.S_ISDIR(found.st_mode))

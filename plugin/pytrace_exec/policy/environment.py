@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which variables count (DESIGN 6): all but a list of those that vary without meaning.
+
+One of the list becomes a fact of the run when something shows that it may have mattered: its name is a word of the
+command line or of content read under the root, its value stands in an output, or its reader ran.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+VARYING = """
+_ OLDPWD SHLVL PYTRACE_* HOSTNAME INIT_CWD SSH_* DISPLAY XDG_SESSION_* DBUS_* USER LOGNAME LS_COLORS MAIL EDITOR PAGER
+KUBERNETES_* TERM COLUMNS LINES MAKELEVEL MAKE_TERMOUT MAKE_TERMERR
+BUILD_ID BUILD_NUMBER BUILD_TAG BUILD_URL BUILDKITE_BUILD_ID BUILDKITE_BUILD_NUMBER BUILDKITE_JOB_ID
+CI_JOB_ID CI_JOB_TOKEN CI_JOB_URL CI_PIPELINE_ID CI_PIPELINE_IID CI_PIPELINE_URL CIRCLE_BUILD_NUM CIRCLE_WORKFLOW_ID
+GITHUB_RUN_ID GITHUB_RUN_NUMBER GITHUB_RUN_ATTEMPT GITHUB_TOKEN GITHUB_ACTION GITHUB_STEP_SUMMARY GITHUB_OUTPUT
+GITHUB_ENV GITHUB_PATH GITHUB_STATE RUNNER_TRACKING_ID TRAVIS_BUILD_ID TRAVIS_JOB_ID JENKINS_SERVER_COOKIE
+WINDOWID TERM_SESSION_ID INVOCATION_ID JOURNAL_STREAM
+"""
+"""Variables that vary without meaning; `*` stands for anything."""
+
+PLACED = frozenset({b"HOME", b"TMPDIR", b"PWD"})
+"""Variables whose values are facts of their own (identity), so that they are no part of the weak key."""
+
+JOBS = frozenset({b"MAKEFLAGS", b"MFLAGS"})
+"""Variables in which the number of jobs and the job server vary without meaning."""
+
+MIN_VALUE = 8
+"""A value shorter than this is not searched for in outputs."""
+
+_VARYING = re.compile("|".join(fnmatch.translate(name) for name in VARYING.split()).encode())
+_SECRET = re.compile(rb"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH(?!OR)", re.IGNORECASE)
+_JOBS = re.compile(rb"(?:^|(?<= ))(?:-j ?\d*|--jobs(?:=\d+)?|--jobserver-(?:auth|fds)=[^ ]*|-l ?[\d.]*)(?= |$)")
+
+
+def varies(name: bytes) -> bool:
+    """Whether a variable is in the list of those that vary without meaning."""
+    return bool(_VARYING.match(name))
+
+
+def counting(
+    environ: Mapping[bytes, bytes], chosen: Iterable[bytes] = (), only: bool = False, redacted: Iterable[bytes] = ()
+) -> dict[bytes, bytes]:
+    """The variables that count always, with what of their values counts; secrets as a hash.
+
+    `chosen` ones count although they vary; with `only` no others do.
+    """
+    wanted, hidden = frozenset(chosen), frozenset(redacted)
+    found = {}
+    for name, value in environ.items():
+        if name in wanted or (not only and name not in PLACED and not varies(name)):
+            found[name] = stored_value(name, value, name in hidden)
+    return found
+
+
+def stored_value(name: bytes, value: bytes, redacted: bool = False) -> bytes:
+    """What is kept of a value: without job counts, and hashed when it looks like a secret."""
+    if name in JOBS:
+        value = b" ".join(_JOBS.sub(b"", value).split())
+    if redacted or _SECRET.search(name):
+        return b"sha256:" + hashlib.sha256(value).hexdigest().encode()
+    return value

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run may read of the machine (DESIGN 4.1, fact): rows by program and path.
+
+Verdicts: `ignore` what runtimes read only to tune themselves or what says nothing; `key` what is stable on a machine
+(its content becomes a fact); everything else under `/proc`, `/sys` and `/dev` is a reason not to store.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.tracer.events import Fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.run import Run
+    from pytrace_exec.tracer.events import Call
+
+OPENED = """
+*           /proc/filesystems                       key
+*           /proc/cpuinfo                           refuse
+*           /proc/sys/vm/overcommit_memory          key
+*           /proc/sys/kernel/osrelease              key
+*           /proc/sys/kernel/ngroups_max            key
+*           /proc/sys/kernel/cap_last_cap           key
+*           /proc/sys/kernel/random/*               ignore
+*           /proc/sys/fs/pipe-max-size              key
+*           /sys/devices/system/cpu/online          key
+*           /sys/devices/system/cpu/possible        key
+*           /sys/devices/system/cpu                 key
+*           /sys/kernel/mm/transparent_hugepage/*   key
+*           /sys/fs/cgroup/*                        refuse
+*           /dev/null                               ignore
+*           /dev/zero                               ignore
+*           /dev/full                               ignore
+*           /dev/random                             ignore
+*           /dev/urandom                            ignore
+ld          /proc/meminfo                           ignore
+ld.*        /proc/meminfo                           ignore
+cc1*        /proc/meminfo                           ignore
+make        /proc/loadavg                           ignore
+java        /proc/*                                 ignore
+node        /proc/meminfo                           ignore
+bash        /proc/meminfo                           ignore
+"""
+
+LOOKED = """
+*           /proc/self/exe                          ignore
+*           /proc/thread-self/*                     refuse
+*           /proc                                   ignore
+*           /proc/self                              ignore
+*           /proc/self/fd                           ignore
+*           /sys                                    ignore
+*           /dev                                    ignore
+*           /sys/fs/selinux                         key
+*           /dev/null                               ignore
+*           /dev/zero                               ignore
+*           /dev/full                               ignore
+*           /dev/random                             ignore
+*           /dev/urandom                            ignore
+*           /dev/tty                                ignore
+*           /dev/console                            ignore
+*           /dev/pts                                ignore
+*           /dev/pts/*                              ignore
+*           /dev/shm                                ignore
+*           /dev/stdin                              ignore
+*           /dev/stdout                             ignore
+*           /dev/stderr                             ignore
+"""
+
+FILE_SYSTEM_STATE = "df stat"
+"""Programs for which the state of a file system is the result; others ask for its type to tune themselves."""
+
+TERMINAL_QUESTIONS = frozenset({"TCGETS", "TCGETS2", "TIOCGWINSZ"})
+HARMLESS_REQUESTS = frozenset(
+    {
+        "FICLONE",
+        "FICLONERANGE",
+        "FIDEDUPERANGE",
+        "FIOCLEX",
+        "FIONCLEX",
+        "FIONBIO",
+        "FIOASYNC",
+        "FIONREAD",
+        "TIOCGPGRP",
+        "TIOCSPGRP",
+        "TCSETS",
+        "TCSETSW",
+        "TCSETSF",
+        "TIOCSWINSZ",
+        "TIOCGPTN",
+        "TIOCSPTLCK",
+        "TIOCSCTTY",
+        "FS_IOC_GETFLAGS",
+        "FS_IOC_FSGETXATTR",
+    }
+)
+ATTRIBUTE_REQUESTS = frozenset({"FS_IOC_SETFLAGS", "FS_IOC_FSSETXATTR"})
+NO_SUCH_REQUEST = frozenset({"ENOTTY", "EINVAL", "EBADF", "EOPNOTSUPP"})
+
+_DESCRIPTOR = re.compile(rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)")
+_STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
+_FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
+
+
+def _rows(table: str) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
+    rows = (line.split() for line in table.strip().splitlines())
+    return [(re.compile(fnmatch.translate(p)), re.compile(fnmatch.translate(f)), verdict) for p, f, verdict in rows]
+
+
+_OPENED, _LOOKED = _rows(OPENED), _rows(LOOKED)
+
+
+def _verdict(rows: list[tuple[re.Pattern[str], re.Pattern[str], str]], program: str, path: bytes) -> str:
+    text = path.decode("utf-8", "surrogateescape")
+    for programs, paths, verdict in rows:
+        if programs.match(program) and paths.match(text):
+            return verdict
+    return "refuse"
+
+
+def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
+    """A path of `/proc`, `/sys` or `/dev` was looked at without being opened."""
+    match = _DESCRIPTOR.fullmatch(path)
+    number = int(match.group(1)) if match else _STANDARD.get(path)
+    if number is not None and number <= 2:
+        run.note_plain(call, "stream", f"kind {number}")
+        return
+    verdict = _verdict(_LOOKED, task.program.name, path)
+    if verdict == "key" or call.error in ("ENOENT", "ENOTDIR"):
+        run.note(call, "error", "", path)
+    elif verdict == "refuse" and _verdict(_OPENED, task.program.name, path) == "refuse":
+        run.refuse("machine", path, call)
+
+
+def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
+    """A path of `/proc`, `/sys` or `/dev` was opened, and it is nothing that lies in the tree."""
+    if call.error in ("ENOENT", "ENOTDIR", "ENXIO"):
+        run.note(call, "error", "", path)
+        return
+    verdict = _verdict(_OPENED, task.program.name, path)
+    if path == b"/dev/tty" or path.startswith(b"/dev/pts/"):
+        run.refuse("terminal_read", path, call)
+    elif verdict == "key" and not writes:
+        run.note(call, "fact", "", path)
+    elif verdict != "ignore":
+        run.refuse("device" if path.startswith(b"/dev/") else "machine", path, call)
+
+
+def descriptor(run: Run, task: Task, call: Call, fd: Fd) -> None:
+    """The status of a descriptor was asked that leads to no file of the tree: of the caller's, its kind is a fact."""
+    standing = run.standing_at(fd)
+    if standing is None:
+        return
+    number, what = standing
+    if number > 2:
+        run.refuse("inherited_descriptor", fd.path, call)
+        return
+    run.note_plain(call, "stream", f"kind {number}")
+    if number == 0 and what.kind == "file":
+        run.stdin_read = True
+
+
+def listed(run: Run, task: Task, call: Call, fd: Fd) -> None:
+    """A directory of `/proc`, `/sys` or `/dev` was read."""
+    if fd.path is None or fd.path.startswith((b"/proc/self/fd", b"/dev/fd")):
+        return
+    verdict = _verdict(_OPENED, task.program.name, fd.path)
+    if verdict == "key":
+        run.subjects.setdefault(Subject("listing", "", fd.path), call)
+    elif not fd.path.endswith(b"/fd"):
+        run.refuse("machine", fd.path, call)
+
+
+def asked_file_system(run: Run, task: Task, call: Call) -> None:
+    """The state of a file system was asked."""
+    if task.program.name in _FILE_SYSTEM_STATE:
+        run.refuse("machine", None, call)
+
+
+def controlled(run: Run, task: Task, call: Call, fd: Fd, requests: frozenset[str]) -> None:
+    """A request was made of a descriptor."""
+    if requests & TERMINAL_QUESTIONS:
+        descriptor(run, task, call, fd)
+    elif requests & ATTRIBUTE_REQUESTS and call.error is None:
+        run.refuse("attributes", fd.path, call)
+    elif not requests & HARMLESS_REQUESTS and call.error not in NO_SUCH_REQUEST:
+        run.refuse("machine", fd.path, call)
