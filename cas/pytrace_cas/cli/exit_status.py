@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Exit statuses of `pytrace-cas`, and which error ends with which."""
+
+from __future__ import annotations
+
+from pytrace_cas.store import (
+    NetworkFileSystem,
+    NewerFormat,
+    NoStore,
+    StoreBusy,
+    StoreError,
+    StoreIsFile,
+    StoreNotWritable,
+    StoreUnreadable,
+    UnknownFormat,
+)
+
+PROBLEMS = 1
+USAGE = 2
+NO_STORE = 10
+LOCKED = 11
+NOT_AUTHORISED = 12
+ADDRESS_IN_USE = 98
+
+_BY_ERROR: dict[type[StoreError], int] = {
+    NoStore: NO_STORE,
+    StoreBusy: LOCKED,
+    StoreUnreadable: NOT_AUTHORISED,
+    StoreNotWritable: NOT_AUTHORISED,
+    StoreIsFile: USAGE,
+    NetworkFileSystem: USAGE,
+    NewerFormat: USAGE,
+    UnknownFormat: USAGE,
+}
+
+SHOWN = "Exit status: 0; 1 problems found; 2 usage; 10 no store there; 11 locked; 12 not authorised."
+SERVE_SHOWN = SHOWN[:-1] + "; 98 address in use."
+
+
+def status_of(error: StoreError) -> int:
+    """The exit status for an error of the store."""
+    return _BY_ERROR.get(type(error), PROBLEMS)

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The options of `serve`, from the command line, else the environment, else a TOML file, else their defaults."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from pytrace_cas.listening import Address, MalformedAddress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}
+_SIZE = re.compile(r"([0-9]+)\s*([KMGT]I?)?B?", re.IGNORECASE)
+
+
+class SizeType(click.ParamType[int]):
+    """Bytes: `500M` is 500 * 1000^2, `20GiB` is 20 * 1024^3; a bare number counts `unit` bytes."""
+
+    name = "size"
+
+    def __init__(self, unit: int = 1) -> None:
+        self._unit = unit
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a size, or what a TOML file holds as a number."""
+        text = str(value)
+        match = _SIZE.fullmatch(text.strip())
+        if match is None:
+            self.fail(f"{text!r} is no size: write 500M or 20GiB", param, ctx)
+        unit = self._unit if text.strip().isdigit() else _UNITS[(match[2] or "").upper()]
+        return int(match[1]) * unit
+
+
+class AddressType(click.ParamType[Address | None]):
+    """`HOST:PORT` or `unix:PATH`; with `optional`, also `none`."""
+
+    name = "address"
+
+    def __init__(self, *, optional: bool = False) -> None:
+        self._optional = optional
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address | None:
+        """Read an address."""
+        if isinstance(value, Address):
+            return value
+        if self._optional and value == "none":
+            return None
+        try:
+            return Address.parse(str(value))
+        except MalformedAddress as error:
+            self.fail(str(error), param, ctx)
+
+
+def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """Make a TOML file's values the defaults; its keys are the options' names, with `-` or `_`."""
+    if path is None:
+        return None
+    try:
+        with open(path, "rb") as file:
+            values = {key.replace("-", "_"): value for key, value in tomllib.load(file).items()}
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise click.BadParameter(f"cannot read {path}: {error}") from None
+    known = {option.name for option in ctx.command.params} - {"config"}
+    if unknown := sorted(values.keys() - known):
+        raise click.BadParameter(f"{path} has an unknown key {unknown[0]!r}")
+    ctx.default_map = values
+    return path
+
+
+class _Option(click.Option):
+    """An option that reads bazel-remote's spelling too (`--grpc_address`), and does not show it."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Describe it under its own names."""
+        opts, self.opts = self.opts, [name for name in self.opts if "_" not in name]
+        try:
+            return super().get_help_record(ctx)
+        finally:
+            self.opts = opts
+
+
+def _option(name: str, help: str, **attributes: Any) -> Callable[[F], F]:
+    own = name.partition("/")[0]
+    spelled = "--" + own.removeprefix("--").replace("-", "_")
+    attributes |= {"show_default": True, "show_envvar": True, "envvar": f"PYTRACE_CAS_{spelled[2:].upper()}"}
+    # bazel-remote's --max_size counts GiB, so it is an option of its own.
+    names = [name] if spelled in (own, "--max_size") else [name, spelled]
+    return click.option(*names, help=help, cls=_Option, **attributes)
+
+
+_OPTIONS = (
+    _option("--dir", "The store's directory; made when there is none.", metavar="DIR", required=True),
+    _option("--max-size", "Limit of the store, kept in it; a new store has 10GiB.", type=SizeType()),
+    click.option("--max_size", "max_size_gib", type=SizeType(1 << 30), hidden=True),
+    _option("--grpc-address", "Where gRPC listens: HOST:PORT or unix:PATH; port 0 takes a free one.",
+            type=AddressType(), default="127.0.0.1:9092"),
+    _option("--http-address", "Where HTTP listens: HOST:PORT, unix:PATH or none.",
+            type=AddressType(optional=True), default="127.0.0.1:8080"),
+    _option("--max-blob-size", "Refuse larger blobs; 0 takes all that the store holds.",
+            type=SizeType(), default=0),
+    _option("--fsync/--no-fsync", "Let what was acknowledged survive a loss of power too.", default=False),
+    _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
+    _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),
+    _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
+    click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
+                 expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
+)  # fmt: skip
+
+
+def serve_options(command: F) -> F:
+    """Give a command all options of `serve`."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def size_limit(bytes_given: int | None, gib_given: int | None) -> int | None:
+    """Join the two spellings of `--max-size`; raise `UsageError` when both are given."""
+    if bytes_given is not None and gib_given is not None:
+        raise click.UsageError("--max-size and --max_size are one option: give it once")
+    return bytes_given if gib_given is None else gib_given

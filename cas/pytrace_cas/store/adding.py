@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Adding blobs: verified as they are written, durable when the call returns, each one once.
+
+Small ones become rows. Others are written to `tmp/`, then moved and indexed in one write transaction.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_cas.digest import Digest
+from pytrace_cas.store import crashpoints
+from pytrace_cas.store.ages import Clock, clock_of
+from pytrace_cas.store.index import PATIENCE, OutOfSpace
+from pytrace_cas.store.layout import StoreError, move, place_of, sync_directory
+from pytrace_cas.store.pending import has_file
+from pytrace_cas.store.reading import BlobNotFound
+from pytrace_cas.store.room import charge_of_blob
+from pytrace_cas.store.staging import Staged, chunks_of, sweep_if_due
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite
+    from collections.abc import Iterable
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.store.index import Index
+    from pytrace_cas.store.layout import Layout
+    from pytrace_cas.store.pending import Pending
+    from pytrace_cas.store.reading import Reader
+    from pytrace_cas.store.room import Room
+
+INLINE = 16384  # bytes; a blob of up to this size lives in the index
+_LOOKUP = 200  # digests looked up by one statement
+_BATCH_BLOBS, _BATCH_BYTES = 1024, 4 << 20  # at most in one transaction of `put_many`
+
+_INSERT = """INSERT INTO blobs (function, hash, size, charge, used, turn, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (function, hash) DO UPDATE SET used = excluded.used, turn = excluded.turn"""
+_PRESENT = "SELECT hash, size, used, turn FROM blobs WHERE function = ? AND hash IN ({})"
+_RENEW = "UPDATE blobs SET used = ?, turn = ? WHERE function = ? AND hash = ?"
+
+
+class DigestMismatch(StoreError):
+    """The bytes are not those of the digest; nothing of them is stored. `found` is their own (None: not looked at)."""
+
+    def __init__(self, path: bytes, digest: Digest, found: Digest | None) -> None:
+        super().__init__(path, f"the data has digest {found or 'of another size'}, not {digest}; send it again")
+        self.digest = digest
+        self.found = found
+
+
+class RefusedBlobs(StoreError):
+    """Some of many blobs did not have their digests: the `refused` ones are not stored, the others are."""
+
+    def __init__(self, path: bytes, refused: list[Digest]) -> None:
+        super().__init__(path, f"{len(refused)} of the blobs do not have their digests; send them again")
+        self.refused = refused
+
+
+class BlobWriter:
+    """Takes one blob a chunk at a time; nothing is seen of it before `commit`. For one thread; a context manager.
+
+    When `commit` returns, the blob is durable. Leaving without it discards what was written.
+    """
+
+    __slots__ = ("_adder", "_digest", "_function", "_parts", "_staged", "written")
+
+    def __init__(self, adder: Adder, function: DigestFunction, digest: Digest) -> None:
+        self.written = 0
+        self._adder = adder
+        self._function = function
+        self._digest = digest
+        self._parts: list[bytes] = []
+        self._staged = adder.stage(function, digest.size_bytes) if digest.size_bytes > INLINE else None
+
+    def __enter__(self) -> BlobWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.discard()
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; raise `DigestMismatch` once there are more than the digest's, `OutOfSpace`."""
+        self.written += len(chunk)
+        if self.written > self._digest.size_bytes:
+            raise self._mismatch(None)
+        if self._staged is None:
+            self._parts.append(bytes(chunk))
+        else:
+            self._staged.write(chunk)
+
+    def commit(self) -> Digest:
+        """Store the blob; raise `DigestMismatch` and store nothing if the bytes are others."""
+        if self.written != self._digest.size_bytes:
+            raise self._mismatch(None)
+        if self._staged is None:
+            return self._adder.put(self._function, b"".join(self._parts), self._digest)
+        found = Digest(self._staged.hash(), self._staged.size)
+        if found != self._digest:
+            raise self._mismatch(found)
+        self._adder.publish(self._function, found, self._staged)
+        return found
+
+    def discard(self) -> None:
+        """Drop what was written; after `commit`, nothing."""
+        self._parts.clear()
+        if self._staged is not None:
+            self._staged.discard()
+
+    def _mismatch(self, found: Digest | None) -> DigestMismatch:
+        return DigestMismatch(self._adder.layout.root, self._digest, found)
+
+
+class Adder:
+    """Adds blobs to one store. Any thread may call."""
+
+    def __init__(self, layout: Layout, index: Index, pending: Pending, room: Room, reader: Reader) -> None:
+        self.layout = layout
+        self._index = index
+        self._pending = pending
+        self._room = room
+        self._reader = reader
+
+    def missing(self, function: DigestFunction, digests: Iterable[Digest]) -> list[Digest]:
+        """The digests that are not here, in order, each once; the others' ages are renewed."""
+        wanted = dict.fromkeys(function.check(digest) for digest in digests)
+        sizes, stale = self._present(function, wanted)
+        if stale and not self._index.read_only:
+            with self._index.write() as db:
+                clock = clock_of(db)
+                for hash in stale:
+                    row = (clock.now, clock.turn, function.number, hash)
+                    if not db.execute(_RENEW, row).rowcount:
+                        del sizes[hash.hex()]  # evicted since
+        return [digest for digest in wanted if digest.size_bytes and sizes.get(digest.hash) != digest.size_bytes]
+
+    def put(self, function: DigestFunction, data: bytes, digest: Digest | None = None) -> Digest:
+        """Store bytes; raise `DigestMismatch` if they are not the digest's, `OutOfSpace`."""
+        found = function.of(data)
+        if digest is not None and found != digest:
+            raise DigestMismatch(self.layout.root, digest, found)
+        if len(data) <= INLINE:
+            self._insert(function, [(found, data)])
+        elif not self._here(function, found):
+            staged = self.stage(function, len(data))
+            try:
+                staged.write(data)
+                self.publish(function, found, staged)
+            finally:
+                staged.discard()
+        return found
+
+    def put_many(self, function: DigestFunction, items: Iterable[tuple[Digest, bytes]]) -> None:
+        """Store many small blobs, 4 MiB of them in a transaction; raise `RefusedBlobs` once the others are stored."""
+        refused = []
+        batch: list[tuple[Digest, bytes]] = []
+        held = 0
+        for digest, data in items:
+            if function.of(data) != digest:
+                refused.append(digest)
+            elif len(data) > INLINE:
+                self.put(function, data)
+            else:
+                batch.append((digest, data))
+                held += len(data)
+            if len(batch) >= _BATCH_BLOBS or held >= _BATCH_BYTES:
+                self._insert(function, batch)
+                batch, held = [], 0
+        self._insert(function, batch)
+        if refused:
+            raise RefusedBlobs(self.layout.root, refused)
+
+    def put_file(self, function: DigestFunction, file: int | bytes | str, digest: Digest | None = None) -> Digest:
+        """Store an open or a named file from its start; what is stored is what was hashed."""
+        if not isinstance(file, int):
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                return self.put_file(function, fd, digest)
+            finally:
+                os.close(fd)
+        size = os.fstat(file).st_size
+        if size <= INLINE:
+            data = b"".join(bytes(chunk) for chunk in chunks_of(file))
+            return self.put(function, data, digest)
+        staged = self.stage(function, size)
+        try:
+            staged.copy(file)
+            found = Digest(staged.hash(), staged.size)
+            if digest is not None and found != digest:
+                raise DigestMismatch(self.layout.root, digest, found)
+            if staged.size:
+                self.publish(function, found, staged)
+            return found
+        finally:
+            staged.discard()
+
+    def writer(self, function: DigestFunction, digest: Digest) -> BlobWriter:
+        """Take a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
+        return BlobWriter(self, function, function.check(digest))
+
+    def stage(self, function: DigestFunction, size: int) -> Staged:
+        """Begin a file of about that size; raise `OutOfSpace` if the store's limit or the disk is too small for it."""
+        self._room.check(charge_of_blob(size, False))
+        disk = os.statvfs(self.layout.root)
+        if disk.f_bavail * disk.f_frsize < size:
+            raise OutOfSpace(self.layout.root)
+        sweep_if_due(self.layout)
+        return Staged(self.layout, function)
+
+    def publish(self, function: DigestFunction, digest: Digest, staged: Staged) -> None:
+        """Move a staged file into place and index it, in one transaction; nothing happens if the blob is here."""
+        if self._here(function, digest):
+            return
+        if self._index.fsync:
+            staged.sync()
+        place, charge = place_of(function.name, digest.hash), charge_of_blob(digest.size_bytes, False)
+        key = (function.number, bytes.fromhex(digest.hash))
+
+        def work(db: sqlite.Connection, clock: Clock) -> None:
+            self._pending.settle(db)
+            if has_file(db, place):
+                db.execute(_RENEW, (clock.now, clock.turn, *key))
+                return
+            self._pending.announce([place])
+            self._move_in(staged.path, place)
+            db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None))
+
+        self._room.add(charge, work)
+
+    def _move_in(self, source: bytes, place: str) -> None:
+        target = self.layout.blob(place)
+        made = move(source, target)
+        crashpoints.reached("file-moved-in")
+        if self._index.fsync:
+            folder = os.path.dirname(target)
+            sync_directory(folder)
+            if made:
+                sync_directory(os.path.dirname(folder))
+                sync_directory(self.layout.cas)
+
+    def _insert(self, function: DigestFunction, items: list[tuple[Digest, bytes]]) -> None:
+        new = [item for item in items if item[1] and not self._here(function, item[0])]
+        if not new:
+            return
+        rows = [
+            (function.number, bytes.fromhex(digest.hash), digest.size_bytes, charge_of_blob(len(data), True), data)
+            for digest, data in new
+        ]
+
+        def work(db: sqlite.Connection, clock: Clock) -> None:
+            db.executemany(_INSERT, [(*row[:4], clock.now, clock.turn, row[4]) for row in rows])
+
+        self._room.add(sum(row[3] for row in rows), work)
+
+    def _here(self, function: DigestFunction, digest: Digest) -> bool:
+        """Whether a blob need not be stored again; its age is renewed then. One whose file is gone is dropped."""
+        try:
+            found = self._reader.find(function, digest, PATIENCE)
+        except BlobNotFound:
+            return False
+        if isinstance(found, int):
+            os.close(found)
+        return True
+
+    def _present(self, function: DigestFunction, wanted: Iterable[Digest]) -> tuple[dict[str, int], list[bytes]]:
+        """Sizes of those of the digests that have a row, by hash, and the hashes that have to be renewed."""
+        sizes: dict[str, int] = {}
+        stale: list[bytes] = []
+        hashes = [bytes.fromhex(digest.hash) for digest in wanted]
+        with self._index.read() as db:
+            clock = clock_of(db)
+            for start in range(0, len(hashes), _LOOKUP):
+                part = hashes[start : start + _LOOKUP]
+                query = _PRESENT.format(",".join("?" * len(part)))
+                for hash, size, used, turn in db.execute(query, (function.number, *part)):
+                    sizes[hash.hex()] = size
+                    if clock.stale(used, turn):
+                        stale.append(hash)
+        return sizes, stale

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ages: when an entry was last used, told coarsely so that a hit seldom writes."""
+
+from __future__ import annotations
+
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite
+
+GRAIN_SECONDS = 3600  # an entry's age is renewed at most this often ...
+GRAIN_SHARE = 1024  # ... or once this fraction of the limit was added since
+HIT_PATIENCE = 0.05  # seconds that a hit waits for the write lock; a renewal that waits longer is left out
+
+
+class Clock:
+    """When an entry counts as used: seconds and the bytes ever added, both at one look at the store.
+
+    The second orders entries by use however clocks are set, and stands still while nothing is added: a hit
+    in a store that does not grow writes nothing.
+    """
+
+    __slots__ = ("grain", "now", "turn")
+
+    def __init__(self, added: int, max_size: int) -> None:
+        self.now = int(time.time())
+        self.turn = added
+        self.grain = max_size // GRAIN_SHARE
+
+    def stale(self, used: int, turn: int) -> bool:
+        """Whether an entry that was used then has to be renewed."""
+        return self.turn - turn > self.grain or abs(self.now - used) > GRAIN_SECONDS
+
+
+def clock_of(db: sqlite.Connection) -> Clock:
+    """The store's clock as a transaction sees it."""
+    return Clock(*db.execute("SELECT added, max_size FROM store").fetchone())

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Action results: a message under instance, function, hash and size, answered only while every blob it needs is here.
+
+Bodies that are no `ActionResult` live in the same table under function 0 (REAPI's UNKNOWN), which no client can ask
+for: their hash is the key's bytes.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_cas.digest import FUNCTIONS, Digest
+from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
+from pytrace_cas.store.index import OutOfSpace, StoreBusy
+from pytrace_cas.store.layout import StoreError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite
+    from collections.abc import Iterable, Iterator
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.store.index import Index
+    from pytrace_cas.store.room import Room
+
+OPAQUE = 0  # the function number of bodies that are no ActionResult
+_PAGE = 256  # results listed by one statement
+
+# One statement, so that the result and its blobs are seen at one moment.
+_COMPLETE = """SELECT r.id, r.message,
+  min(r.used, ifnull(min(b.used), r.used)), min(r.turn, ifnull(min(b.turn), r.turn)),
+  (SELECT added FROM store), (SELECT max_size FROM store)
+FROM results r LEFT JOIN refs f ON f.result = r.id
+LEFT JOIN blobs b ON b.function = r.function AND b.hash = f.hash AND b.size = f.size
+WHERE r.function = ? AND r.hash = ? AND r.instance = ? {}
+GROUP BY r.id HAVING count(f.hash) = count(b.id) ORDER BY r.id DESC LIMIT 1"""
+_BY_DIGEST = _COMPLETE.format("AND r.size = ?")
+_BY_HASH = _COMPLETE.format("")
+_ABSENT = """SELECT f.hash, f.size FROM refs f WHERE f.result = ? AND NOT EXISTS
+(SELECT 1 FROM blobs b WHERE b.function = ? AND b.hash = f.hash AND b.size = f.size) ORDER BY f.hash"""
+_RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
+(SELECT b.id FROM results r JOIN refs f ON f.result = r.id JOIN blobs b ON b.function = r.function AND b.hash = f.hash
+ WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
+_INSERT = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+
+class MissingBlobs(StoreError):
+    """The result refers to blobs that are not here (`missing`); it was not stored."""
+
+    def __init__(self, path: bytes, missing: list[Digest]) -> None:
+        super().__init__(
+            path, f"the result needs {len(missing)} blobs that are not here ({missing[0]}); send them first"
+        )
+        self.missing = missing
+
+
+class StoredResult:
+    """One line of a listing; `used` in seconds of Unix time, `size` that of the message."""
+
+    __slots__ = ("digest", "function", "instance", "size", "used")
+
+    def __init__(self, function: DigestFunction, instance: str, digest: Digest, used: int, size: int) -> None:
+        self.function = function
+        self.instance = instance
+        self.digest = digest
+        self.used = used
+        self.size = size
+
+
+class Results:
+    """The action results of one store. Any thread may call."""
+
+    def __init__(self, index: Index, room: Room) -> None:
+        self._index = index
+        self._room = room
+
+    def get(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None:
+        """The message, if all that it needs is here; renews it and all of that."""
+        function.check(digest)
+        key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+        return self._get(_BY_DIGEST, key)
+
+    def get_by_hash(self, function: DigestFunction, instance: str, hash: str) -> bytes | None:
+        """As `get`, for a client that knows no size: the one stored last."""
+        return self._get(_BY_HASH, (function.number, bytes.fromhex(hash), instance))
+
+    def put(
+        self,
+        function: DigestFunction,
+        instance: str,
+        digest: Digest,
+        message: bytes,
+        needs: Iterable[Digest],
+        allow_missing: bool,
+    ) -> None:
+        """Store a result in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
+
+        With `allow_missing`, a result whose blobs are not all here is kept and answered once they are.
+        """
+        from pytrace_cas.store.room import charge_of_result
+
+        key = (function.number, bytes.fromhex(function.check(digest).hash), instance, digest.size_bytes)
+        refs = {(bytes.fromhex(function.check(need).hash), need.size_bytes) for need in needs if need.size_bytes}
+        charge = charge_of_result(len(message), len(refs))
+
+        def work(db: sqlite.Connection, clock: Clock) -> None:
+            row = _replace(db, key, message, charge, clock)
+            db.executemany("INSERT INTO refs VALUES (?, ?, ?)", [(row, *ref) for ref in sorted(refs)])
+            absent = db.execute(_ABSENT, (row, function.number)).fetchall()
+            if absent and not allow_missing:
+                root = self._index.layout.root
+                raise MissingBlobs(root, [Digest(hash.hex(), size) for hash, size in absent])
+            if absent:
+                db.execute("UPDATE results SET complete = 0 WHERE id = ?", (row,))
+            _renew(db, row, clock)
+
+        self._room.add(charge, work)
+
+    def remove(self, function: DigestFunction, instance: str, digest: Digest) -> bool:
+        """Drop a result; say whether there was one."""
+        query = "DELETE FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ?"
+        with self._index.write() as db:
+            key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+            return bool(db.execute(query, key).rowcount)
+
+    def all(self, function: DigestFunction | None, instance: str | None) -> Iterator[StoredResult]:
+        """List results, those of one function or instance where given; what changes meanwhile may be left out."""
+        functions = {f.number: f for f in FUNCTIONS.values() if function is None or f is function}
+        last = 0
+        query = f"""SELECT id, function, instance, hash, size, used, length(message) FROM results
+        WHERE id > ? ORDER BY id LIMIT {_PAGE}"""
+        while True:
+            with self._index.read() as db:
+                rows = db.execute(query, (last,)).fetchall()
+            for row in rows:
+                if row[1] in functions and instance in (None, row[2]):
+                    yield StoredResult(functions[row[1]], row[2], Digest(row[3].hex(), row[4]), row[5], row[6])
+            if not rows:
+                return
+            last = rows[-1][0]
+
+    def put_opaque(self, instance: str, key: str, body: bytes) -> None:
+        """Store a body under a key that no digest reaches."""
+        from pytrace_cas.store.room import charge_of_result
+
+        charge = charge_of_result(len(body), 0)
+
+        def work(db: sqlite.Connection, clock: Clock) -> None:
+            _replace(db, (OPAQUE, os.fsencode(key), instance, 0), body, charge, clock)
+
+        self._room.add(charge, work)
+
+    def get_opaque(self, instance: str, key: str) -> bytes | None:
+        """The body under a key."""
+        return self._get(_BY_DIGEST, (OPAQUE, os.fsencode(key), instance, 0))
+
+    def _get(self, query: str, key: tuple[object, ...]) -> bytes | None:
+        with self._index.read() as db:
+            row = db.execute(query, key).fetchone()
+        if row is None:
+            return None
+        id, message, used, turn, added, max_size = row
+        if Clock(added, max_size).stale(used, turn) and not self._index.read_only:
+            self._renew(id)
+        return bytes(message)
+
+    def _renew(self, id: int) -> None:
+        try:
+            with self._index.write(HIT_PATIENCE) as db:
+                _renew(db, id, clock_of(db))
+        except (StoreBusy, OutOfSpace):
+            return  # the next hit will try again
+
+
+def _replace(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes, charge: int, clock: Clock) -> int:
+    """Put a row in place of one of the same key; return its id. Its refs are still to be written."""
+    db.execute("DELETE FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ?", key)
+    return int(db.execute(_INSERT, (*key, 1, charge, clock.now, clock.turn, message)).lastrowid or 0)
+
+
+def _renew(db: sqlite.Connection, id: int, clock: Clock) -> None:
+    db.execute("UPDATE results SET used = ?, turn = ? WHERE id = ?", (clock.now, clock.turn, id))
+    db.execute(_RENEW_BLOBS, {"now": clock.now, "turn": clock.turn, "grain": clock.grain, "id": id})

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The size limit: every transaction that adds goes through here.
+
+Above the high-water mark a thread evicts in the background down to the low-water mark. The limit itself is never
+crossed: an addition that would do so makes its own room first.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_cas.store.ages import Clock
+from pytrace_cas.store.index import OutOfSpace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import _sqlite3 as sqlite
+    from collections.abc import Callable
+
+    from pytrace_cas.store.eviction import Evictor
+    from pytrace_cas.store.index import Index
+
+ROW = 256  # bytes charged for an entry's rows
+BLOCK = 4096  # a file is charged by whole blocks
+REF = 96  # bytes charged for a result's reference to a blob
+HIGH_WATER = 95  # percent of the limit above which eviction begins ...
+LOW_WATER = 90  # ... and where it ends
+_ATTEMPTS = 100  # to evict when there is nothing left to: totals that are wrong, or others that are faster
+
+
+def charge_of_blob(size: int, in_index: bool) -> int:
+    """Bytes that a blob takes of the limit."""
+    return ROW + (size if in_index else -(-size // BLOCK) * BLOCK)
+
+
+def charge_of_result(size: int, refs: int) -> int:
+    """Bytes that an action result takes of the limit."""
+    return ROW + size + REF * refs
+
+
+class Room:
+    """The room of one store. Any thread may call."""
+
+    def __init__(self, index: Index, evictor: Callable[[], Evictor]) -> None:
+        self._index = index
+        self._new_evictor = evictor
+        self._evictor: Evictor | None = None
+        self._pid = os.getpid()
+
+    def add(self, charge: int, work: Callable[[sqlite.Connection, Clock], None]) -> None:
+        """Run `work` in one write transaction that has room for `charge` more bytes; raise `OutOfSpace`."""
+        while True:
+            self._make(charge)
+            with self._index.write() as db:
+                used, limit, added = db.execute("SELECT bytes, max_size, added FROM store").fetchone()
+                if used + charge > limit:
+                    continue  # somebody else took it
+                work(db, Clock(added, limit))
+            break
+        if (used + charge) * 100 > limit * HIGH_WATER:
+            self.evictor().start()
+
+    def check(self, charge: int) -> None:
+        """Raise `OutOfSpace` if that many bytes can never fit."""
+        with self._index.read() as db:
+            (limit,) = db.execute("SELECT max_size FROM store").fetchone()
+        if charge > limit:
+            raise OutOfSpace(self._index.layout.root, charge, limit)
+
+    def evictor(self) -> Evictor:
+        """What evicts; a forked child has its own."""
+        if self._evictor is None or self._pid != os.getpid():
+            self._evictor, self._pid = self._new_evictor(), os.getpid()
+        return self._evictor
+
+    def close(self) -> None:
+        """Let the background eviction end once it is back under the limit."""
+        if self._evictor is not None and self._pid == os.getpid():
+            self._evictor.finish()
+
+    def _make(self, charge: int) -> None:
+        """Evict until there is room, in competition with other processes that do the same."""
+        vain = 0
+        while vain < _ATTEMPTS:
+            with self._index.read() as db:
+                used, limit = db.execute("SELECT bytes, max_size FROM store").fetchone()
+            if used + charge <= limit:
+                return
+            if charge > limit:
+                break
+            vain += not self.evictor().evict_batch(limit - charge)
+        raise OutOfSpace(self._index.layout.root, charge, limit)

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files in `tmp/`: written and hashed here, then moved into `cas/`; and the sweeping of what killed processes left.
+
+A file that is in use is locked (flock(2)), so that a leftover can be told from it whoever wrote it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+
+from pytrace_cas.store import crashpoints
+from pytrace_cas.store.index import disk_failure
+from pytrace_cas.store.layout import FILE_MODE, remove, unique_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.store.layout import Layout
+
+CHUNK = 1 << 18  # bytes read at a time
+FORGOTTEN_SECONDS = 600  # an unlocked file in tmp/ of this age is a leftover
+SWEEP_SECONDS = 3600  # at most one sweep in this time, all processes together
+QUARANTINED = 16  # corrupt files kept for a look
+
+_FICLONE = 0x40049409  # ioctl_ficlone(2)
+
+
+class Staged:
+    """One file in `tmp/`, locked while this object is open; `discard` leaves nothing. For one thread."""
+
+    __slots__ = ("_layout", "_state", "fd", "path", "size")
+
+    def __init__(self, layout: Layout, function: DigestFunction) -> None:
+        self._layout = layout
+        self._state: Any = function.new()
+        self.size = 0
+        self.fd = -1
+        try:
+            while self.fd < 0:
+                self.path, self.fd = _locked_file(layout)
+        except OSError as error:
+            raise disk_failure(layout.root, error) from error
+        crashpoints.reached("staged")
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append bytes and hash them."""
+        try:
+            write_all(self.fd, chunk)
+        except OSError as error:
+            raise disk_failure(self._layout.root, error) from error
+        self._state.update(chunk)
+        self.size += len(chunk)
+        crashpoints.reached("written")
+
+    def copy(self, source: int) -> None:
+        """Take the whole of an open file: its blocks where they can be shared, then or else its bytes.
+
+        What is hashed is what this file holds, whatever happens to the source meanwhile.
+        """
+        try:
+            if clone(source, self.fd):
+                self.size += feed(self.fd, self._state)
+                return
+        except OSError as error:
+            raise disk_failure(self._layout.root, error) from error
+        for chunk in chunks_of(source):
+            self.write(chunk)
+
+    def hash(self) -> str:
+        """Hash of what was written, in hex."""
+        return str(self._state.hexdigest())
+
+    def sync(self) -> None:
+        """Make the bytes survive power loss."""
+        try:
+            os.fsync(self.fd)
+        except OSError as error:
+            raise disk_failure(self._layout.root, error) from error
+
+    def close(self) -> None:
+        """Let go of a file that was moved away."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    def discard(self) -> None:
+        """Remove the file if it was not moved away, and let go of it."""
+        if self.fd >= 0:
+            remove(self.path)
+            self.close()
+
+
+def write_all(fd: int, chunk: bytes | memoryview) -> None:
+    """Write every byte; write(2) may take fewer."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def clone(source: int, target: int) -> bool:
+    """Let an empty file that is open for both share another's blocks; say whether the file system could."""
+    if fcntl.fcntl(target, fcntl.F_GETFL) & os.O_ACCMODE != os.O_RDWR:
+        return False  # what landed could not be verified
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            raise
+        return False
+    return True
+
+
+def chunks_of(fd: int, offset: int = 0) -> Iterator[memoryview]:
+    """The bytes of a file from an offset to its end; a chunk is valid until the next. The file's own offset stays."""
+    buffer = memoryview(bytearray(CHUNK))
+    while count := os.preadv(fd, [buffer], offset):
+        yield buffer[:count]
+        offset += count
+
+
+def feed(fd: int, state: Any) -> int:
+    """Hash the whole of a file; return its size."""
+    size = 0
+    for chunk in chunks_of(fd):
+        state.update(chunk)
+        size += len(chunk)
+    return size
+
+
+def sweep_if_due(layout: Layout) -> None:
+    """Sweep unless somebody did within the hour."""
+    try:
+        if abs(time.time() - os.stat(layout.maintenance).st_mtime) < SWEEP_SECONDS:
+            return
+        os.utime(layout.maintenance)
+    except FileNotFoundError:
+        os.close(os.open(layout.maintenance, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
+    sweep(layout)
+
+
+def sweep(layout: Layout) -> int:
+    """Empty the trash, remove leftovers from `tmp/` and the oldest of the quarantine; return how many leftovers."""
+    names = os.listdir(layout.tmp)
+    count = sum(_remove_leftover(layout.tmp + b"/" + name) for name in names)
+    empty_trash(layout)
+    held = [layout.quarantine + b"/" + name for name in os.listdir(layout.quarantine)]
+    for path in sorted(held, key=_changed)[:-QUARANTINED]:
+        remove(path)
+    return count
+
+
+def empty_trash(layout: Layout) -> None:
+    """Unlink what was moved to the trash: nobody looks for anything there."""
+    for name in os.listdir(layout.trash):
+        remove(layout.trash + b"/" + name)
+
+
+def _locked_file(layout: Layout) -> tuple[bytes, int]:
+    """A new file in `tmp/` and its descriptor, or -1 if a sweeper was faster than the lock."""
+    path = layout.tmp + b"/" + unique_name()
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(fd).st_nlink:
+            return path, fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return path, -1
+
+
+def _remove_leftover(path: bytes) -> bool:
+    if abs(time.time() - _changed(path)) < FORGOTTEN_SECONDS:
+        return False
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _changed(path: bytes) -> float:
+    """Time of the last change; now for a file that is gone."""
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return time.time()

@@ -1,0 +1,307 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Store`: one directory of blobs and action results, shared by any number of threads and processes.
+
+On the wrapper's hit path: what a hit does not need is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_cas.store.counters import Counters
+from pytrace_cas.store.index import DEFAULT_MAX_SIZE, FORMAT, Index
+from pytrace_cas.store.layout import (
+    Layout,
+    NetworkFileSystem,
+    NoStore,
+    StoreIsFile,
+    StoreNotWritable,
+    StoreUnreadable,
+)
+from pytrace_cas.store.mounts import shared_kind
+from pytrace_cas.store.notes import Notes
+from pytrace_cas.store.pending import Pending
+from pytrace_cas.store.reading import BlobReader, Reader
+from pytrace_cas.store.results import Results, StoredResult
+from pytrace_cas.store.room import Room
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Self
+
+    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.store.adding import Adder, BlobWriter
+    from pytrace_cas.store.check import CheckReport
+    from pytrace_cas.store.eviction import Evicted, Evictor
+
+
+class Store:
+    """A durable content-addressed store with an action cache. A context manager.
+
+    Any thread and any number of processes may use one directory at once. When a call that adds returns, what it added
+    survives the death of every process, and with `fsync` the loss of power. Digests of different functions never
+    meet. The empty blob is always there.
+    """
+
+    def __init__(self, layout: Layout, fsync: bool, read_only: bool) -> None:
+        self.path = layout.root
+        self.read_only = read_only
+        self._layout = layout
+        self._index = Index(layout, fsync, read_only)
+        self._pending = Pending(layout)
+        self._counters = Counters(self._index)
+        self._notes = Notes(self._index)
+        self._reader = Reader(layout, self._index, self._pending, self._counters)
+        self._room = Room(self._index, self._new_evictor)
+        self._results = Results(self._index, self._room)
+        self._adder: Adder | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: bytes | str,
+        *,
+        max_size: int | None = None,
+        fsync: bool = False,
+        read_only: bool = False,
+        create: bool = True,
+    ) -> Self:
+        """Open the store in a directory, making it when there is none and `create`; raise a `StoreError`.
+
+        `max_size` (bytes) is kept in the store; a new one has 10 GiB. `StoreNotWritable` from an existing store means
+        that it can still be opened with `read_only`.
+        """
+        layout = Layout(os.path.abspath(os.fsencode(path)))
+        _check_place(layout, read_only, create and not read_only)
+        store = cls(layout, fsync, read_only)
+        try:
+            store._begin(max_size)
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close it; waits for an eviction in the background to come under the limit."""
+        self._room.close()
+        self._pending.close()
+        self._index.close()
+
+    # -- blobs
+
+    def missing(self, function: DigestFunction, digests: Iterable[Digest]) -> list[Digest]:
+        """Those of the digests that are not here; the others' ages are renewed. Each digest is answered once."""
+        return self._adding.missing(function, digests)
+
+    def contains(self, function: DigestFunction, digest: Digest) -> bool:
+        """Whether a blob is here; its age is renewed."""
+        return not self.missing(function, (digest,))
+
+    def find(self, function: DigestFunction, hash: str) -> Digest | None:
+        """Digest of the blob with that hash, for protocols that do not state sizes; None if it is not here."""
+        return self._reader.named(function, hash)
+
+    def put(self, function: DigestFunction, data: bytes, digest: Digest | None = None) -> Digest:
+        """Store bytes; raise `DigestMismatch` if they are not those of `digest`, `OutOfSpace`."""
+        return self._adding.put(function, data, digest)
+
+    def put_file(self, function: DigestFunction, file: int | bytes | str, digest: Digest | None = None) -> Digest:
+        """Store a file, open or named, from its start to its end; as `put`. A descriptor's offset is not used."""
+        return self._adding.put_file(function, file, digest)
+
+    def put_many(self, function: DigestFunction, items: Iterable[tuple[Digest, bytes]]) -> None:
+        """Store many small blobs at once; raise `RefusedBlobs` after the good ones are stored."""
+        self._adding.put_many(function, items)
+
+    def writer(self, function: DigestFunction, digest: Digest) -> BlobWriter:
+        """Store a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
+        return self._adding.writer(function, digest)
+
+    def get(self, function: DigestFunction, digest: Digest) -> bytes:
+        """All of a blob, verified; raise `BlobNotFound`."""
+        return self._reader.get(function, digest)
+
+    def open_blob(
+        self, function: DigestFunction, digest: Digest, offset: int = 0, *, verify: bool = False
+    ) -> BlobReader:
+        """Open a blob for reading; raise `BlobNotFound`. With `verify` (from offset 0) its end may be `BlobCorrupt`."""
+        return BlobReader(self._reader, function, digest, offset, verify)
+
+    def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
+        """Put a blob's verified bytes into an empty open file; raise `BlobNotFound` and leave it empty."""
+        self._reader.copy_to(function, digest, target)
+
+    # -- action results
+
+    def get_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None:
+        """A result's message if every blob that it needs is here; all of them are renewed."""
+        return self._results.get(function, instance, digest)
+
+    def get_action_result_by_hash(self, function: DigestFunction, instance: str, hash: str) -> bytes | None:
+        """As `get_action_result` where the size is not known: the one stored last."""
+        return self._results.get_by_hash(function, instance, hash)
+
+    def put_action_result(
+        self,
+        function: DigestFunction,
+        instance: str,
+        digest: Digest,
+        message: bytes,
+        needs: Iterable[Digest],
+        *,
+        allow_missing: bool = False,
+    ) -> None:
+        """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
+
+        With `allow_missing` a result is kept without all its blobs and answered once they are here.
+        """
+        self._results.put(function, instance, digest, message, needs, allow_missing)
+
+    def remove_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bool:
+        """Drop a result; say whether there was one."""
+        return self._results.remove(function, instance, digest)
+
+    def action_results(
+        self, function: DigestFunction | None = None, instance: str | None = None
+    ) -> Iterator[StoredResult]:
+        """List the results, complete or not, oldest first."""
+        return self._results.all(function, instance)
+
+    def put_opaque(self, instance: str, key: str, body: bytes) -> None:
+        """Store a body that is no action result, under a key that no digest reaches."""
+        self._results.put_opaque(instance, key, body)
+
+    def get_opaque(self, instance: str, key: str) -> bytes | None:
+        """The body that was stored under a key."""
+        return self._results.get_opaque(instance, key)
+
+    # -- notes
+
+    def setting(self, name: str) -> str | None:
+        """Value of a setting, None if it has none."""
+        return self._notes.setting(name)
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Give a setting a value."""
+        self._notes.set_setting(name, value)
+
+    def generation(self, scope: str) -> str | None:
+        """Present generation of a scope; None: it was never invalidated."""
+        return self._notes.generation(scope)
+
+    def set_generation(self, scope: str, value: str) -> None:
+        """Begin a generation of a scope; generations are never evicted."""
+        self._notes.set_generation(scope, value)
+
+    def generations(self) -> dict[str, str]:
+        """The generation of every scope that has one."""
+        return self._notes.generations()
+
+    def remember(self, kind: str, key: bytes, value: bytes) -> None:
+        """Note a value (up to 64 KiB); of each kind the 4096 last used are kept."""
+        self._notes.remember(kind, key, value)
+
+    def recall(self, kind: str, key: bytes) -> bytes | None:
+        """The value that was noted under a key."""
+        return self._notes.recall(kind, key)
+
+    def forget(self, kind: str, key: bytes) -> None:
+        """Drop a note if there is one."""
+        self._notes.forget(kind, key)
+
+    def count(self, name: str, amount: int = 1) -> None:
+        """Add to a statistic; never waits, never fails."""
+        self._counters.count(name, amount)
+
+    def counters(self) -> dict[str, int]:
+        """Every statistic."""
+        return self._counters.totals()
+
+    def reset_counters(self) -> None:
+        """Forget every statistic."""
+        self._counters.reset()
+
+    # -- size
+
+    @property
+    def max_size(self) -> int:
+        """The limit in bytes."""
+        return self.size()[1]
+
+    def size(self) -> tuple[int, int]:
+        """Bytes in use and the limit."""
+        with self._index.read() as db:
+            used, limit = db.execute("SELECT bytes, max_size FROM store").fetchone()
+        return used, limit
+
+    def evict(self, down_to: int | None = None, older_than: float | None = None, dry_run: bool = False) -> Evicted:
+        """Evict the least recently used until `down_to` bytes are left, and what was not used for `older_than` seconds.
+
+        With both, what is old, until that size is reached; with neither, down to the low-water mark.
+        """
+        return self._room.evictor().evict(down_to, older_than, dry_run)
+
+    def check(self, read_data: bool = False, repair: bool = False) -> CheckReport:
+        """Prove the store's invariants, at rest or in use; with `read_data` every byte is hashed."""
+        from pytrace_cas.store.check import check_store
+
+        return check_store(self._layout, self._index, self._reader, self._pending, read_data, repair)
+
+    @property
+    def _adding(self) -> Adder:
+        if self._adder is None:
+            from pytrace_cas.store.adding import Adder
+
+            self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader)
+        return self._adder
+
+    def _new_evictor(self) -> Evictor:
+        from pytrace_cas.store.eviction import Evictor
+
+        return Evictor(self._layout, self._index, self._pending, self._counters)
+
+    def _begin(self, max_size: int | None) -> None:
+        """See that the index is there and of our format, and keep the limit."""
+        if not os.path.lexists(self._layout.index):
+            if self.read_only:
+                raise NoStore(self.path)
+            from pytrace_cas.store.schema import create_index
+
+            create_index(self._layout, DEFAULT_MAX_SIZE if max_size is None else max_size)
+        with self._index.read() as db:
+            if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
+                from pytrace_cas.store.schema import migrate
+
+                migrate(db, self.path, self.read_only)
+            (limit,) = db.execute("SELECT max_size FROM store").fetchone()
+        if max_size not in (None, limit):
+            with self._index.write() as db:
+                db.execute("UPDATE store SET max_size = ?", (max_size,))
+
+
+def _check_place(layout: Layout, read_only: bool, create: bool) -> None:
+    """Raise what is wrong with a directory before anything is written there."""
+    root = layout.root
+    if not os.path.lexists(layout.index):
+        if os.path.lexists(root) and not os.path.isdir(root):
+            raise StoreIsFile(root)
+        if not create:
+            raise NoStore(root)
+    existing = root
+    while not os.path.lexists(existing):
+        existing = os.path.dirname(existing)
+    if not os.path.isdir(existing):
+        raise StoreIsFile(existing)
+    if kind := shared_kind(existing):
+        raise NetworkFileSystem(root, kind)
+    if existing == root and not os.access(root, os.R_OK | os.X_OK):
+        raise StoreUnreadable(root, "its folder may not be read")
+    if not read_only and not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreNotWritable(root, f"{os.fsdecode(existing)} may not be written")

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a store: what is made, what is refused, which formats are read."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pytrace_cas.digest import BLAKE3
+from pytrace_cas.store import (
+    CorruptIndex,
+    NetworkFileSystem,
+    NewerFormat,
+    NoStore,
+    ReadOnlyStore,
+    Store,
+    StoreIsFile,
+    StoreNotWritable,
+    UnknownFormat,
+    index,
+    mounts,
+    schema,
+)
+from pytrace_cas.store import (
+    store as store_module,
+)
+
+
+def test_makes_private_directories_and_files(tmp_path: Path) -> None:
+    root = tmp_path / "not" / "there" / "yet"
+    with Store.open(str(root)) as store:
+        store.put(BLAKE3, bytes(20000))
+        store.count("hits")
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in root.rglob("*") if path.is_file()}
+        folders = {stat.S_IMODE(path.stat().st_mode) for path in [root, *root.rglob("*")] if path.is_dir()}
+    assert modes == {0o600}
+    assert folders == {0o700}
+
+
+def test_limit_is_kept_in_the_store(tmp_path: Path) -> None:
+    with Store.open(str(tmp_path / "s")) as store:
+        assert store.max_size == 10 << 30
+    with Store.open(str(tmp_path / "s"), max_size=5 << 20) as store:
+        assert store.max_size == 5 << 20
+    with Store.open(str(tmp_path / "s")) as store:
+        assert store.size() == (0, 5 << 20)
+
+
+def test_no_store_is_made_unless_asked(tmp_path: Path) -> None:
+    for options in ({"create": False}, {"read_only": True}):
+        with pytest.raises(NoStore):
+            Store.open(str(tmp_path / "s"), **options)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NoStore):
+        Store.open(str(tmp_path / "empty"), create=False)
+    assert os.listdir(tmp_path) == ["empty"]
+
+
+@pytest.mark.parametrize("path", ["file", "file/below"])
+def test_file_is_refused(tmp_path: Path, path: str) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(StoreIsFile):
+        Store.open(str(tmp_path / path))
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_network_file_system_is_refused_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Path("/proc/self/mountinfo").read_bytes()
+    here = mounts.kind_of(os.fsencode(tmp_path), table)
+    monkeypatch.setattr(mounts, "SHARED", frozenset([here]))
+    with pytest.raises(NetworkFileSystem) as caught:
+        Store.open(str(tmp_path / "s"))
+    assert caught.value.kind == here
+    assert os.listdir(tmp_path) == []
+
+
+def test_newer_format_is_refused(tmp_path: Path) -> None:
+    _with_format(tmp_path / "s", 7)
+    with pytest.raises(NewerFormat) as caught:
+        Store.open(str(tmp_path / "s"))
+    assert (caught.value.found, caught.value.known) == (7, index.FORMAT)
+
+
+def test_older_format_is_migrated_a_step_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.open(str(tmp_path / "s")) as store:
+        digest = store.put(BLAKE3, b"kept")
+    steps = {
+        1: lambda db: db.execute("ALTER TABLE blobs ADD COLUMN colour TEXT"),
+        2: lambda db: db.execute("UPDATE blobs SET colour = 'blue'"),
+    }
+    for module in (schema, store_module):
+        monkeypatch.setattr(module, "FORMAT", 3)
+    monkeypatch.setattr(schema, "MIGRATIONS", steps)
+    with pytest.raises(ReadOnlyStore):
+        Store.open(str(tmp_path / "s"), read_only=True)
+    with Store.open(str(tmp_path / "s")) as store:
+        assert store.get(BLAKE3, digest) == b"kept"
+    with sqlite3.connect(tmp_path / "s" / "index.sqlite") as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("SELECT colour FROM blobs").fetchall() == [("blue",)]
+    db.close()
+
+
+def test_failed_migration_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(str(tmp_path / "s")).close()
+
+    def fail(db: sqlite3.Connection) -> None:
+        db.execute("DROP TABLE notes")
+        raise ZeroDivisionError
+
+    for module in (schema, store_module):
+        monkeypatch.setattr(module, "FORMAT", 2)
+    monkeypatch.setattr(schema, "MIGRATIONS", {1: fail})
+    with pytest.raises(ZeroDivisionError):
+        Store.open(str(tmp_path / "s"))
+    monkeypatch.undo()
+    with Store.open(str(tmp_path / "s")) as store:
+        store.remember("k", b"key", b"value")
+
+
+def test_older_format_without_a_way_is_refused(tmp_path: Path) -> None:
+    _with_format(tmp_path / "s", 0)
+    with pytest.raises(UnknownFormat):
+        Store.open(str(tmp_path / "s"))
+
+
+def test_other_programs_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    with sqlite3.connect(tmp_path / "s" / "index.sqlite") as db:
+        db.execute("CREATE TABLE theirs (x)")
+    db.close()
+    with pytest.raises(UnknownFormat):
+        Store.open(str(tmp_path / "s"))
+
+
+def test_damaged_index_is_named(tmp_path: Path) -> None:
+    Store.open(str(tmp_path / "s")).close()
+    (tmp_path / "s" / "index.sqlite").write_bytes(b"no database at all" * 1000)
+    with pytest.raises(CorruptIndex):
+        Store.open(str(tmp_path / "s"))
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[Path]:
+    """A store with one blob of each kind, on a file system that is mounted for reading only."""
+    place = tmp_path / "mount"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(place)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a file system needs root")
+    try:
+        with Store.open(str(place / "s")) as store:
+            store.put(BLAKE3, b"small")
+            store.put(BLAKE3, bytes(50000))
+        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
+        yield place / "s"
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+def test_read_only_file_system(sealed: Path) -> None:
+    with pytest.raises(StoreNotWritable):
+        Store.open(str(sealed))
+    with Store.open(str(sealed), read_only=True) as store:
+        assert store.get(BLAKE3, BLAKE3.of(b"small")) == b"small"
+        assert store.get(BLAKE3, BLAKE3.of(bytes(50000))) == bytes(50000)
+        assert store.missing(BLAKE3, [BLAKE3.of(b"small"), BLAKE3.of(b"x")]) == [BLAKE3.of(b"x")]
+        store.count("hits")
+        assert store.check(read_data=True).problems == ()
+        with pytest.raises(ReadOnlyStore):
+            store.put(BLAKE3, b"new")
+
+
+def test_read_only_beside_a_writer(store: Store) -> None:
+    digest = store.put(BLAKE3, b"early")
+    with Store.open(store.path, read_only=True) as reader:
+        assert reader.get(BLAKE3, digest) == b"early"
+        late = store.put(BLAKE3, bytes(30000))
+        assert reader.get(BLAKE3, late) == bytes(30000)
+        with pytest.raises(ReadOnlyStore):
+            reader.set_setting("a", "b")
+
+
+def test_many_processes_make_one_store(tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom pytrace_cas.store import Store\nfrom pytrace_cas.digest import BLAKE3\n"
+        "with Store.open(sys.argv[1]) as s: s.put(BLAKE3, sys.argv[2].encode())"
+    )
+    children = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "s"), str(number)]) for number in range(8)
+    ]
+    assert [child.wait() for child in children] == [0] * 8
+    with Store.open(str(tmp_path / "s"), create=False) as store:
+        assert store.missing(BLAKE3, [BLAKE3.of(str(number).encode()) for number in range(8)]) == []
+        assert store.check(read_data=True).problems == ()
+
+
+def test_hit_imports_little(tmp_path: Path) -> None:
+    program = (
+        "import sys\nbefore = set(sys.modules)\n"
+        "from pytrace_cas.store import Store\nfrom pytrace_cas.digest import BLAKE3\n"
+        "with Store.open(sys.argv[1]) as s: s.get_action_result(BLAKE3, '', BLAKE3.of(b'x')); s.count('misses')\n"
+        "print(*sorted({name.partition('.')[0] for name in set(sys.modules) - before}))"
+    )
+    Store.open(str(tmp_path / "s")).close()
+    run = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "s")], stdout=subprocess.PIPE, text=True, check=True
+    )
+    heavy = {"attrs", "attr", "typing", "json", "logging", "pathlib", "subprocess", "threading", "hashlib", "sqlite3"}
+    assert not heavy & set(run.stdout.split())
+
+
+def _with_format(root: Path, number: int) -> None:
+    Store.open(str(root)).close()
+    db = sqlite3.connect(root / "index.sqlite")
+    db.execute(f"PRAGMA user_version = {number}")
+    db.close()
