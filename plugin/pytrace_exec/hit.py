@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hit: put the recorded result in place of running the command (DESIGN 7)."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.cache.errors import BlobMissing
+from pytrace_exec.replay.apply import ReplayRefused, prepare
+from pytrace_exec.streams.replay import replay_streams
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytrace_cas.digest import Digest
+    from pytrace_exec.lookup import Hit, LookUp
+    from pytrace_exec.observe.digest_cache import DigestCache
+
+
+class RecordedStream:
+    """Bytes of standard output or error as a result holds them."""
+
+    __slots__ = ("_data", "size")
+
+    def __init__(self, look_up: LookUp, raw: bytes, digest: Digest | None) -> None:
+        self._data = look_up.cache.get(digest) if digest is not None else raw
+        self.size = len(self._data)
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it."""
+        yield self._data
+
+    def close(self) -> None:
+        """Give up the bytes."""
+        self._data = b""
+
+
+def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> bool:
+    """Replay a result; False, with everything as it was, when it cannot be done: the command is to be run then.
+
+    After the first byte of output nothing may fail any more.
+    """
+    invocation, result = look_up.invocation, hit.result
+    try:
+        stdout = RecordedStream(look_up, result.stdout_raw, result.stdout_digest)
+        stderr = RecordedStream(look_up, result.stderr_raw, result.stderr_digest)
+        prepared = prepare(
+            hit.effects,
+            look_up.cache,
+            invocation.places,
+            allowed=invocation.outputs,
+            newest_input_ns=look_up.newest_input(),
+            digest_of=_digest_of(look_up),
+        )
+        prepared.commit()
+    except (BlobMissing, ReplayRefused):
+        return False
+    replay_streams(hit.effects.streams, stdout, stderr)
+    if hit.effects.stdin_offset is not None:
+        invocation.streams.move_stdin(hit.effects.stdin_offset)
+    prepared.forget()
+    if digests is not None:
+        for path, digest in prepared.written:
+            digests.keep(os.lstat(path), str(digest), replayed=True)
+    return True
+
+
+def _digest_of(look_up: LookUp) -> Callable[[bytes, os.stat_result], str | None]:
+    def digest_of(path: bytes, status: os.stat_result) -> str | None:
+        digest = look_up.view.digest(path)
+        return digest if "/" in digest else None
+
+    return digest_of

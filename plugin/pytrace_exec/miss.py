@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A miss: run the command under the tracer, derive what its result depended on, and store it if that is right."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
+from pytrace_exec.cache.errors import BlobMissing, CacheFailed
+from pytrace_exec.observe.before import EarlierView
+from pytrace_exec.observe.calls import untraced
+from pytrace_exec.observe.conclude import conclude
+from pytrace_exec.observe.facts import Subject, value_of
+from pytrace_exec.observe.reader import read_events
+from pytrace_exec.observe.run import Setting
+from pytrace_exec.observe.snapshot import Snapshot
+from pytrace_exec.observe.view import LiveView
+from pytrace_exec.policy.reasons import Reason
+from pytrace_exec.policy.storing import allowed_reasons
+from pytrace_exec.recording import Recording, Unstorable, store
+from pytrace_exec.tracer.strace import Detail, run_traced
+from pytrace_exec.tracer.strace_command import find_strace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_exec.invocation import Invocation
+    from pytrace_exec.lookup import LookUp
+    from pytrace_exec.observe.conclude import Observations
+    from pytrace_exec.observe.digest_cache import DigestCache
+    from pytrace_exec.streams.capture import Recorded
+    from pytrace_exec.tracer.events import Call
+    from pytrace_exec.tracer.strace import Trace
+
+ABBREVIATED = ("stat", "lstat", "fstat", "newfstatat", "fstatat64", "statx", "statfs", "fstatfs", "uname")
+"""Calls whose structures are not needed: what they tell is asked again."""
+
+STREAM_PROBLEMS = {
+    "reader_gone": "reader_gone",
+    "foreign_writes": "foreign_writes",
+    "held": "left_running",
+    "unrecorded": "store_full",
+}
+
+
+class Traced:
+    """A run with what was seen of it: wait status, observations, what came out of it."""
+
+    __slots__ = ("earlier", "recorded", "seen", "status", "trace")
+
+    def __init__(self, trace: Trace, seen: Observations, recorded: Recorded, earlier: EarlierView) -> None:
+        self.trace = trace
+        self.status = trace.status
+        self.seen = seen
+        self.recorded = recorded
+        self.earlier = earlier
+
+
+def run_command(invocation: Invocation) -> tuple[Snapshot, Trace]:
+    """Run the command under the tracer; raise TracerUnavailable if it has not begun."""
+    strace = find_strace(os.environb.get(b"PATH", b"/bin:/usr/bin"))
+    snapshot = Snapshot.take(_folders(invocation), [invocation.places.tmp or b"/tmp"])
+    detail, environ = _detail(invocation), invocation.environ
+    trace = run_traced(invocation.argv, invocation.executable, environ, invocation.streams, detail, strace)
+    return snapshot, trace
+
+
+def observe(
+    invocation: Invocation,
+    function: DigestFunction,
+    snapshot: Snapshot,
+    trace: Trace,
+    known: dict[bytes, tuple[os.stat_result, str]],
+    digests: DigestCache | None = None,
+) -> Traced:
+    """Conclude what a run depended on.
+
+    `known`: digests taken just before it, by path, which prove content that it destroyed.
+    """
+    streams, places = invocation.streams, invocation.places
+    earlier = EarlierView(snapshot, LiveView(function, digests), known, digests, trace.started_ns)
+    setting = Setting(
+        trace.pid,
+        places.root,
+        invocation.cwd,
+        invocation.umask,
+        os.geteuid(),
+        os.getegid(),
+        streams.standing(),
+        invocation.outputs,
+    )
+    run = read_events(trace.events, setting, earlier)
+    run.processes.programs[0].argv = invocation.argv
+    for subject in invocation.searched:
+        run.subjects.setdefault(subject, None)
+    recorded = streams.finish(run.writes)
+    _note_streams(invocation, run.subjects, recorded)
+    seen = conclude(run, earlier, invocation.surroundings(function))
+    seen.reasons += _trace_reasons(trace, recorded, snapshot)
+    seen.reasons += _stream_reasons(invocation, seen)
+    return Traced(trace, seen, recorded, earlier)
+
+
+def _detail(invocation: Invocation) -> Detail:
+    """Reads and writes are traced only where a descriptor of the caller's could be meant."""
+    kinds = invocation.streams.kinds
+    inherited = any(number > 2 for number in invocation.streams.standing())
+    reads = inherited or kinds[0] not in ("null", "closed")
+    writes = inherited or "file" in kinds[1:]
+    return Detail(untraced(reads, writes), raw=(), abbreviated=ABBREVIATED)
+
+
+def _folders(invocation: Invocation) -> list[bytes]:
+    root = invocation.places.root
+    outside = [place for place in invocation.outputs if not place.startswith(root.rstrip(b"/") + b"/")]
+    return [root, *(place if os.path.isdir(place) else os.path.dirname(place) for place in outside)]
+
+
+def _note_streams(invocation: Invocation, subjects: dict[Subject, Call | None], recorded: Recorded) -> None:
+    """The kind of an output is a fact when its bytes could not be seen, or when two outputs are one place."""
+    for number in (1, 2):
+        if recorded.kinds[number] in ("null", "closed", "device"):
+            subjects.setdefault(Subject("stream", f"kind {number}"), None)
+    if recorded.merged and recorded.segments:
+        subjects.setdefault(Subject("stream", "kind 2"), None)
+    if invocation.options.stdin:
+        subjects.setdefault(Subject("stream", "stdin"), None)
+
+
+def _trace_reasons(trace: Trace, recorded: Recorded, snapshot: Snapshot) -> list[Reason]:
+    reasons = [Reason(STREAM_PROBLEMS[problem]) for problem in recorded.problems]
+    if trace.left_running:
+        reasons.append(Reason("left_running", pid=trace.left_running[0]))
+    elif not trace.complete:
+        reasons.append(Reason("incomplete", (trace.problem or "").encode()))
+    if not snapshot.complete:
+        reasons.append(Reason("too_many_paths"))
+    if os.WIFSIGNALED(trace.status):
+        reasons.append(Reason("signal"))
+    elif os.WEXITSTATUS(trace.status):
+        reasons.append(Reason("exit_status"))
+    return reasons
+
+
+def _stream_reasons(invocation: Invocation, seen: Observations) -> list[Reason]:
+    """A file on standard output or error that the run looked at as well holds what the run itself wrote."""
+    reasons = []
+    for number, standing in invocation.streams.standing().items():
+        if standing.kind == "file" and number in (1, 2) and standing.path is not None:
+            looked = any(
+                standing.path in subject.paths and subject.kind not in ("order", "change") for subject in seen.values
+            )
+            changed = any(standing.path == output.path for output in seen.outputs)
+            if looked or changed:
+                reasons.append(Reason("stream_is_input", standing.path))
+        elif standing.kind == "pipe" and number == 0 and seen.run.stdin_read and not invocation.options.stdin:
+            reasons.append(Reason("pipe_read"))
+        elif standing.kind in ("socket", "tty") and number == 0 and seen.run.stdin_read:
+            reasons.append(Reason("terminal_read" if standing.kind == "tty" else "pipe_read"))
+    return reasons
+
+
+def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tuple[Digest | None, list[Reason]]:
+    """Store what was seen unless there is a reason not to; return the result's key and the reasons."""
+    invocation = look_up.invocation
+    reasons = allowed_reasons(invocation.options, traced.seen.reasons)
+    if reasons:
+        return None, reasons
+    if not look_up.cache.writable:
+        return None, [Reason("store_read_only")]
+    recording = Recording(invocation, look_up.cache, traced.seen, traced.earlier)
+    try:
+        effects = recording.effects(traced.recorded, os.waitstatus_to_exitcode(traced.status), stdin_moved)
+        key = store(look_up, traced.seen.values, recording.produced(), effects, traced.recorded)
+    except Unstorable as error:
+        return None, [Reason(error.code, error.path)]
+    except OutOfSpace:
+        return None, [Reason("store_full")]
+    except ReadOnlyStore:
+        return None, [Reason("store_read_only")]
+    except (StoreError, BlobMissing, CacheFailed, OSError) as error:
+        return None, [Reason("store_failed", str(error).encode())]
+    return key.digest, []
+
+
+def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
+    """Digests taken while looking up, and of what earlier runs changed: proof of what this one destroys."""
+    view = look_up.view
+    for _, path_set, _ in look_up.tried:
+        for path in path_set.produced:
+            found = view.lstat(path)
+            if not isinstance(found, str) and found.st_size <= MAX_KNOWN:
+                value_of(Subject("content", "", path), view, look_up.around)
+    return view.digests
+
+
+MAX_KNOWN = 64 << 20
+"""Size of the largest file that is hashed only because the command may be about to destroy it."""

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From observations to what is stored: effects with their digests, the result message, and the entries of the cache."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pytrace_cas.digest import Digest
+from pytrace_cas.reapi import ActionResult, OutputFile
+from pytrace_exec.keys.entries import Candidates
+from pytrace_exec.keys.messages import strong_key
+from pytrace_exec.keys.pathset import PathSet
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.replay.effects import EFFECTS_PATH, Effects, InvalidEffects
+from pytrace_exec.replay.entries import (
+    DIRECTORY,
+    NOW,
+    PLAIN,
+    Dir,
+    File,
+    Hardlink,
+    LinkTo,
+    Mode,
+    Move,
+    Remove,
+    State,
+    Symlink,
+    Times,
+)
+from pytrace_exec.replay.names import UnstorablePath, link_text, name_of
+from pytrace_exec.replay.results import output_files, output_symlinks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.cache.local import LocalCache
+    from pytrace_exec.invocation import Invocation
+    from pytrace_exec.keys.messages import Key
+    from pytrace_exec.lookup import LookUp
+    from pytrace_exec.observe.before import EarlierView
+    from pytrace_exec.observe.conclude import Observations
+    from pytrace_exec.observe.outputs import Output
+    from pytrace_exec.replay.entries import Entry
+    from pytrace_exec.streams.capture import Recorded
+
+
+class Unstorable(Exception):
+    """The result cannot be put into words that a replay could follow: `code` of `policy.reasons`, and the path."""
+
+    def __init__(self, code: str, path: bytes | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.path = path
+
+
+class Recording:
+    """Builds what is stored of one run, keeping each output's content in the cache on the way."""
+
+    def __init__(self, invocation: Invocation, cache: LocalCache, seen: Observations, earlier: EarlierView) -> None:
+        self._invocation = invocation
+        self._places = invocation.places
+        self._cache = cache
+        self._seen = seen
+        self._earlier = earlier
+        self.digests: dict[bytes, tuple[os.stat_result, Digest]] = {}
+
+    def effects(self, recorded: Recorded, exit_code: int, stdin_moved: int | None) -> Effects:
+        """Return the effects; raise `Unstorable`."""
+        entries: list[Entry] = []
+        targets: dict[bytes, State] = {}
+        remade = {output.path for output in self._seen.outputs if output.kind not in ("removed", "metadata")}
+        for output in self._seen.outputs:
+            if output.kind == "removed" and output.path in remade:
+                continue
+            entries += self._entries(output)
+            if output.kind not in ("removed", "metadata"):
+                state = self._state(output)
+                if state is not None:
+                    targets[self._name(output.path)] = state
+        try:
+            return Effects(
+                entries, self._order(), targets, recorded.segments, stdin_offset=stdin_moved, exit_code=exit_code
+            )
+        except (InvalidEffects, UnstorablePath):
+            raise Unstorable("special_file", None) from None
+
+    def _name(self, path: bytes) -> bytes:
+        try:
+            return name_of(self._places, path)
+        except UnstorablePath:
+            raise Unstorable("wrote_outside", path) from None
+
+    def _entries(self, output: Output) -> list[Entry]:
+        name = self._name(output.path)
+        out: list[Entry] = []
+        if output.kind == "file":
+            assert output.mode is not None
+            out.append(File(name, output.mode, self._keep(output.path), output.in_place))
+        elif output.kind == "dir":
+            out.append(Dir(name, output.mode or 0))
+        elif output.kind == "symlink":
+            out.append(Symlink(name, link_text(self._places, output.other)))
+        elif output.kind == "hardlink":
+            out.append(Hardlink(name, self._name(output.other)))
+        elif output.kind == "linked":
+            out.append(LinkTo(name, self._name(output.other)))
+        elif output.kind == "moved":
+            out.append(Move(self._name(output.other), name))
+        elif output.kind == "removed":
+            out.append(Remove(name, output.other.decode()))
+        if output.kind == "metadata" and output.mode is not None:
+            out.append(Mode(name, output.mode))
+        if output.times is not None:
+            accessed, modified = (NOW if time == -1 else time for time in output.times)
+            out.append(Times(name, accessed, modified))
+        return out
+
+    def _keep(self, path: bytes) -> Digest:
+        """Put an output's content into the cache; it must not change meanwhile."""
+        try:
+            before = os.lstat(path)
+            digest = self._cache.put_file(path)
+            after = os.lstat(path)
+        except OSError:
+            raise Unstorable("input_changed", path) from None
+        if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
+            raise Unstorable("input_changed", path)
+        self.digests[path] = (after, digest)
+        return digest
+
+    def _state(self, output: Output) -> State | None:
+        """The earlier state that a replay must still find; None for absence."""
+        path = output.path
+        for subject, value in self._seen.values.items():
+            if subject.kind == "target" and subject.paths[0] == path and value == b"plain":
+                return PLAIN
+        found = self._earlier.lstat(path)
+        if isinstance(found, str):
+            return None
+        if stat.S_ISREG(found.st_mode):
+            return State.file(stat.S_IMODE(found.st_mode))
+        if stat.S_ISDIR(found.st_mode):
+            return DIRECTORY
+        if stat.S_ISLNK(found.st_mode):
+            target = self._earlier.readlink(path)
+            return State.symlink(link_text(self._places, target if isinstance(target, bytes) else b""))
+        raise Unstorable("special_file", path)
+
+    def _order(self) -> list[list[bytes]]:
+        """Outputs by the order of their times, equal ones together."""
+        groups: dict[int, list[bytes]] = {}
+        for output in self._seen.outputs:
+            if output.kind == "file":
+                groups.setdefault(output.mtime, []).append(self._name(output.path))
+        return [groups[moment] for moment in sorted(groups)]
+
+    def produced(self) -> list[bytes]:
+        """Paths that the run made, removed or changed."""
+        return [output.path for output in self._seen.outputs]
+
+
+def result_message(
+    effects: Effects, effects_digest: Digest, stdout: Digest | None, stderr: Digest | None
+) -> ActionResult:
+    """The `ActionResult` of these effects."""
+    return ActionResult(
+        output_files=[*output_files(effects), OutputFile(path=EFFECTS_PATH, digest=effects_digest)],
+        output_symlinks=output_symlinks(effects),
+        exit_code=effects.exit_code,
+        stdout_digest=stdout,
+        stderr_digest=stderr,
+    )
+
+
+def store(
+    look_up: LookUp, values: dict[Subject, bytes], produced: list[bytes], effects: Effects, recorded: Recorded
+) -> Key:
+    """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key."""
+    cache, places = look_up.cache, look_up.invocation.places
+    key = strong_key(look_up.command, values, look_up.salt, places, look_up.function)
+    path_set = PathSet(values, produced).encode(places)
+    encoded = effects.encode()
+    set_digest, effects_digest = look_up.function.of(path_set), look_up.function.of(encoded)
+    streams = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
+    stdout, stderr = (look_up.function.of(data) if data else None for data in streams)
+    blobs = {look_up.function.of(data): data for data in (path_set, encoded, *streams) if data}
+    cache.put({**blobs, **key.blobs, **look_up.weak.blobs})
+    cache.put_result(key.digest, result_message(effects, effects_digest, stdout, stderr))
+    put_first(look_up, set_digest, key.digest)
+    return key
+
+
+def put_first(look_up: LookUp, path_set: Digest, action: Digest) -> None:
+    """Put a path set first under the weak key, beside those that others stored meanwhile."""
+    entry = look_up.current_candidates()
+    candidates: Candidates = entry.first(path_set, action)
+    index = candidates.index()
+    digest = look_up.function.of(index)
+    look_up.cache.put({digest: index})
+    look_up.cache.put_result(look_up.weak.digest, candidates.result(digest))

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The caller's descriptors 0, 1 and 2 as facts, and what the command gets in their place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from pytrace_exec.observe.run import Standing
+from pytrace_exec.streams.capture import Capture
+
+_CHUNK = 1 << 20
+
+
+class StandardStreams(Capture):
+    """A `Capture` that can say what each descriptor is worth as a fact, and what the command sees there."""
+
+    __slots__ = ("_inherited", "_kinds", "_names", "_start", "_stdin_value")
+
+    def __init__(self, folder: bytes, inherited: dict[int, bytes]) -> None:
+        super().__init__(folder)
+        self._inherited = inherited
+        self._names: dict[int, bytes] = {}
+        self._stdin_value: bytes | None = None
+        self._start = _offset() if self.kinds[0] == "file" else None
+        self._kinds = tuple(self._describe(number) for number in (0, 1, 2))
+
+    def prepare(self) -> dict[int, int | None]:
+        """Make what the command gets, and note by which name the kernel knows it."""
+        mapping = super().prepare()
+        for number in (0, 1, 2):
+            descriptor = mapping.get(number, number)
+            if descriptor is not None:
+                self._names[number] = os.readlink(b"/proc/self/fd/%d" % descriptor)
+        return mapping
+
+    def standing(self) -> dict[int, Standing]:
+        """What stands on the descriptors that the command inherits."""
+        found = {number: Standing(self.kinds[number], self._names.get(number)) for number in (0, 1, 2)}
+        for number, name in self._inherited.items():
+            found[number] = Standing("inherited", name)
+        return found
+
+    def value(self, what: str) -> bytes:
+        """Value of a stream subject: `kind N`, or `stdin`."""
+        if what == "stdin":
+            if self._stdin_value is None:
+                self._stdin_value = self._read_stdin_value()
+            return self._stdin_value
+        return self._kinds[int(what.removeprefix("kind "))].encode()
+
+    def _describe(self, number: int) -> str:
+        kind = self.kinds[number]
+        text = kind
+        if kind == "tty":
+            size = os.get_terminal_size(number)
+            text += f" {size.columns}x{size.lines}"
+        elif kind == "file" and number:
+            text += f" flags={_status_flags(number)} start={'empty' if not os.fstat(number).st_size else 'used'}"
+        if number == 2 and self.merged:
+            text += " as 1"
+        return text
+
+    def _read_stdin_value(self) -> bytes:
+        state = hashlib.sha256()
+        if self.kinds[0] == "file" and self._start is not None:
+            at = self._start
+            while chunk := os.pread(0, _CHUNK, at):
+                state.update(chunk)
+                at += len(chunk)
+        elif self.read_ahead is not None:
+            for chunk in self.read_ahead.spool.chunks():
+                state.update(chunk)
+        else:
+            return self.kinds[0].encode()
+        return b"sha256:" + state.hexdigest().encode()
+
+    def moved_by(self) -> int | None:
+        """How far a regular file on standard input was read on since this was made; None for anything else."""
+        now = _offset() if self._start is not None else None
+        return None if now is None or self._start is None else now - self._start
+
+    def move_stdin(self, by: int) -> None:
+        """Move a regular file on standard input as the recorded run did."""
+        if self._start is not None:
+            os.lseek(0, self._start + by, os.SEEK_SET)
+
+
+def inherited_descriptors() -> dict[int, bytes]:
+    """Descriptors above 2 that a command started now would inherit, by the names the kernel gives them.
+
+    Call it before anything is opened.
+    """
+    found = {}
+    for text in os.listdir("/proc/self/fd"):
+        number = int(text)
+        if number > 2:
+            try:
+                if os.get_inheritable(number):
+                    found[number] = os.readlink(b"/proc/self/fd/%d" % number)
+            except OSError:
+                continue
+    return found
+
+
+def _offset() -> int | None:
+    try:
+        return os.lseek(0, 0, os.SEEK_CUR)
+    except OSError:
+        return None
+
+
+def _status_flags(number: int) -> str:
+    import fcntl
+
+    flags = fcntl.fcntl(number, fcntl.F_GETFL)
+    return "append" if flags & os.O_APPEND else "plain"

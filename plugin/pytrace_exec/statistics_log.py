@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`--stats-log`: one JSON object a run, appended so that lines stay whole whoever else writes."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.outcome import Outcome
+
+
+def append_line(path: bytes, outcome: Outcome, elapsed_ns: int) -> None:
+    """Append the line of a run; a log that cannot be written never fails the run."""
+    line = json.dumps(describe(outcome, elapsed_ns), ensure_ascii=True).encode() + b"\n"
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        _write_whole(fd, line)
+    except OSError:
+        return
+    finally:
+        os.close(fd)
+
+
+def _write_whole(fd: int, line: bytes) -> None:
+    """Write all of a line, or, on a full disk, take back the part of it that was written."""
+    size = os.fstat(fd).st_size
+    try:
+        written = 0
+        while written < len(line):
+            written += os.write(fd, line[written:])
+    except OSError:
+        os.ftruncate(fd, size)
+
+
+def describe(outcome: Outcome, elapsed_ns: int) -> dict[str, object]:
+    """The object that stands for a run, as CLI.md states it."""
+    invocation = outcome.invocation
+    wall_ms = elapsed_ns / 1e6
+    return {
+        "schema": 1,
+        "time": time.time(),
+        "outcome": outcome.kind,
+        "action": str(outcome.action) if outcome.action else None,
+        "weak": str(outcome.weak) if outcome.weak else None,
+        "source": outcome.source,
+        "reasons": outcome.reasons,
+        "command": [os.fsdecode(word) for word in invocation.argv],
+        "cwd": os.fsdecode(invocation.cwd),
+        "exit_code": os.waitstatus_to_exitcode(outcome.wait_status),
+        "wall_ms": round(wall_ms, 3),
+        "overhead_ms": round(wall_ms - outcome.command_ns / 1e6, 3),
+        "inputs": outcome.inputs,
+        "outputs": outcome.outputs,
+        "processes": outcome.processes,
+        "units": {"run": 0 if outcome.kind == "hit" else 1, "skipped": 1 if outcome.kind == "hit" else 0},
+        "labels": dict(invocation.options.label),
+    }

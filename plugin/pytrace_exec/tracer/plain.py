@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running a command without tracing it."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.tracer.child import Relay, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytrace_exec.tracer.watch import Streams
+
+# Long enough to pump what a command wrote just before it ended, in seconds.
+_GRACE = 0.1
+
+
+def run_plain(
+    argv: Sequence[bytes], executable: bytes, env: Mapping[bytes, bytes], streams: Streams | None = None
+) -> int:
+    """Run `argv` with exactly `env` and return its wait status.
+
+    `executable` is the program that `argv[0]` was found to mean. Without `streams` the command has our descriptors,
+    as a bypass should; with them it is pumped as a traced one is (needed when stdin has been read ahead). For the
+    main thread. Raises OSError when the program cannot be executed.
+    """
+    program = argv[0] if b"/" in argv[0] else executable
+    with Relay() as relay:
+        pid = spawn(program, argv, env, streams.prepare() if streams is not None else None)
+        relay.attach(pid)
+        if streams is None:
+            _, status = os.waitpid(pid, 0)
+            relay.detach()
+            return status
+        return _pump(pid, streams, relay)
+
+
+def _pump(pid: int, streams: Streams, relay: Relay) -> int:
+    from pytrace_exec.tracer import keeper
+    from pytrace_exec.tracer.watch import Watch
+
+    streams.started(pid)
+    watch = Watch(pid, None, streams, relay)
+    if not watch.run(_GRACE):
+        keeper.leave(-1, streams, 0)
+    streams.close()
+    assert watch.status is not None
+    return watch.status

@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real programs under the real tracer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
+
+pytestmark = pytest.mark.strace
+
+AWKWARD = [
+    b"a\nb",
+    b"\xff\xfe",
+    b'q"q',
+    b"<x>",
+    b"a b",
+    b"a -> b",
+    b"-x",
+    b"z" * 255,
+    b"x(deleted)",
+    b"\x01\x7f1",
+    b"a\\b",
+]
+
+
+def calls(result, *names):
+    return [event for event in result.events if isinstance(event, Call) and event.name in names]
+
+
+def unparsed(result):
+    return [event for event in result.events if isinstance(event, Unparsed)]
+
+
+def python(driver, code, *args, **options):
+    return driver.run(sys.executable, "-S", "-c", code, *args, **options)
+
+
+def test_awkward_names_come_through(driver, tmp_path):
+    code = """if True:
+        import os, sys
+        for name in eval(sys.argv[1]):
+            d = os.open(name, os.O_CREAT | os.O_RDWR); os.fstat(d); os.unlink(name); os.fstat(d)
+    """
+    result, _, _ = python(driver, code, repr(AWKWARD), cwd=tmp_path)
+    assert result.complete
+    assert not unparsed(result)
+    opened = {call.args[1]: call for call in calls(result, "openat") if call.args[1] in AWKWARD}
+    assert list(opened) == AWKWARD
+    for name, call in opened.items():
+        assert call.result_fd.path == os.fsencode(tmp_path) + b"/" + name
+    assert sum(call.args[0].deleted for call in calls(result, "newfstatat", "fstat") if call.args[0].path) == len(
+        AWKWARD
+    )
+
+
+def test_threads_vfork_and_exec_from_a_thread(driver):
+    code = """if True:
+        import os, subprocess, sys, threading
+        subprocess.run(["true"])
+        threading.Thread(target=lambda: os.execv("/bin/echo", ["echo", "from", "thread"])).start()
+        threading.Event().wait()
+    """
+    result, out, _ = python(driver, code)
+    assert out == b"from thread\n"
+    assert result.complete
+    assert not unparsed(result)
+    (superseded,) = [event for event in result.events if isinstance(event, Superseded)]
+    after = result.events[result.events.index(superseded) :]
+    assert any(isinstance(e, Call) and (e.pid, e.name, e.result) == (superseded.pid, "execve", 0) for e in after)
+    assert result.events[-1] == Exited(superseded.pid, 0, result.events[-1].line)
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE])
+def test_an_end_by_signal(driver, number):
+    result, _, _ = driver.run("sh", "-c", f"kill -{int(number)} $$")
+    assert os.WTERMSIG(result.status) == number
+    assert result.complete
+    assert [event.signal for event in result.events if isinstance(event, Killed)] == [number.name]
+
+
+def test_an_exit_status(driver):
+    result, _, _ = driver.run("sh", "-c", "exit 42")
+    assert os.waitstatus_to_exitcode(result.status) == 42
+    assert isinstance(result.events[-1], Exited)
+    assert result.events[-1].code == 42
+
+
+def test_unknown_calls_appear(driver):
+    result, _, _ = python(driver, "import ctypes; ctypes.CDLL(None).syscall(1000, 1, 2, 3)")
+    (call,) = calls(result, "syscall_0x3e8")
+    assert call.error == "ENOSYS"
+
+
+SURROUNDINGS = """if True:
+    import os, resource, signal, sys
+    status = [line for line in open("/proc/self/status") if line.startswith(("SigIgn", "SigBlk", "SigPnd", "Umask"))]
+    # posix_spawn of glibc ignores the two signals of its thread library, which handles them when it uses them.
+    status = [line for line in status if not line.startswith("SigIgn")] + [
+        "%x" % (int(line.split()[1], 16) & ~0x180000000) for line in status if line.startswith("SigIgn")
+    ]
+    print(sorted(os.environb.items()), list(os.environb), sys.argv, os.getcwd(), *status)
+    print(os.getpgrp(), os.getsid(0), [resource.getrlimit(n) for n in range(16)])
+    # One more is that of the listing itself.
+    print([n for n in os.listdir("/proc/self/fd")], file=sys.stderr)
+    print(os.getppid(), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "env",
+    [{}, {"LD_PRELOAD": "", "LD_LIBRARY_PATH": "/nowhere", "B": "1"}, {"A": "x=y\n\udcff"}],
+    ids=["plain", "linker", "bytes"],
+)
+def test_the_command_notices_nothing(driver, env, tmp_path):
+    # A bare name, found by PATH, whose folder is no part of strace's own business.
+    (tmp_path / "snake").symlink_to(sys.executable)
+    env = {"PYTHONPATH": driver.root, **env, "PATH": f"{tmp_path}:/usr/bin:/bin"}
+    outside = os.open("/dev/null", os.O_RDONLY)
+    options = {"env": env, "pass_fds": (outside,), "preexec_fn": lambda: os.umask(0o027)}
+    result, out, err = driver.run("snake", "-S", "-c", SURROUNDINGS, "-x", "a b", **options)
+    plain = subprocess.run(
+        ["snake", "-S", "-c", SURROUNDINGS, "-x", "a b"],
+        **{**options, "env": {**os.environ, **env}},
+        executable=tmp_path / "snake",
+        capture_output=True,
+        input=b"",
+    )
+    os.close(outside)
+    assert result.complete
+    assert out == plain.stdout
+    listing, parent = err.splitlines()
+    assert listing == plain.stderr.splitlines()[0]
+    assert int(parent) == result.driver
+
+
+def test_the_name_in_the_kernel_is_the_one_typed(driver):
+    result, out, _ = driver.run("cat", "/proc/self/cmdline")
+    assert out == b"cat\0/proc/self/cmdline\0"
+    assert result.complete
+
+
+def test_a_child_that_writes_a_little_later_is_part_of_the_run(driver, tmp_path):
+    result, _, _ = driver.run("sh", "-c", "(sleep 0.2; echo late > late) & exit 0", cwd=tmp_path)
+    assert result.complete
+    assert (tmp_path / "late").read_bytes() == b"late\n"
+    assert any(call.args[1] == b"late" for call in calls(result, "openat"))
+
+
+def test_what_outlives_the_grace_lives_on(driver, tmp_path):
+    os.mkfifo(tmp_path / "go")
+    result, out, err = None, b"", b""
+    script = "(read x < go; echo late; echo also >&2; cat /etc/passwd > copy) & echo $!"
+    with driver.start(
+        "sh", "-c", script, grace=0.1, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        assert run.wait(60) == 0
+        result = driver.result()
+        # It runs, and what it writes now still arrives.
+        (tmp_path / "go").write_bytes(b"\n")
+        out, err = run.communicate(timeout=60)
+    assert not result.complete
+    assert [b"%d" % pid for pid in result.left_running] == out.splitlines()[:1]
+    assert out.endswith(b"\nlate\n")
+    assert err == b"also\n"
+    with open("/etc/passwd", "rb") as original:
+        assert (tmp_path / "copy").read_bytes() == original.read()
+
+
+def test_a_daemon_without_our_outputs_does_not_hold_them(driver, tmp_path):
+    os.mkfifo(tmp_path / "go")
+    script = "(exec > /dev/null 2>&1; read x < go; echo done > done) & echo $!"
+    with driver.start(
+        "sh", "-c", script, grace=0.1, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as run:
+        out, err = run.communicate(timeout=60)  # Ends although the daemon and its tracer are still there.
+        os.kill(int(out), 0)
+        (tmp_path / "go").write_bytes(b"\n")
+    assert driver.result().left_running == [int(out)]
+    assert err == b""
+    while not (tmp_path / "done").exists():
+        os.sched_yield()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"echo plain\n", "neither"), (b"#!/nowhere/sh\necho x\n", "interpreter")],
+    ids=["no-first-line", "no-interpreter"],
+)
+def test_what_the_kernel_does_not_execute_is_left_to_the_caller(driver, tmp_path, content, reason):
+    script = tmp_path / "script"
+    script.write_bytes(content)
+    script.chmod(0o755)
+    with driver.start(str(script), stderr=subprocess.DEVNULL) as run:
+        assert run.wait(60) == 1  # posix_spawn raises in the driver; the point is that strace never ran.
+    assert not os.path.exists(driver.path)
+
+
+def test_a_tracer_that_fails_leaves_the_command_to_run_plainly(driver, tmp_path):
+    broken = tmp_path / "strace"
+    broken.write_text("#!/bin/sh\necho oops >&2\nexit 1\n")
+    broken.chmod(0o755)
+    result, out, err = driver.run("sh", "-c", "echo once; echo err >&2", strace=str(broken))
+    assert result.unavailable == "oops"
+    assert (out, err) == (b"once\n", b"err\n")
+    assert (result.stdout, result.stderr) == (b"once\n", b"err\n")
+
+
+def test_no_tracing_below_a_tracer(driver):
+    result, out, _ = driver.run("echo", "once", before=["strace", "-f", "-qq", "-o", "/dev/null"])
+    assert result.unavailable is not None
+    assert out == b"once\n"
+
+
+def test_a_tracer_killed_midway_is_reported(driver, tmp_path):
+    os.mkfifo(tmp_path / "go")
+    with driver.start("sh", "-c", "echo $$; read x < go", cwd=tmp_path, stdout=subprocess.PIPE) as run:
+        pid = int(run.stdout.readline())
+        with open(f"/proc/{pid}/status") as status:
+            (tracer,) = [int(line.split()[1]) for line in status if line.startswith("TracerPid")]
+        os.kill(tracer, signal.SIGKILL)
+        # Every call that the filter sends to nobody fails from now on: the command cannot go on.
+        (tmp_path / "go").write_bytes(b"\n")
+        run.wait(60)
+    result = driver.result()
+    assert not result.complete
+    assert result.problem == "strace ended before the command did"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
+def test_signals_are_passed_on(driver, number):
+    script = f"trap 'echo got; exit 7' {int(number)}; echo ready; while :; do sleep 0.05; done"
+    options = {"stdout": subprocess.PIPE, "start_new_session": True}
+    with driver.start("sh", "-c", script, **options) as run:
+        assert run.stdout.readline() == b"ready\n"
+        run.send_signal(number)
+        out, _ = run.communicate(timeout=60)
+    assert out == b"got\n"
+    assert run.returncode == 7
+    assert driver.result().complete
+
+
+def test_stopping_is_shared(driver):
+    with driver.start("sh", "-c", "kill -STOP $$; echo on", stdout=subprocess.PIPE) as run:
+        _, status = os.waitpid(run.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        run.send_signal(signal.SIGCONT)
+        out, _ = run.communicate(timeout=60)
+    assert out == b"on\n"
+    assert driver.result().complete
+
+
+def test_the_wrapper_ends_as_the_command_did(driver):
+    with driver.start("sh", "-c", "kill -USR2 $$") as run:
+        assert run.wait(60) == -signal.SIGUSR2

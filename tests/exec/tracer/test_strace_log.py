@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import os
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytrace_exec.tracer.events import Call, Exited, Fd, Flags, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.strace_log import LogParser, parse_log
+from tests.exec.tracer.rendering import arguments, fds, render, render_fd
+
+NAMES = st.sampled_from(["openat", "newfstatat", "syscall_0x1d4", "clone3"])
+
+
+@st.composite
+def results(draw):
+    """A result as text, with the three fields of `Call` that it becomes."""
+    kind = draw(st.integers(0, 5))
+    if kind == 0:
+        fd = draw(fds)
+        return render_fd(fd), fd.number, fd, None
+    if kind == 1:
+        return b"-1 ENOENT (No such file or directory)", -1, None, "ENOENT"
+    if kind == 2:
+        return b"? ERESTARTSYS (To be restarted if SA_RESTART is set)", None, None, "ERESTARTSYS"
+    if kind == 3:
+        return b"0x8002 (flags O_RDWR|O_LARGEFILE)", 0x8002, None, None
+    if kind == 4:
+        fd = draw(fds)
+        return b"1 ([{fd=" + render_fd(fd) + b", revents=POLLIN}])", 1, None, None
+    return b"0 (Timeout)", 0, None, None
+
+
+@st.composite
+def traces(draw):
+    """The lines of some processes, interleaved as strace interleaves them, and the calls they mean."""
+    queues = []
+    for pid in draw(st.sets(st.integers(1, 99999), min_size=1, max_size=3)):
+        calls = draw(st.lists(st.tuples(NAMES, arguments, results(), st.booleans(), st.integers(0, 5)), max_size=4))
+        queues.append([pid, calls, None])
+    lines, expected = [], []
+    while queue := draw(st.sampled_from([None, *(q for q in queues if q[1])])) or next(
+        (q for q in queues if q[1]), None
+    ):
+        pid, calls, started = queue
+        name, args, (text, result, fd, error), split, cut = calls[0]
+        before, after = _halves(name, args, cut)
+        if split and started is None:
+            lines.append(b"%-5d %s <unfinished ...>" % (pid, before))
+            queue[2] = len(lines)
+            continue
+        prefix = before if started is None else b"<... %s resumed>" % name.encode()
+        lines.append(b"%-5d %s%s)  = %s" % (pid, prefix, after, text))
+        expected.append(Call(pid, name, args, result, fd, error, len(lines), started or len(lines)))
+        queue[1], queue[2] = calls[1:], None
+    return b"".join(line + b"\n" for line in lines), expected
+
+
+def _halves(name, args, cut):
+    head, tail = b", ".join(map(render, args[:cut])), b", ".join(map(render, args[cut:]))
+    return name.encode() + b"(" + head + (b", " if head and tail else b""), tail
+
+
+@given(traces(), st.integers(1, 50))
+def test_interleaved_calls_are_joined(trace, size):
+    log, expected = trace
+    assert parse_log(log) == expected
+    parser = LogParser()
+    for start in range(0, len(log), size):
+        parser.feed(log[start : start + size])
+    parser.finish()
+    assert parser.events == expected
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.binary(max_size=20),
+            st.sampled_from(
+                [
+                    b"12 ",
+                    b"open(",
+                    b'"',
+                    b") = 3",
+                    b" <unfinished ...>",
+                    b"<... open resumed>",
+                    b"+++ exited with 0 +++",
+                    b"--- SIGHUP {} ---",
+                    b"\n",
+                ]
+            ),
+        ),
+        max_size=12,
+    ).map(b"".join)
+)
+def test_no_line_raises_and_none_is_lost(log):
+    events = parse_log(log)
+    lines = log.split(b"\n")
+    kept = {event.line for event in events} | {event.started for event in events if isinstance(event, Call)}
+    for number, line in enumerate(lines, 1):
+        if number not in kept and (line or number < len(lines)):
+            # What is left are signals, and the first half of what an `Unparsed` or a later line completes.
+            assert line.endswith(b" ---") or b"...>" in line
+
+
+def flagged(*names):
+    return Flags(frozenset(names))
+
+
+def test_ends_of_processes():
+    log = (
+        b"7 exit_group(3)                           = ?\n"
+        b"7 +++ exited with 3 +++\n"
+        b"8 read(0<pipe:[5]>,  <unfinished ...>\n"
+        b"9 exit_group(0 <unfinished ...>\n"
+        b"9 <... exit_group resumed>)               = ?\n"
+        b"8 +++ killed by SIGSEGV (core dumped) +++\n"
+        b"10 exit(0 <unfinished ...>) = ?\n"
+        b"10 +++ killed by SIGKILL +++\n"
+    )
+    assert parse_log(log) == [
+        Call(7, "exit_group", (3,), None, None, None, 1, 1),
+        Exited(7, 3, 2),
+        Call(9, "exit_group", (0,), None, None, None, 5, 4),
+        Call(8, "read", (Fd(0, b"pipe:[5]"),), None, None, None, 6, 3),
+        Killed(8, "SIGSEGV", 6),
+        Call(10, "exit", (0,), None, None, None, 7, 7),
+        Killed(10, "SIGKILL", 8),
+    ]
+
+
+def test_exec_from_a_thread_goes_on_under_the_number_of_the_process():
+    log = (
+        b"5 wait4(-1,  <unfinished ...>\n"
+        b'6 execve("/bin/true", ["true"], 0x7ff /* 3 vars */ <pid changed to 5 ...>\n'
+        b"5 +++ superseded by execve in pid 6 +++\n"
+        b"5 <... execve resumed>)                   = %d\n"
+    )
+    first, mmap = 0, {"x86_64": 9, "aarch64": 222}[os.uname().machine]
+    assert any(isinstance(event, Unparsed) for event in parse_log(log % first))
+    assert parse_log(log % mmap) == [
+        Call(5, "wait4", (-1,), None, None, None, 3, 1),
+        Superseded(5, 6, 3),
+        Call(5, "execve", (b"/bin/true", (b"true",), 0x7FF), 0, None, None, 4, 2),
+    ]
+
+
+def test_what_does_not_fit_is_reported():
+    for log in (
+        b"7 open(\n",
+        b"strace: Process 7 attached\n",
+        b"[ Process PID=7 runs in 32 bit mode. ]\n",
+        b"7 <... open resumed>) = 3\n",
+        b"7 open(1 <unfinished ...>\n",
+        b"7 open(1) = 3",
+        b"7 open(1 <unfinished ...>\n7 close(1) = 0\n",
+        b'7 read(3, "abc"..., 9) = 9\n',
+        b"7 +++ vanished +++\n",
+        b"\n",
+    ):
+        assert any(isinstance(event, Unparsed) for event in parse_log(log)), log
+
+
+def test_a_name_that_looks_like_the_end_of_a_call():
+    log = b"7 poll([{fd=3</a) = 1>, events=POLLIN}], 1, 0) = 1 ([{fd=3</a) = 1>, revents=POLLIN}])\n"
+    (call,) = parse_log(log)
+    fd = Fd(3, b"/a) = 1")
+    assert call.args == (({"fd": fd, "events": flagged("POLLIN")},), 1, 0)
+    assert call.result == 1
