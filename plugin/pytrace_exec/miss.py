@@ -12,9 +12,11 @@ from pytrace_exec.observe.calls import untraced
 from pytrace_exec.observe.conclude import conclude
 from pytrace_exec.observe.facts import Subject, value_of
 from pytrace_exec.observe.reader import read_events
-from pytrace_exec.observe.run import Setting
+from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot
+from pytrace_exec.observe.variables import read_text, variable_subjects
 from pytrace_exec.observe.view import LiveView
+from pytrace_exec.observe.world import under
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.policy.storing import allowed_reasons
 from pytrace_exec.recording import Recording, Unstorable, store
@@ -95,6 +97,7 @@ def observe(
         run.subjects.setdefault(subject, None)
     recorded = streams.finish(run.writes)
     _note_streams(invocation, run.subjects, recorded)
+    _note_variables(invocation, run, recorded)
     seen = conclude(run, earlier, invocation.surroundings(function))
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
@@ -125,6 +128,15 @@ def _note_streams(invocation: Invocation, subjects: dict[Subject, Call | None], 
         subjects.setdefault(Subject("stream", "kind 2"), None)
     if invocation.options.stdin:
         subjects.setdefault(Subject("stream", "stdin"), None)
+
+
+def _note_variables(invocation: Invocation, run: Run, recorded: Recorded) -> None:
+    """A varying variable that left a trace of having been read is a fact."""
+    made = (folder.path() + b"/" + name for folder, name in run.world.changes.values())
+    texts = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
+    results = [*texts, *(read_text(path) for path in made if under(path, invocation.places.root))]
+    for subject in variable_subjects(run, invocation.environ, invocation.options.env, results):
+        run.subjects.setdefault(subject, None)
 
 
 def _trace_reasons(trace: Trace, recorded: Recorded, snapshot: Snapshot) -> list[Reason]:

@@ -35,6 +35,8 @@ JOBS = frozenset({b"MAKEFLAGS", b"MFLAGS"})
 MIN_VALUE = 8
 """A value shorter than this is not searched for in outputs."""
 
+_NAMES = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
+_WORD = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _NAMES + rb")(?![A-Za-z0-9_])")
 _VARYING = re.compile("|".join(fnmatch.translate(name) for name in VARYING.split()).encode())
 _SECRET = re.compile(rb"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH(?!OR)", re.IGNORECASE)
 _JOBS = re.compile(rb"(?:^|(?<= ))(?:-j ?\d*|--jobs(?:=\d+)?|--jobserver-(?:auth|fds)=[^ ]*|-l ?[\d.]*)(?= |$)")
@@ -67,3 +69,23 @@ def stored_value(name: bytes, value: bytes, redacted: bool = False) -> bytes:
     if redacted or _SECRET.search(name):
         return b"sha256:" + hashlib.sha256(value).hexdigest().encode()
     return value
+
+
+def named_in(texts: Iterable[bytes]) -> set[bytes]:
+    """Names of varying variables that occur as words in texts, set or not."""
+    return {name for text in texts for name in _WORD.findall(text)}
+
+
+def values_in(environ: Mapping[bytes, bytes], texts: Iterable[bytes]) -> set[bytes]:
+    """Names of varying variables whose value, if it is long enough to mean something, occurs in texts."""
+    long = {name: value for name, value in environ.items() if varies(name) and len(value) >= MIN_VALUE}
+    return {name for text in texts for name, value in long.items() if value in text}
+
+
+TERMINAL = frozenset({b"TERM", b"COLUMNS", b"LINES"})
+"""Variables that count with a terminal on a standard descriptor, or when a terminal's description was looked for."""
+
+
+def read_by(program: str) -> set[bytes]:
+    """Names of the varying variables that a program is known to read."""
+    return {b"MAKELEVEL"} if program in ("make", "gmake") else set()

@@ -147,8 +147,8 @@ class Layout:
     def _lay_out_originals(self, stage: Stage) -> None:
         plan = self._plan
         for path in sorted({*plan.modes, *plan.times}):
-            if isinstance(plan.made.get(path), File | Dir) or path in self._outputs_with_times():
-                continue
+            if not isinstance(plan.made.get(path), Move | LinkTo | None):
+                continue  # an output is staged with its mode and times
             mode = plan.modes[path].mode if path in plan.modes else None
             times = self._times.of_original(path) if path in plan.times else (None, None)
             if self._was_directory(path):
@@ -162,11 +162,6 @@ class Layout:
         for path in ordered:
             if path not in plan.made and path not in plan.times:
                 self.late.append(Late(self._kept_folder(path), None, None, self._times.fresh(path)))
-
-    def _outputs_with_times(self) -> set[bytes]:
-        """Symbolic links that the run made: they are staged with their times."""
-        plan = self._plan
-        return {path for path in plan.times if not isinstance(plan.made.get(path), Move | LinkTo | None)}
 
     def _was_directory(self, path: bytes) -> bool:
         """Whether what will have this final path is a directory that is there now."""

@@ -9,7 +9,7 @@ import time
 
 from pytrace_exec.tracer import keeper
 from pytrace_exec.tracer.child import Relay, spawn
-from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded
+from pytrace_exec.tracer.events import Call
 from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, check_possible, command_line
 from pytrace_exec.tracer.watch import Log, Watch
 
@@ -117,8 +117,8 @@ def _problem(log: Log, tracer_lost: bool, left: list[int], argv: Sequence[bytes]
     log.parser.finish()
     if not log.begun:
         return "the command was killed before it began"
-    if tracer_lost:
-        return "strace ended before the command did"
+    if tracer_lost or log.parser.living:
+        return "strace ended before what it traced did"
     first = log.parser.events[0]
     wanted = argv[0] if b"/" in argv[0] else executable
     if not (isinstance(first, Call) and first.name == "execve" and first.args[0] == wanted and first.result == 0):
@@ -128,24 +128,9 @@ def _problem(log: Log, tracer_lost: bool, left: list[int], argv: Sequence[bytes]
 
 def _leave(log: Log, streams: Streams) -> list[int]:
     """Let go of what outlives the grace and return its processes."""
-    tracer = 0 if log.ended else _tracer(log.parser.events)
+    tracer = 0 if log.ended else next(filter(None, map(keeper.tracer_of, log.parser.living)), 0)
     left = keeper.traced_by(tracer) if tracer else []
     keeper.close_unheld(streams, tracer)
     if not log.ended or streams.polled():
         keeper.leave(-1 if log.ended else log.fileno(), streams, tracer)
     return left
-
-
-def _tracer(events: list[Event]) -> int:
-    """Find the tracer's number by a process that it traces."""
-    living: dict[int, None] = {}
-    for event in events:
-        if isinstance(event, Call):
-            living[event.pid] = None
-            if event.name in ("fork", "vfork", "clone", "clone3") and event.result:
-                living[event.result] = None
-        elif isinstance(event, (Exited, Killed)):
-            living.pop(event.pid, None)
-        elif isinstance(event, Superseded):
-            living.pop(event.by, None)
-    return next(filter(None, map(keeper.tracer_of, living)), 0)

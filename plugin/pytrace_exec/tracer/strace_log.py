@@ -43,10 +43,16 @@ _CUT = re.compile(rb"[, ]*<unfinished \.\.\.>$")
 _HARMLESS_IF_LOST = frozenset({12, 9, 158} if os.uname().machine == "x86_64" else {214, 222})
 
 
-class LogParser:
-    """Turns the bytes of a log into `events`, which grow as `feed` is called; `finish` ends the log."""
+_FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
-    __slots__ = ("_atoms", "_begun", "_line", "_moved", "_tail", "events")
+
+class LogParser:
+    """Turns the bytes of a log into `events`, which grow as `feed` is called; `finish` ends the log.
+
+    `living` holds the threads and processes that were seen or made, and whose end was not seen.
+    """
+
+    __slots__ = ("_ended", "_atoms", "_begun", "_line", "_moved", "_tail", "events", "living")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
@@ -55,6 +61,8 @@ class LogParser:
         self._line = 0
         self._moved: set[int] = set()
         self._tail: list[bytes] = []
+        self.living: set[int] = set()
+        self._ended: set[int] = set()
 
     def feed(self, data: bytes) -> None:
         """Parse all lines that `data` completes; an incomplete last one waits for more."""
@@ -85,20 +93,18 @@ class LogParser:
     def _parse(self, line: bytes) -> None:
         plain = _PLAIN.fullmatch(line)
         if plain is not None:
-            pid, name, text, result, place, error = plain.groups()
+            number_of, name, text, result, place, error = plain.groups()
+            pid = int(number_of)
             args = self._atoms.arguments(text)
-            if args is not None and int(pid) not in self._begun:
-                self.events.append(
-                    Call(
-                        int(pid),
-                        name.decode("ascii"),
-                        args,
-                        None if result is None else number(result),
-                        None if place is None else descriptor(result, place, False),
-                        None if error is None else error.decode("ascii"),
-                        self._line,
-                        self._line,
-                    )
+            if args is not None and pid not in self._begun:
+                self._add_call(
+                    pid,
+                    name.decode("ascii"),
+                    args,
+                    None if result is None else number(result),
+                    None if place is None else descriptor(result, place, False),
+                    None if error is None else error.decode("ascii"),
+                    self._line,
                 )
                 return
         self._parse_any(line)
@@ -128,10 +134,15 @@ class LogParser:
         if by is not None:
             self.events.append(Superseded(pid, int(by), self._line))
             # The thread's execve goes on under the number of the process.
+            self.living.discard(int(by))
+            self.living.add(pid)
             if int(by) in self._begun:
                 self._begun[pid] = self._begun.pop(int(by))
                 self._moved.add(pid)
-        elif signal is not None:
+            return
+        self.living.discard(pid)
+        self._ended.add(pid)
+        if signal is not None:
             self.events.append(Killed(pid, signal.decode("ascii"), self._line))
         else:
             self.events.append(Exited(pid, int(code), self._line))
@@ -177,7 +188,23 @@ class LogParser:
             if result not in _HARMLESS_IF_LOST:
                 self._unparsed(line, "a call after an exec from a thread was lost")
             result = 0
+        self._add_call(pid, name, args, result, result_fd, error, started)
+
+    def _add_call(
+        self,
+        pid: int,
+        name: str,
+        args: tuple[Value, ...],
+        result: int | None,
+        result_fd: Fd | None,
+        error: str | None,
+        started: int,
+    ) -> None:
         self.events.append(Call(pid, name, args, result, result_fd, error, self._line, started))
+        self.living.add(pid)
+        # A child may have come and gone before its parent's call returns.
+        if name in _FORKS and result and error is None and result not in self._ended:
+            self.living.add(result)
 
 
 def _read_call(text: bytes) -> tuple[str, tuple[Value, ...], int | None, Fd | None, str | None]:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which varying variables a run may have read (DESIGN 6): reads cannot be seen, so traces of them are looked for."""
+
+from __future__ import annotations
+
+import os
+
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.observe.world import under
+from pytrace_exec.policy import environment
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytrace_exec.observe.run import Run
+
+_TERMINFO = b"/terminfo/"
+
+
+def variable_subjects(
+    run: Run, environ: Mapping[bytes, bytes], chosen: Iterable[bytes], results: Iterable[bytes]
+) -> set[Subject]:
+    """The variables that count for this run; `results`: what came out of it, file by file."""
+    names = environment.named_in(_arguments(run)) | environment.named_in(_read_texts(run))
+    names |= environment.values_in(environ, results)
+    if run.environment_dumped:
+        names |= {name for name in environ if environment.varies(name)}
+    for program in run.processes.programs:
+        names |= environment.read_by(program.name)
+    if _uses_terminal(run):
+        names |= environment.TERMINAL
+    return {Subject("variable", os.fsdecode(name)) for name in names - set(chosen)}
+
+
+def _arguments(run: Run) -> Iterator[bytes]:
+    for program in run.processes.programs:
+        yield b" ".join(program.argv)
+
+
+def _read_texts(run: Run) -> Iterator[bytes]:
+    """Content that was read under the root, where it lies now; what the run destroyed cannot be read any more."""
+    for subject in list(run.subjects):
+        if subject.kind == "content" and under(subject.paths[0], run.setting.root):
+            node = run.world.originals.get(subject.paths[0])
+            path = node.path() if node is not None and node.places else subject.paths[0]
+            yield read_text(path)
+
+
+def read_text(path: bytes) -> bytes:
+    """Content of a file, nothing if it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
+def _uses_terminal(run: Run) -> bool:
+    kinds = (standing.kind for number, standing in run.setting.standing.items() if number <= 2)
+    return "tty" in kinds or any(_TERMINFO in path for subject in run.subjects for path in subject.paths)
