@@ -9,7 +9,7 @@ export PYTHON
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 SHELL_SCRIPTS := .ci/run scripts/system-packages
-# Interruptible and quiet; PYTEST_ARGS is for people: make test PYTEST_ARGS='tests/cas -k writer'
+# For people: make test PYTEST_ARGS='tests/cas -k writer'
 PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 5000
 

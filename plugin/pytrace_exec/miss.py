@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
@@ -18,6 +19,7 @@ from pytrace_exec.observe.variables import read_text, variable_subjects
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy.reasons import Reason
+from pytrace_exec.policy.relaxing import Relaxing
 from pytrace_exec.policy.storing import allowed_reasons
 from pytrace_exec.recording import Recording, Unstorable, store
 from pytrace_exec.tracer.strace import Detail, run_traced
@@ -97,8 +99,10 @@ def observe(
         run.subjects.setdefault(subject, None)
     recorded = streams.finish(run.writes)
     _note_streams(invocation, run.subjects, recorded)
-    _note_variables(invocation, run, recorded)
-    seen = conclude(run, earlier, invocation.surroundings(function))
+    texts = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
+    _note_variables(invocation, run, texts)
+    relaxing = Relaxing(invocation, texts)
+    seen = conclude(run, earlier, invocation.surroundings(function), relaxing.relax)
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
     return Traced(trace, seen, recorded, earlier)
@@ -130,10 +134,9 @@ def _note_streams(invocation: Invocation, subjects: dict[Subject, Call | None], 
         subjects.setdefault(Subject("stream", "stdin"), None)
 
 
-def _note_variables(invocation: Invocation, run: Run, recorded: Recorded) -> None:
+def _note_variables(invocation: Invocation, run: Run, texts: list[bytes]) -> None:
     """A varying variable that left a trace of having been read is a fact."""
     made = (folder.path() + b"/" + name for folder, name in run.world.changes.values())
-    texts = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
     results = [*texts, *(read_text(path) for path in made if under(path, invocation.places.root))]
     for subject in variable_subjects(run, invocation.environ, invocation.options.env, results):
         run.subjects.setdefault(subject, None)
@@ -196,14 +199,22 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
 
 
 def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
-    """Digests taken while looking up, and of what earlier runs changed: proof of what this one destroys."""
-    view = look_up.view
-    for _, path_set, _ in look_up.tried:
-        for path in path_set.produced:
-            found = view.lstat(path)
-            if not isinstance(found, str) and found.st_size <= MAX_KNOWN:
-                value_of(Subject("content", "", path), view, look_up.around)
+    """Digests taken while looking up, of what earlier runs changed and of what the command names.
+
+    They prove content that this run destroys.
+    """
+    view, invocation = look_up.view, look_up.invocation
+    paths = {path for _, path_set, _ in look_up.tried for path in path_set.produced}
+    words = (word for argument in invocation.argv for word in _WORDS.split(argument))
+    paths |= {os.path.normpath(os.path.join(invocation.cwd, word)) for word in words if word and b"\0" not in word}
+    for path in paths:
+        found = view.lstat(path) if under(path, invocation.places.root) else ""
+        if not isinstance(found, str) and found.st_size <= MAX_KNOWN:
+            value_of(Subject("content", "", path), view, look_up.around)
     return view.digests
+
+
+_WORDS = re.compile(rb"[\s;|&<>()'\"=]+")
 
 
 MAX_KNOWN = 64 << 20

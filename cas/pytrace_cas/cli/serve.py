@@ -41,12 +41,15 @@ def serve(
     Once both listen, one line on stdout says where: `ready grpc://HOST:PORT http://HOST:PORT`.
     """
     # Imported here: the other verbs need neither gRPC nor an HTTP server.
+    import prometheus_client
+
     from pytrace_cas.serving import Settings
     from pytrace_cas.serving import serve as serve_until_told
 
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     # What uvicorn says of its life is said by us.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     limits = Limits(blob_bytes=max_blob_size)
     settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all")
     with Store.open(dir, max_size=size_limit(max_size, max_size_gib), fsync=fsync, read_only=read_only) as store:

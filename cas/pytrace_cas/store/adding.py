@@ -144,8 +144,8 @@ class Adder:
         elif not self._here(function, found):
             staged = self.stage(function, len(data))
             try:
-                staged.write(data)
-                self.publish(function, found, staged)
+                staged.fill(data)
+                self._publish(function, found, staged)
             finally:
                 staged.discard()
         return found
@@ -208,9 +208,11 @@ class Adder:
         return Staged(self.layout, function)
 
     def publish(self, function: DigestFunction, digest: Digest, staged: Staged) -> None:
-        """Move a staged file into place and index it, in one transaction; nothing happens if the blob is here."""
-        if self._here(function, digest):
-            return
+        """Move a staged file into place and index it; nothing happens if the blob is here."""
+        if not self._here(function, digest):
+            self._publish(function, digest, staged)
+
+    def _publish(self, function: DigestFunction, digest: Digest, staged: Staged) -> None:
         if self._index.fsync:
             staged.sync()
         place, charge = place_of(function.name, digest.hash), charge_of_blob(digest.size_bytes, False)
@@ -222,14 +224,15 @@ class Adder:
                 db.execute(_RENEW, (clock.now, clock.turn, *key))
                 return
             self._pending.announce([place])
-            self._move_in(staged.path, place)
+            self._move_in(staged, place)
             db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None))
 
         self._room.add(charge, work)
 
-    def _move_in(self, source: bytes, place: str) -> None:
+    def _move_in(self, staged: Staged, place: str) -> None:
         target = self.layout.blob(place)
-        made = move(source, target)
+        made = move(staged.path, target)
+        staged.moved = True
         crashpoints.reached("file-moved-in")
         if self._index.fsync:
             folder = os.path.dirname(target)

@@ -15,7 +15,7 @@ from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction, MalformedDiges
 from pytrace_cas.store.index import CorruptIndex
 from pytrace_cas.store.layout import place_of
 from pytrace_cas.store.pending import has_file, is_place, places_of
-from pytrace_cas.store.staging import feed
+from pytrace_cas.store.staging import feed, files_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -120,7 +120,7 @@ class Checker:
 
     def leftovers(self) -> int:
         """Files in `tmp/` and in the trash."""
-        return len(os.listdir(self._layout.tmp)) + len(os.listdir(self._layout.trash))
+        return len(files_in(self._layout.tmp)) + len(files_in(self._layout.trash))
 
     def _index_problems(self) -> Iterator[Problem]:
         with self._index.read() as db:

@@ -115,7 +115,7 @@ class Evictor:
             self._thread.start()
 
     def finish(self) -> None:
-        """Wait for the thread; it ends once the store is under its limit."""
+        """Wait for the thread, which ends after its batch: the limit holds, the low-water mark is left to the next."""
         with self._starting:
             self._closing = True
         if self._thread is not None:

@@ -78,10 +78,10 @@ class OutOfSpace(StoreError):
 
 
 class DiskFailed(StoreError):
-    """A file of the store cannot be written for another reason than a lack of room."""
+    """A file of the store cannot be read or written, and not for a lack of room."""
 
     def __init__(self, path: bytes, why: str) -> None:
-        super().__init__(path, f"cannot write into the store in {os.fsdecode(path)}: {why}")
+        super().__init__(path, f"a file of the store in {os.fsdecode(path)} failed: {why}")
         self.why = why
 
 
@@ -254,16 +254,18 @@ class Writing:
         return self._db
 
     def _begin(self) -> None:
+        hurried = self._patience != PATIENCE
         try:
-            if self._patience != PATIENCE:
+            if hurried:
                 self._db.execute(f"PRAGMA busy_timeout = {int(self._patience * 1000)}")
-            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+            finally:
+                if hurried:
+                    self._db.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
         except BaseException:
             self._index.give_back(self._db)
             raise
-        finally:
-            if self._patience != PATIENCE:
-                self._db.execute(f"PRAGMA busy_timeout = {int(PATIENCE * 1000)}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         index = self._index

@@ -19,11 +19,6 @@ class StoreError(Exception):
         super().__init__(message)
         self.path = path
 
-    @property
-    def shown(self) -> str:
-        """The directory as a person reads it."""
-        return os.fsdecode(self.path)
-
 
 class NoStore(StoreError):
     """There is no store in that directory, and none was to be made."""

@@ -38,8 +38,10 @@ _BY_DIGEST = _COMPLETE.format("AND r.size = ?")
 _BY_HASH = _COMPLETE.format("")
 _ABSENT = """SELECT f.hash, f.size FROM refs f WHERE f.result = ? AND NOT EXISTS
 (SELECT 1 FROM blobs b WHERE b.function = ? AND b.hash = f.hash AND b.size = f.size) ORDER BY f.hash"""
+# CROSS JOIN: in this order, which SQLite would otherwise guess.
 _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
-(SELECT b.id FROM results r JOIN refs f ON f.result = r.id JOIN blobs b ON b.function = r.function AND b.hash = f.hash
+(SELECT b.id FROM results r CROSS JOIN refs f ON f.result = r.id
+ CROSS JOIN blobs b ON b.function = r.function AND b.hash = f.hash
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
 _INSERT = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""

@@ -38,6 +38,10 @@ def charge_of_result(size: int, refs: int) -> int:
     return ROW + size + REF * refs
 
 
+def _is_high(used: int, limit: int) -> bool:
+    return used * 100 > limit * HIGH_WATER
+
+
 class Room:
     """The room of one store. Any thread may call."""
 
@@ -57,7 +61,14 @@ class Room:
                     continue  # somebody else took it
                 work(db, Clock(added, limit))
             break
-        if (used + charge) * 100 > limit * HIGH_WATER:
+        if _is_high(used + charge, limit):
+            self.evictor().start()
+
+    def relieve(self) -> None:
+        """Begin to evict if a new limit is too low for what is there."""
+        with self._index.read() as db:
+            used, limit = db.execute("SELECT bytes, max_size FROM store").fetchone()
+        if _is_high(used, limit):
             self.evictor().start()
 
     def check(self, charge: int) -> None:
@@ -74,7 +85,7 @@ class Room:
         return self._evictor
 
     def close(self) -> None:
-        """Let the background eviction end once it is back under the limit."""
+        """Let the background eviction end after its batch."""
         if self._evictor is not None and self._pid == os.getpid():
             self._evictor.finish()
 

@@ -82,7 +82,7 @@ CREATE TRIGGER blob_added AFTER INSERT ON blobs BEGIN
 END;
 CREATE TRIGGER blob_dropped AFTER DELETE ON blobs BEGIN
   UPDATE store SET blobs = blobs - 1, bytes = bytes - OLD.charge;
-  DELETE FROM results WHERE function = OLD.function AND id IN (SELECT result FROM refs WHERE hash = OLD.hash);
+  DELETE FROM results WHERE id IN (SELECT result FROM refs WHERE hash = OLD.hash) AND +function = OLD.function;
 END;
 CREATE TRIGGER result_added AFTER INSERT ON results BEGIN
   UPDATE store SET results = results + 1, bytes = bytes + NEW.charge, added = added + NEW.charge;

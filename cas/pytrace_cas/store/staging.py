@@ -34,12 +34,13 @@ _FICLONE = 0x40049409  # ioctl_ficlone(2)
 class Staged:
     """One file in `tmp/`, locked while this object is open; `discard` leaves nothing. For one thread."""
 
-    __slots__ = ("_layout", "_state", "fd", "path", "size")
+    __slots__ = ("_layout", "_state", "fd", "moved", "path", "size")
 
     def __init__(self, layout: Layout, function: DigestFunction) -> None:
         self._layout = layout
         self._state: Any = function.new()
         self.size = 0
+        self.moved = False
         self.fd = -1
         try:
             while self.fd < 0:
@@ -50,12 +51,16 @@ class Staged:
 
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes and hash them."""
+        self.fill(chunk)
+        self._state.update(chunk)
+        self.size += len(chunk)
+
+    def fill(self, chunk: bytes | memoryview) -> None:
+        """Append bytes whose hash is known."""
         try:
             write_all(self.fd, chunk)
         except OSError as error:
             raise disk_failure(self._layout.root, error) from error
-        self._state.update(chunk)
-        self.size += len(chunk)
         crashpoints.reached("written")
 
     def copy(self, source: int) -> None:
@@ -83,17 +88,13 @@ class Staged:
         except OSError as error:
             raise disk_failure(self._layout.root, error) from error
 
-    def close(self) -> None:
-        """Let go of a file that was moved away."""
+    def discard(self) -> None:
+        """Let go of the file, and remove it unless it was moved away."""
         if self.fd >= 0:
+            if not self.moved:
+                remove(self.path)
             os.close(self.fd)
             self.fd = -1
-
-    def discard(self) -> None:
-        """Remove the file if it was not moved away, and let go of it."""
-        if self.fd >= 0:
-            remove(self.path)
-            self.close()
 
 
 def write_all(fd: int, chunk: bytes | memoryview) -> None:
@@ -146,25 +147,36 @@ def sweep_if_due(layout: Layout) -> None:
 
 def sweep(layout: Layout) -> int:
     """Empty the trash, remove leftovers from `tmp/` and the oldest of the quarantine; return how many leftovers."""
-    names = os.listdir(layout.tmp)
-    count = sum(_remove_leftover(layout.tmp + b"/" + name) for name in names)
+    count = sum(_remove_leftover(path) for path in files_in(layout.tmp))
     empty_trash(layout)
-    held = [layout.quarantine + b"/" + name for name in os.listdir(layout.quarantine)]
-    for path in sorted(held, key=_changed)[:-QUARANTINED]:
+    for path in sorted(files_in(layout.quarantine), key=_changed)[:-QUARANTINED]:
         remove(path)
     return count
 
 
 def empty_trash(layout: Layout) -> None:
     """Unlink what was moved to the trash: nobody looks for anything there."""
-    for name in os.listdir(layout.trash):
-        remove(layout.trash + b"/" + name)
+    for path in files_in(layout.trash):
+        remove(path)
+
+
+def files_in(folder: bytes) -> list[bytes]:
+    """Paths of what lies in a folder, nothing if it is not there."""
+    try:
+        return [folder + b"/" + name for name in os.listdir(folder)]
+    except FileNotFoundError:
+        return []
 
 
 def _locked_file(layout: Layout) -> tuple[bytes, int]:
     """A new file in `tmp/` and its descriptor, or -1 if a sweeper was faster than the lock."""
     path = layout.tmp + b"/" + unique_name()
-    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, FILE_MODE)
+    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, FILE_MODE)
+    except FileNotFoundError:  # somebody has tidied up
+        layout.make_directories()
+        fd = os.open(path, flags, FILE_MODE)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(fd).st_nlink:

@@ -89,7 +89,7 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Close it; waits for an eviction in the background to come under the limit."""
+        """Close it; waits for the batch that is being evicted in the background."""
         self._room.close()
         self._pending.close()
         self._index.close()
@@ -284,6 +284,7 @@ class Store:
         if max_size not in (None, limit):
             with self._index.write() as db:
                 db.execute("UPDATE store SET max_size = ?", (max_size,))
+            self._room.relieve()
 
 
 def _check_place(layout: Layout, read_only: bool, create: bool) -> None:

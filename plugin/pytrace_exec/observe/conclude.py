@@ -15,6 +15,8 @@ from pytrace_exec.policy import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytrace_exec.observe.facts import Surroundings
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
@@ -35,8 +37,16 @@ class Observations:
         self.reasons = reasons
 
 
-def conclude(run: Run, earlier: EarlierView, around: Surroundings) -> Observations:
-    """Complete the subjects of a run, find their values before it, and what it left behind."""
+def conclude(
+    run: Run,
+    earlier: EarlierView,
+    around: Surroundings,
+    relax: Callable[[Run, list[Output]], None] = lambda run, outputs: None,
+) -> Observations:
+    """Complete the subjects of a run, find their values before it, and what it left behind.
+
+    `relax` takes needless subjects away once all are known.
+    """
     earlier.world = run.world
     outputs = outputs_of(run, earlier)
     _add_targets(run)
@@ -49,6 +59,7 @@ def conclude(run: Run, earlier: EarlierView, around: Surroundings) -> Observatio
         run.subjects.setdefault(Subject("stream", "stdin"), None)
     if not run.executed:
         run.refuse("not_whole")
+    relax(run, outputs)
     values = {subject: value_of(subject, earlier, around) for subject in run.subjects}
     _check_listings(run, earlier)
     reasons = {**run.reasons, **earlier.problems}

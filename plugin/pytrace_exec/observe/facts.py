@@ -157,9 +157,13 @@ def _link(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
 
 
 def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`listing`; argument `less HEX`: without these names, which are declared outputs."""
     names = view.names(path)
     if isinstance(names, str):
         return names.encode()
+    if arg:
+        left_out = set(bytes.fromhex(arg.removeprefix("less ")).split(b"/"))
+        names = [(name, letter) for name, letter in names if name not in left_out]
     return str(around.function.of(canonical_listing(names))).encode()
 
 

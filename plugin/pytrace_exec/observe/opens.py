@@ -44,7 +44,7 @@ def _open(run: Run, task: Task, call: Call, row: Row, flags: frozenset[str], mod
     elif "O_TMPFILE" in flags:
         run.note(call, "error", "", found.subject)
     elif exclusive or (found.node is None and "O_CREAT" in flags):
-        _created(run, task, call, found, exclusive, number(mode))
+        _created(run, task, call, found, flags, number(mode))
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     elif "O_PATH" in flags or found.node.kind == "dir":
@@ -91,17 +91,21 @@ def _failed_open(run: Run, call: Call, found: Found, flags: frozenset[str], writ
         failed(run, call, found, changes="O_CREAT" in flags, access=access)
 
 
-def _created(run: Run, task: Task, call: Call, found: Found, exclusive: bool, mode: int) -> None:
-    """The file was not there: proved by O_EXCL, else by what is known of the world before."""
+def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[str], mode: int) -> None:
+    """The file was not there: proved by O_EXCL, else by what is known of the world before.
+
+    With O_TRUNC alone a plain file would have done as well.
+    """
     node = Node("file", None)
     node.created = mode & 0o7777 & ~task.context.umask
     changed = (id(found.parent), found.name) in run.world.changes
-    if exclusive:
-        if not changed:
-            run.note(call, "change", "l", found.spot)
+    if "O_EXCL" in flags:
         run.world.learn_absent(found)
-    elif not changed and found.spot is not None:
-        run.targets.append(Target(found.spot, node))
+    if not changed and found.spot is not None:
+        if "O_TRUNC" in flags and "O_EXCL" not in flags:
+            run.targets.append(Target(found.spot, node))
+        else:
+            run.note(call, "change", "l", found.spot)
     run.world.bind(found.parent, found.name, node)
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytrace_exec.observe.calls import Row
-    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.world import Earlier, Node
     from pytrace_exec.tracer.events import Call, Event, Value
 
@@ -77,7 +77,8 @@ class Run:
     """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
 
     `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held before
-    the run, as seen by the calls that read it.
+    the run, as seen by the calls that read it. `lookers`: the programs that looked at a path. `relative_outside`: a
+    path outside the root was spelled relative to where the command ran.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -91,6 +92,8 @@ class Run:
         self.listings: dict[bytes, dict[bytes, str]] = {}
         self.reading: dict[tuple[int, bytes], dict[bytes, str]] = {}
         self.executed: list[bytes] = []
+        self.lookers: dict[bytes, set[Program]] = {}
+        self.relative_outside = False
         self.writes: list[tuple[int, int]] = []
         self.stdin_read = False
         self.environment_dumped = False
@@ -103,6 +106,9 @@ class Run:
         """Note a fact about an earlier path; None: it concerns only what the run made."""
         if path is not None:
             self.subjects.setdefault(Subject(kind, arg, path), call)
+            task = self.processes.tasks.get(call.pid)
+            if task is not None:
+                self.lookers.setdefault(path, set()).add(task.program)
 
     def note_plain(self, call: Call, kind: str, arg: str) -> None:
         """Note a fact that concerns no path."""
@@ -159,7 +165,10 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
         return Place(None)
     if path == b"":
         return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(base)
-    return Place(run.world.walk(path, base or run.world.top, follow))
+    found = run.world.walk(path, base or run.world.top, follow)
+    if not path.startswith(b"/") and found.subject is not None and not under(found.subject, run.setting.root):
+        run.relative_outside = True
+    return Place(found)
 
 
 UNRESOLVED_ERRORS = frozenset({"EFAULT", "EBADF", "ENAMETOOLONG", "EINVAL", "ENOSYS"})

@@ -34,6 +34,12 @@ fgrep protoc mktemp chmod sleep env uname arch nproc id whoami hostname
 """
 """Tools that use content and names; none of them compares two files' times."""
 
+NEUTRAL_TOOLS = """
+true false sort uniq wc head tail cut tr paste join comm fold nl od expr seq basename dirname cmp sum cksum md5sum
+sha1sum sha256sum sha512sum b2sum base64 protoc flex bison m4 gperf
+"""
+"""Tools whose results depend on no user, place or machine."""
+
 COPY_TIMES = "ls dir vdir tar bsdtar zip cpio pax rsync stat find install cp mv ar *-ar git bsdcpio du touch"
 """Programs that print or copy times, owners, links and sizes: for them these are the value."""
 
@@ -60,6 +66,7 @@ _CLOCK = _pattern(CLOCK)
 _ENVIRONMENT = _pattern(PRINT_ENVIRONMENT)
 _SHELLS = _pattern(SHELLS)
 _COMPILERS = _pattern(COMPILERS)
+_NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
 _MINUTES = re.compile(rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)")
 
 
@@ -95,6 +102,11 @@ def _preserves(argv: tuple[bytes, ...]) -> bool:
 def is_compiler(program: Program) -> bool:
     """Whether it is a compiler, an assembler or a linker."""
     return bool(_COMPILERS.match(program.name))
+
+
+def is_neutral(program: Program) -> bool:
+    """Whether what it makes depends on nobody and no place but what it reads and is told."""
+    return bool(_NEUTRAL.match(program.name))
 
 
 def is_shell(program: Program) -> bool:

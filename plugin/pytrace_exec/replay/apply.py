@@ -17,7 +17,6 @@ import os
 from pytrace_exec.replay.clock import OutputTimes, fresh_times
 from pytrace_exec.replay.layout import Layout, set_times
 from pytrace_exec.replay.plan import Plan, ReplayRefused
-from pytrace_exec.replay.stage import BlobMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pytrace_exec.replay.stage import Blobs
     from pytrace_exec.replay.steps import Reached, Step
 
-__all__ = ["BlobMissing", "Prepared", "ReplayRefused", "UndoFailed", "prepare"]
+__all__ = ["Prepared", "ReplayRefused", "UndoFailed", "prepare"]
 
 
 class UndoFailed(Exception):
@@ -58,7 +57,7 @@ def prepare(
     digest_of: DigestOf | None = None,
     hook: Reached | None = None,
 ) -> Prepared:
-    """Stage and check a replay; raise `ReplayRefused` or `BlobMissing` with the tree as it was.
+    """Stage and check a replay; raise `ReplayRefused` with the tree as it was, as on any error of `blobs`.
 
     `allowed`: real paths of the declared output places outside the root. `newest_input_ns`: the latest modification
     time among the inputs. `digest_of`: `HASH/SIZE` of a file of that status, or None when it is not known. `hook` is

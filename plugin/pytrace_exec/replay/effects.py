@@ -225,7 +225,7 @@ def _check_states(effects: Effects, made: Mapping[bytes, Entry]) -> None:
     for name, state in effects.targets.items():
         if name not in made:
             raise InvalidEffects(name, "its earlier state is said, but nothing was made there")
-        if state.kind == "plain" and not isinstance(made[name], File):
+        if state.kind == "plain" and isinstance(made[name], Dir | Symlink):
             raise InvalidEffects(name, "only a regular file can replace what may be absent")
 
 

@@ -36,7 +36,20 @@ class Layout:
     `written`: paths and digests of the files that will be in place.
     """
 
-    __slots__ = ("_befores", "_digest_of", "_kept", "_places", "_plan", "_times", "folders", "late", "steps", "written")
+    __slots__ = (
+        "_befores",
+        "_digest_of",
+        "_kept",
+        "_places",
+        "_plan",
+        "_relinked",
+        "_remade",
+        "_times",
+        "folders",
+        "late",
+        "steps",
+        "written",
+    )
 
     def __init__(self, plan: Plan, places: Places, times: OutputTimes, digest_of: DigestOf | None) -> None:
         self._plan = plan
@@ -44,6 +57,8 @@ class Layout:
         self._times = times
         self._digest_of = digest_of
         self._befores: dict[bytes, os.stat_result | None] = {}
+        self._remade: set[bytes] = set()
+        self._relinked: set[bytes] = set()
         self._kept: set[bytes] = set()
         self.folders = Folders()
         self.steps: list[Step] = []
@@ -92,14 +107,35 @@ class Layout:
         home, name = self._plan.spot(path)
         if home is None:
             return None
-        vacated = join(home, name) in self._plan.left
         state = self._plan.state(path)
-        if vacated:
+        if join(home, name) in self._plan.left:
             if state.kind not in ("absent", "plain"):
                 raise ReplayRefused("the result says twice what was there", path)
-            return None
-        mode = entry.mode if isinstance(entry, File) else None
+            return self._relink(path)
+        mode = self._mode_left(entry) if state.kind == "plain" else None
         return expect(self._existing(path)[0], name, state, mode, self._places)
+
+    def _relink(self, path: bytes) -> os.stat_result | None:
+        """What a rename takes away from a made name, if a link can do that: then the name is never without a file."""
+        folder, name = self._existing(path)
+        found = renames.status(folder.fd, name)
+        if found is None or stat.S_ISDIR(found.st_mode):
+            return None
+        self._remade.add(join(folder.path, name))
+        self._relinked.add(path)
+        return found
+
+    def _mode_left(self, entry: Made | Move | Remove) -> int | None:
+        """Mode of the regular file that an entry puts under its name; None for anything else."""
+        plan = self._plan
+        made = plan.made[plan.path(entry.other)] if isinstance(entry, Hardlink) else entry
+        if isinstance(made, File):
+            return made.mode
+        if not isinstance(made, LinkTo | Move):
+            return None
+        folder, name = self._now(plan.path(made.other if isinstance(made, LinkTo) else made.to))
+        found = renames.status(folder.fd, name)
+        return stat.S_IMODE(found.st_mode) if found is not None and stat.S_ISREG(found.st_mode) else None
 
     def _has_content(self, path: bytes, entry: File, before: os.stat_result | None) -> bool:
         """Whether a file on disk needs nothing but its time."""
@@ -115,16 +151,20 @@ class Layout:
     def _place(self, path: bytes, entry: Made, slot: bytes) -> Place:
         folder, name = self._existing(path)
         in_place = isinstance(entry, File) and entry.in_place
-        return Place(folder, name, slot, self._befores[path], in_place)
+        return Place(folder, name, slot, self._befores[path], in_place, path in self._relinked)
 
-    def _rename(self, entry: Move, stage: Stage) -> Rename:
-        path = self._plan.path(entry.to)
-        return Rename(*self._earlier(self._plan.path(entry.path)), *self._final(path, stage), self._befores[path])
+    def _rename(self, entry: Move, stage: Stage) -> Step:
+        path, earlier = self._plan.path(entry.to), self._plan.path(entry.path)
+        before, linked = self._befores[path], path in self._relinked
+        if earlier in self._remade:
+            return AddLink(*self._earlier(earlier), *self._final(path, stage), before, linked)
+        return Rename(*self._earlier(earlier), *self._final(path, stage), before)
 
     def _add_link(self, entry: LinkTo, stage: Stage) -> AddLink:
         path = self._plan.path(entry.path)
         other = self._final(self._plan.path(entry.other), stage)
-        return AddLink(*other, *self._final(path, stage), self._befores[path])
+        linked = path in self._relinked
+        return AddLink(*other, *self._final(path, stage), self._befores[path], linked)
 
     def _lay_out_metadata(self, stage: Stage) -> None:
         """Modes and times of what keeps its content: of files as steps, of directories at the very end."""
@@ -165,15 +205,16 @@ class Layout:
 
     def _was_directory(self, path: bytes) -> bool:
         """Whether what will have this final path is a directory that is there now."""
-        mover = self._plan.made.get(path)
-        if isinstance(mover, LinkTo):
+        if isinstance(self._plan.made.get(path), LinkTo):
             return False
-        if isinstance(mover, Move):
-            folder, name = self._earlier(self._plan.path(mover.path))
-        else:
-            folder, name = self._existing(path)
+        folder, name = self._now(path)
         found = renames.status(folder.fd, name)
         return found is not None and stat.S_ISDIR(found.st_mode)
+
+    def _now(self, path: bytes) -> tuple[Folder, bytes]:
+        """Open directory and name under which something lies now that was there before and will have this path."""
+        mover = self._plan.made.get(path)
+        return self._earlier(self._plan.path(mover.path)) if isinstance(mover, Move) else self._existing(path)
 
     def _kept_folder(self, path: bytes) -> Folder:
         """Existing directory of a final path, whose mode and times this process may set."""

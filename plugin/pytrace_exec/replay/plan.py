@@ -200,8 +200,9 @@ class Plan:
         emptied: dict[bytes, Step] = {}
         for step in steps:
             path = self.final(step)
-            if path is None:
+            if isinstance(step, Move | Remove):
                 emptied[self.path(step.path)] = step
+            if path is None:
                 continue
             folder, name = self.spot(path)
             if folder is None:
@@ -212,19 +213,34 @@ class Plan:
                     needs[id(step)].append(self.left[occupant])
                 else:
                     emptied[occupant] = step
+                bringer = self._bringer(path)
+                if bringer is not None and not self._leaves(step, self.path(bringer.path)):
+                    needs[id(step)].append(bringer)
             if isinstance(step, LinkTo) and isinstance(mover := self.made.get(self.path(step.other)), Move):
                 needs[id(step)].append(mover)
         self._need_emptied(emptied, needs)
         return needs
 
     def _need_emptied(self, emptied: dict[bytes, Step], needs: dict[int, list[Step]]) -> None:
-        """A directory is removed or replaced after what leaves it."""
+        """A directory is removed, replaced or renamed after what leaves it."""
         for path, leaver in self.left.items():
             above = directory_of(path)
             while above != b"/":
                 if above in emptied and emptied[above] is not leaver:
                     needs[id(emptied[above])].append(leaver)
                 above = directory_of(above)
+
+    def _bringer(self, path: bytes) -> Move | None:
+        """The rename that brings the directory, or one above it, in which a final path lies."""
+        while (path := directory_of(path)) != b"/":
+            entry = self.made.get(path)
+            if isinstance(entry, Move):
+                return entry
+        return None
+
+    def _leaves(self, step: Step, directory: bytes) -> bool:
+        """Whether a step takes something out of an earlier directory, and so comes before its rename."""
+        return isinstance(step, Move) and self.path(step.path).startswith(directory + b"/")
 
 
 def directory_of(path: bytes) -> bytes:

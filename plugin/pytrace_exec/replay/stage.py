@@ -28,19 +28,11 @@ if TYPE_CHECKING:
         """Where content comes from."""
 
         def copy_to(self, digest: Digest, fd: int) -> None:
-            """Write a verified blob to an empty file; raise `BlobMissing`."""
+            """Write a verified blob to an empty file; raise `cache.errors.BlobMissing`."""
 
 
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_CHANGES = 0o300
-
-
-class BlobMissing(Exception):
-    """A blob of the result is nowhere to be had; `digest` names it. The command is to be run."""
-
-    def __init__(self, digest: Digest) -> None:
-        super().__init__(f"an output is missing from the cache: {digest}")
-        self.digest = digest
 
 
 class Placement:

@@ -59,13 +59,23 @@ class Step:
 class Place(Step):
     """Something staged gets the name, in place of what was there (`before`; None: nothing).
 
-    `in_place`: the run wrote into the old file, which moved no time of the directory.
+    `in_place`: the run wrote into the old file, which moved no time of the directory. `linked`: an earlier step has
+    given what was there another name, which moved its change time.
     """
 
-    __slots__ = ("before", "in_place", "kept", "new", "slot")
+    __slots__ = ("before", "in_place", "kept", "linked", "new", "slot")
 
-    def __init__(self, folder: Folder, name: bytes, slot: bytes, before: os.stat_result | None, in_place: bool) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        name: bytes,
+        slot: bytes,
+        before: os.stat_result | None,
+        in_place: bool = False,
+        linked: bool = False,
+    ) -> None:
         super().__init__(folder, name)
+        self.linked = linked
         self.slot = slot
         self.before = before
         self.in_place = in_place and before is not None
@@ -85,7 +95,7 @@ class Place(Step):
         reached("placed")
 
     def _replace(self, staging: int, before: os.stat_result, reached: Reached) -> None:
-        if not unchanged(before, self.found()):
+        if not unchanged(before, self.found(), renamed=self.linked):
             raise self.refused("what the run replaced has changed since")
         if label(staging, self.slot) != label(self.folder.fd, self.name):
             raise self.refused("what the run replaced has a label of its own")
@@ -94,7 +104,7 @@ class Place(Step):
             old = self.slot
         except renames.Unsupported:
             old = self.kept = self.folder.slot(b"o")
-            set_aside(self.folder, self.name, before, old)
+            set_aside(self.folder, self.name, before, old, self._with_directory(before))
             reached("set aside")
             os.rename(self.slot, self.name, src_dir_fd=staging, dst_dir_fd=self.folder.fd)
         if not unchanged(before, renames.status(staging, old), renamed=True):
@@ -102,13 +112,17 @@ class Place(Step):
         if stat.S_ISDIR(before.st_mode):
             require_empty(staging, old, self.path)
 
+    def _with_directory(self, before: os.stat_result | None) -> bool:
+        """Whether the old or the new is a directory, which no rename puts in another's place."""
+        return any(look is not None and stat.S_ISDIR(look.st_mode) for look in (before, self.new))
+
     def undo(self) -> None:
         staging, folder = self.folder.staging(), self.folder.fd
         placed = self.new is not None and same_inode(self.new, self.found())
         if self.kept:
-            if placed and self.before is not None and stat.S_ISDIR(self.before.st_mode):
+            if apart := placed and self._with_directory(self.before):
                 renames.move(folder, self.name, staging, self.slot)
-            put_back(self.folder, self.kept, self.name, placed)
+            put_back(self.folder, self.kept, self.name, placed and not apart)
         elif placed and self.before is not None:
             renames.exchange(staging, self.slot, folder, self.name)
         elif placed and renames.status(staging, self.slot) is not None:
@@ -123,9 +137,15 @@ class AddLink(Place):
     __slots__ = ("other_folder", "other_name")
 
     def __init__(
-        self, other_folder: Folder, other_name: bytes, folder: Folder, name: bytes, before: os.stat_result | None
+        self,
+        other_folder: Folder,
+        other_name: bytes,
+        folder: Folder,
+        name: bytes,
+        before: os.stat_result | None,
+        linked: bool,
     ) -> None:
-        super().__init__(folder, name, folder.slot(b"o"), before, False)
+        super().__init__(folder, name, folder.slot(b"o"), before, linked=linked)
         self.other_folder = other_folder
         self.other_name = other_name
 
@@ -196,30 +216,26 @@ class Rename(Step):
         if self.before is None:
             renames.move(self.folder.fd, self.name, self.to_folder.fd, self.to_name)
         else:
-            set_aside(self.to_folder, self.to_name, self.before, self.kept)
+            set_aside(self.to_folder, self.to_name, self.before, self.kept, self._with_directory(self.before))
             reached("set aside")
             os.rename(self.name, self.to_name, src_dir_fd=self.folder.fd, dst_dir_fd=self.to_folder.fd)
         reached("renamed")
         if not same_inode(self.itself, renames.status(self.to_folder.fd, self.to_name)):
             raise self.refused("what the run renamed changed while it was renamed")
 
+    def _with_directory(self, before: os.stat_result) -> bool:
+        return stat.S_ISDIR(before.st_mode) or stat.S_ISDIR(self.itself.st_mode)
+
     def undo(self) -> None:
-        here, there = self.folder.fd, self.to_folder.fd
+        here, there, before = self.folder.fd, self.to_folder.fd, self.before
         renamed = same_inode(self.itself, renames.status(there, self.to_name))
-        directories = self.before is not None and (
-            stat.S_ISDIR(self.itself.st_mode) or stat.S_ISDIR(self.before.st_mode)
-        )
-        if (
-            renamed
-            and self.before is not None
-            and not directories
-            and renames.link(there, self.to_name, here, self.name)
-        ):
+        over = renamed and before is not None and not self._with_directory(before)
+        if over and renames.link(there, self.to_name, here, self.name):
             put_back(self.to_folder, self.kept, self.to_name, True)
             return
         if renamed:
             renames.move(there, self.to_name, here, self.name)
-        if self.before is not None and self.to_folder.staged:
+        if before is not None and self.to_folder.staged:
             put_back(self.to_folder, self.kept, self.to_name, False)
 
 
@@ -228,16 +244,17 @@ def same_inode(before: os.stat_result, now: os.stat_result | None) -> bool:
     return now is not None and (before.st_dev, before.st_ino) == (now.st_dev, now.st_ino)
 
 
-def set_aside(folder: Folder, name: bytes, before: os.stat_result, slot: bytes) -> None:
-    """Give what has a name one in the staging folder too; a directory only that one, and it must be empty."""
+def set_aside(folder: Folder, name: bytes, before: os.stat_result, slot: bytes, away: bool) -> None:
+    """Give what has a name one in the staging folder too; `away`: only that one. A directory must be empty."""
     staging = folder.staging()
-    if stat.S_ISDIR(before.st_mode):
+    if away:
         os.rename(name, slot, src_dir_fd=folder.fd, dst_dir_fd=staging)
-        require_empty(staging, slot, join(folder.path, name))
     elif not renames.link(folder.fd, name, staging, slot):
         raise ReplayRefused("the file system can neither exchange names nor link them", join(folder.path, name))
     if not unchanged(before, renames.status(staging, slot), renamed=True):
         raise ReplayRefused("what the run replaced has changed since", join(folder.path, name))
+    if stat.S_ISDIR(before.st_mode):
+        require_empty(staging, slot, join(folder.path, name))
 
 
 def put_back(folder: Folder, slot: bytes, name: bytes, over: bool) -> None:

@@ -64,7 +64,7 @@ def unchanged(before: os.stat_result, after: os.stat_result | None, renamed: boo
     """Whether two looks saw one inode in one state; `renamed`: the replay itself has moved its change time since."""
     if after is None or _identity(before) != _identity(after):
         return False
-    return renamed or before.st_ctime_ns == after.st_ctime_ns
+    return renamed or stat.S_ISDIR(before.st_mode) or before.st_ctime_ns == after.st_ctime_ns
 
 
 def attributes(folder: Folder, name: bytes) -> list[str]:
@@ -105,6 +105,8 @@ def _own(folder: Folder, name: bytes, found: os.stat_result, path: bytes) -> Non
 
 
 def _identity(found: os.stat_result) -> tuple[int, ...]:
+    if stat.S_ISDIR(found.st_mode):  # the replay itself empties it
+        return found.st_dev, found.st_ino, found.st_mode, found.st_uid
     return found.st_dev, found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns, found.st_uid
 
 

@@ -10,7 +10,7 @@ import os
 import re
 
 from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
-from pytrace_exec.tracer.strace_values import Atoms, Reader, UnreadableError, descriptor, number
+from pytrace_exec.tracer.strace_values import NUMBER, Atoms, Reader, UnreadableError, descriptor, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 # of the result's own path, so that the same characters inside an argument are never taken for the end of the call.
 _PLAIN = re.compile(
     rb"(\d+) +(\w+)\((.*)\) += "
-    rb"(?:(-?\d+|0x[0-9a-f]+)(?:<([^<>\\]*)>)?|\?)(?: (E[A-Z0-9_]+))?(?: \([\w ,/'.|-]*\))?"
+    rb"(?:(" + NUMBER + rb")(?:<([^<>\\]*)>)?|\?)(?: (E[A-Z0-9_]+))?(?: \([\w ,/'.|-]*\))?"
 )
 _LINE = re.compile(rb"(\d+) +(.*)", re.DOTALL)
 _BEGUN = re.compile(rb"(\w+)\(")
 _SUSPENDED = re.compile(rb"(.*?) ?<(?:unfinished|detached|pid changed to \d+) \.\.\.>$", re.DOTALL)
 _RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _RESULT = re.compile(
-    rb" *= (?:(-?\d+|0x[0-9a-f]+)|\?)"
+    rb" *= (?:(" + NUMBER + rb")|\?)"
     rb"(?:<((?:[^<>\\]|\\[^<>])*|[A-Z][\w-]*:\[.*\])(?:<(?:char|block) [^<>]*>)?>(\(deleted\))?)?"
     rb"(?: (E[A-Z0-9_]+))?(?: \(.*\)| <unavailable>)?",
     re.DOTALL,
@@ -52,7 +52,7 @@ class LogParser:
     `living` holds the threads and processes that were seen or made, and whose end was not seen.
     """
 
-    __slots__ = ("_ended", "_atoms", "_begun", "_line", "_moved", "_tail", "events", "living")
+    __slots__ = ("_atoms", "_begun", "_ended", "_line", "_moved", "_tail", "events", "living")
 
     def __init__(self) -> None:
         self.events: list[Event] = []

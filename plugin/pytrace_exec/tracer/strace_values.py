@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from pytrace_exec.tracer.events import Value
 
+NUMBER = rb"(?:-?(?:0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*))"
+_PART = rb"(?:[A-Za-z_]\w*|" + NUMBER + rb")(?!\w)"
 # Escaped text: neither the delimiters nor a lone backslash. In descriptors `<` and `>` are written in octal.
 _ESCAPED = rb"\\(?:[ntrvf\"\\]|[0-3][0-7]{2}|[0-7]{1,2}(?![0-7])|x[0-9a-f]{2})"
 _QUOTED = rb'"((?:[^"\\]|' + _ESCAPED + rb')*)"'
@@ -28,8 +30,8 @@ _DEVICE = rb"<(?:char|block) [^<>]*>"
 
 _STRING = re.compile(_QUOTED + rb"(\.\.\.)?")
 _FD = re.compile(rb"(-?\d+|AT_FDCWD)<(?:(" + _SOCKET + rb")|(" + _PLACE + rb")(?:" + _DEVICE + rb")?)>(\(deleted\))?")
-_NUMBER = re.compile(rb"-?(?:0x[0-9a-f]+|\d+)(?:\*\d+)*(?![\w|<])")
-_FLAGS = re.compile(rb"\w+(?:\|\w+)*")
+_NUMBER = re.compile(NUMBER + rb"(?:\*" + NUMBER + rb")*(?![\w|<])")
+_FLAGS = re.compile(_PART + rb"(?:\|" + _PART + rb")*")
 _CALLED = re.compile(rb"([A-Za-z_]\w*)\(")
 _NAMED = re.compile(rb"([A-Za-z_]\w*)=(?!=)")
 _KEY = re.compile(rb"(\w+(?:\[\w+\])?)=")
@@ -93,7 +95,7 @@ def flags(text: bytes) -> Flags:
     names = []
     rest = 0
     for part in text.split(b"|"):
-        if part[:1].isdigit():
+        if part[0] in b"-0123456789":
             rest += number(part)
         else:
             names.append(part.decode("ascii"))
@@ -259,17 +261,18 @@ class Reader:
 
 
 # The flat forms. A structure has no strings, descriptors, arrays or structures inside; calls are `makedev` only.
+_NAMES = rb"[A-Z][A-Z0-9_]*(?:\|" + _PART + rb")*"
 _FLAT = re.compile(
     rb"("
     rb'"[^"\\]*"(?!\.)'
     rb"|(?:\d+|AT_FDCWD)<[^<>\\]*>"
-    rb"|-?\d+"
-    rb"|0x[0-9a-f]+(?: /\* \d+ \w+ \*/)?"
-    rb"|[A-Z][A-Z0-9_]*(?:\|[A-Z0-9][A-Za-z0-9_]*)*"
-    rb'|\{[^{}\[\]"<>\\&]*\}'
+    rb"|" + NUMBER + rb"(?: /\* \d+ \w+ \*/)?"
+    rb"|" + _NAMES + rb'|\{[^{}\[\]"<>\\&]*\}'
     rb")(?:, |$)"
 )
-_FIELD = re.compile(rb"(\w+)=(-?\d+|[A-Z][A-Z0-9_]*(?:\|[A-Z0-9]\w*)*|0x[0-9a-f]+|makedev\(\w+, \w+\))(?:, |\}$)")
+_FIELD = re.compile(
+    rb"(\w+)=(" + NUMBER + rb"|" + _NAMES + rb"|makedev\(" + NUMBER + rb", " + NUMBER + rb"\))(?:, |\}$)"
+)
 _DATE = re.compile(rb" /\*[^*]*\*/")
 _MORE = b", ...}"
 _KEPT = 1 << 16

@@ -125,6 +125,17 @@ def test_a_stale_socket_file_is_replaced(tmp_path: Path) -> None:
         assert server.terminate() == 0
 
 
+@pytest.mark.parametrize("option", ["--grpc-address", "--http-address"])
+def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path, option: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("precious")
+    other = "--http-address" if option == "--grpc-address" else "--grpc-address"
+    for path in (file, tmp_path / "no" / "folder", tmp_path / ("x" * 200)):
+        done = run("serve", "--dir", str(tmp_path / "d"), option, f"unix:{path}", other, "127.0.0.1:0")
+        assert (done.returncode, done.stdout) == (2, "")
+    assert file.read_text() == "precious"
+
+
 def test_http_can_be_left_out(tmp_path: Path) -> None:
     with running_server(tmp_path / "s", "--http-address", "none") as server:
         assert (server.grpc_url.startswith("grpc://"), server.http_url) == (True, "")

@@ -26,11 +26,6 @@ def small(tmp_path: Path) -> Store:
     return Store.open(str(tmp_path / "small"), max_size=LIMIT)
 
 
-def _settle(store: Store) -> None:
-    """Wait until no eviction runs in the background."""
-    store.close()
-
-
 def test_least_recently_used_goes_first(small: Store) -> None:
     with small:
         old, touched, read, found = _fill(small, 4)
@@ -162,3 +157,25 @@ def test_index_shrinks_when_it_has_emptied(tmp_path: Path) -> None:
         store.put_many(BLAKE3, ((BLAKE3.of(data), data) for data in (os.urandom(12_000) for _ in range(800))))
         store.evict(down_to=0)
     assert (tmp_path / "s" / "index.sqlite").stat().st_size < 5 << 20
+
+
+def test_lower_limit_is_reached_in_the_background(small: Store) -> None:
+    with small:
+        _fill(small, 50)
+    with Store.open(small.path, max_size=LIMIT // 4) as store:
+        evictor = store._room.evictor()
+        assert evictor._thread is not None
+        evictor._thread.join()
+        assert store.size()[0] <= LIMIT // 4
+
+
+def test_batch_of_evictions_costs_the_same_in_a_full_store(small: Store) -> None:
+    """A dropped blob looks up the results that need it, and does not go through all of them."""
+    with small._index.read() as db:
+        (trigger,) = db.execute("SELECT sql FROM sqlite_master WHERE name = 'blob_dropped'").fetchone()
+        statement = trigger.partition("bytes - OLD.charge;")[2].partition(";")[0]
+        for column, value in (("OLD.hash", "x'00'"), ("OLD.function", "9")):
+            statement = statement.replace(column, value)
+        steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
+    small.close()
+    assert steps[0] == "SEARCH results USING INTEGER PRIMARY KEY (rowid=?)"

@@ -45,7 +45,6 @@ def _round(store: Store, choice: random.Random) -> None:
         _say(f"blob {digest}")
         digests.append(digest)
     action = BLAKE3.of(choice.randbytes(8))
-    _say(f"before {action}")
     try:
         store.put_action_result(BLAKE3, "", action, str(action).encode(), digests)
         _say(f"result {action}")

@@ -225,11 +225,13 @@ def test_a_tracer_killed_midway_is_reported(driver, tmp_path):
             (tracer,) = [int(line.split()[1]) for line in status if line.startswith("TracerPid")]
         os.kill(tracer, signal.SIGKILL)
         # Every call that the filter sends to nobody fails from now on: the command cannot go on.
-        (tmp_path / "go").write_bytes(b"\n")
+        go = os.open(tmp_path / "go", os.O_RDWR)  # Never waits, should it have died before it opened this.
+        os.write(go, b"\n")
         run.wait(60)
+        os.close(go)
     result = driver.result()
     assert not result.complete
-    assert result.problem == "strace ended before the command did"
+    assert result.problem == "strace ended before what it traced did"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeping what blocks off the event loop; both servers go through here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Hashing and writing so many bytes takes less than a switch to a thread and back.
+SMALL = 64 << 10
+
+
+async def in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    """Run what blocks in a thread; when cancelled, wait for it, since what it uses is about to be closed."""
+    future = asyncio.get_running_loop().run_in_executor(None, lambda: function(*arguments, **keywords))
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        await asyncio.wait((future,))
+        raise

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""google.bytestream.ByteStream."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.services.errors import EXPECTED
+from pytrace_cas.store import BlobNotFound
+from pytrace_proto import bytestream_pb2 as bytestream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from pytrace_cas.grpc_server.calls import Context
+    from pytrace_cas.server_metrics import ServerMetrics
+    from pytrace_cas.services.byte_stream import ByteStream, Upload
+
+
+class ByteStreamServicer:
+    """Adapter of `ByteStream`."""
+
+    SERVICE = bytestream.DESCRIPTOR.services_by_name["ByteStream"]
+
+    def __init__(self, service: ByteStream, metrics: ServerMetrics) -> None:
+        self._service = service
+        self._metrics = metrics
+
+    async def Read(self, request: bytestream.ReadRequest, context: Context) -> None:
+        """Send a small blob from the event loop, a large one from threads; closes it whatever happens."""
+        try:
+            download = self._service.read(request)
+        except BlobNotFound:
+            self._metrics.requested("get", "cas", "miss")
+            raise
+        with download:
+            small = download.remaining <= SMALL
+            while download.remaining:
+                message = download.next() if small else await in_thread(download.next)
+                await context.write(message)
+        self._metrics.requested("get", "cas", "hit")
+
+    async def Write(
+        self, request_iterator: AsyncIterator[bytestream.WriteRequest], context: Context
+    ) -> bytestream.WriteResponse:
+        """Take small messages on the event loop; large ones, the first and the last in threads."""
+        upload = self._service.write()
+        try:
+            response = await self._take(upload, request_iterator)
+        except EXPECTED:
+            self._metrics.requested("put", "cas", "error")
+            raise
+        finally:
+            # After an answer or an error, nothing is left to keep; else the client may come back.
+            upload.abandon()
+        self._metrics.requested("put", "cas", "ok")
+        self._metrics.stored(response.committed_size)
+        return response
+
+    @staticmethod
+    async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:
+        async for request in requests:
+            if request.resource_name or request.finish_write or len(request.data) > SMALL:
+                response = await in_thread(upload.feed, request)
+            else:
+                response = upload.feed(request)
+            if response is not None:
+                return response
+        return upload.finish()
+
+    async def QueryWriteStatus(
+        self, request: bytestream.QueryWriteStatusRequest, context: Context
+    ) -> bytestream.QueryWriteStatusResponse:
+        """Look in a thread: a blob that is here may have its age renewed."""
+        return await in_thread(self._service.query_write_status, request)

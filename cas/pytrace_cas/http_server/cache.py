@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`/[instance/]ac/HASH` and `/[instance/]cas/HASH`, as Bazel and ccache speak them (WIRE 3.10)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import attrs
+from starlette.requests import ClientDisconnect
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+
+from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge, http_status
+from pytrace_cas.services.limits import CHUNK
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from pytrace_cas.server_metrics import ServerMetrics
+    from pytrace_cas.services import Services
+    from pytrace_cas.services.blobs_by_hash import Sink
+    from pytrace_cas.services.byte_stream import Download
+
+# A result names files, it does not hold them; this much names a hundred thousand.
+LARGEST_RESULT = 16 << 20
+BYTES = "application/octet-stream"
+_METHODS = {"GET": "get", "HEAD": "contains", "PUT": "put"}
+
+access = logging.getLogger("pytrace_cas.access")
+
+
+@attrs.frozen
+class Key:
+    """What a path names: a result (`ac`) or a blob (`cas`)."""
+
+    instance: str
+    kind: str
+    hash: str
+
+    @classmethod
+    def parse(cls, path: str) -> Key | None:
+        """Read a path without its leading slash; None when it is none of the cache's."""
+        segments = path.split("/")
+        if len(segments) < 2 or segments[-2] not in ("ac", "cas"):
+            return None
+        if "" in segments[:-2]:
+            raise InvalidRequest("path", f"{path!r} has an empty segment")
+        return cls("/".join(segments[:-2]), segments[-2], segments[-1])
+
+
+class CacheEndpoint:
+    """Answers cache requests; `strict_ac` refuses results that are no `ActionResult`."""
+
+    def __init__(self, services: Services, metrics: ServerMetrics, *, strict_ac: bool, access_log: bool) -> None:
+        self._services = services
+        self._metrics = metrics
+        self._strict_ac = strict_ac
+        self._access_log = access_log
+
+    async def handle(self, request: Request) -> Response:
+        """Answer one request, and count it."""
+        begun = time.perf_counter()
+        kind = "other"
+        try:
+            key = Key.parse(request.path_params["path"])
+            if key is None:
+                return PlainTextResponse("the cache is at /ac/HASH and /cas/HASH\n", status_code=404)
+            kind = key.kind
+            response = await self._answer(request, key)
+        except EXPECTED as error:
+            response = PlainTextResponse(f"{error}\n", status_code=http_status(error))
+        except ClientDisconnect:
+            response = PlainTextResponse("the body broke off\n", status_code=400)
+        self._metrics.requested(_METHODS[request.method], kind, _outcome(request.method, response.status_code))
+        if self._access_log:
+            seconds = time.perf_counter() - begun
+            access.info("http %s %s %d %.6f", request.method, request.url.path, response.status_code, seconds)
+        return response
+
+    async def _answer(self, request: Request, key: Key) -> Response:
+        if request.method == "PUT":
+            await (self._put_result if key.kind == "ac" else self._put_blob)(request, key)
+            return Response()
+        if key.kind == "ac":
+            return _body(request, self._services.action_cache.get_by_hash(key.instance, key.hash))
+        download = self._services.blobs_by_hash.open(key.instance, key.hash)
+        if request.method == "HEAD":
+            with download:
+                return _headers_only(download.remaining)
+        return _stream(download)
+
+    async def _put_result(self, request: Request, key: Key) -> None:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > LARGEST_RESULT:
+                raise ResultTooLarge(LARGEST_RESULT)
+        put = self._services.action_cache.put_by_hash
+        await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac)
+
+    async def _put_blob(self, request: Request, key: Key) -> None:
+        length = request.headers.get("content-length")
+        size = int(length) if length is not None else None
+        with self._services.blobs_by_hash.upload(key.instance, key.hash, size) as sink:
+            await _receive(request, sink)
+            digest = await in_thread(sink.commit)
+        self._metrics.stored(digest.size_bytes)
+
+
+async def _receive(request: Request, sink: Sink) -> None:
+    """Write the body in pieces that are worth a switch to a thread; a small rest goes directly."""
+    pending = bytearray()
+    async for chunk in request.stream():
+        pending += chunk
+        if len(pending) >= CHUNK:
+            await in_thread(sink.write, bytes(pending))
+            pending.clear()
+    if len(pending) > SMALL:
+        await in_thread(sink.write, bytes(pending))
+    elif pending:
+        sink.write(bytes(pending))
+
+
+def _body(request: Request, body: bytes) -> Response:
+    return _headers_only(len(body)) if request.method == "HEAD" else Response(body, media_type=BYTES)
+
+
+def _headers_only(size: int) -> Response:
+    return Response(headers={"content-length": str(size)}, media_type=BYTES)
+
+
+def _stream(download: Download) -> Response:
+    size = download.remaining
+    if size <= SMALL:
+        with download:
+            return Response(b"".join(message.data for message in download), media_type=BYTES)
+    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-length": str(size)})
+
+
+async def _pieces(download: Download) -> AsyncIterator[bytes]:
+    with download:
+        while (message := await in_thread(download.next)) is not None:
+            yield message.data
+
+
+def _outcome(method: str, status: int) -> str:
+    if status == 404:
+        return "miss"
+    if status >= 400:
+        return "error"
+    return "ok" if method == "PUT" else "hit"

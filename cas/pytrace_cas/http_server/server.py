@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The HTTP server's lifetime: uvicorn on a socket of our own, within the caller's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+import uvicorn
+
+from pytrace_cas.listening import listen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from starlette.types import ASGIApp
+
+    from pytrace_cas.listening import Address
+
+DRAIN_SECONDS = 10
+
+
+class _Embedded(uvicorn.Server):
+    """uvicorn, leaving signals to the program that runs it."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class HttpServer:
+    """An HTTP server of one application; an async context manager that owns it.
+
+    `address` is where it listens, with the port that was chosen. Leaving the context lets running requests end.
+    """
+
+    def __init__(self, application: ASGIApp, address: Address) -> None:
+        self.address = address
+        config = uvicorn.Config(
+            application,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+        self._server = _Embedded(config)
+
+    async def __aenter__(self) -> HttpServer:
+        listener = listen(self.address)
+        if not self.address.path:
+            self.address = attrs.evolve(self.address, port=listener.getsockname()[1])
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started and not self._serving.done():
+            await asyncio.sleep(0.01)
+        if self._serving.done():
+            await self._serving
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        await self._serving

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ActionCache service (WIRE 55-62), for gRPC and for Bazel's HTTP protocol.
+
+Instances are separate: a result stored under one name is not seen under another. Blobs are shared by all.
+A result is stored when everything it needs is here, and answered while everything still is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from google.protobuf.message import DecodeError
+
+from pytrace_cas import store as storage
+from pytrace_cas.digest import SHA256, Digest
+from pytrace_cas.services import action_results, directory_tree
+from pytrace_cas.services.digests import check_hash, digest_of, function_of
+from pytrace_cas.services.errors import InvalidRequest, ResultNotFound, refuse_when_read_only
+from pytrace_cas.services.limits import BATCH
+from pytrace_cas.services.resource_names import check_instance_name
+from pytrace_proto import remote_execution_pb2 as reapi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.store import Store
+
+# HTTP names an action by its hash alone. Where its size cannot be found out either, the result is kept under
+# this one, which no action has, and stands for any.
+UNKNOWN_SIZE = (1 << 63) - 1
+# An action larger than this is none; it is not read to see whether it wants to be cached.
+LARGEST_ACTION = 1 << 20
+
+
+class ActionCache:
+    """Results over one store; safe to call from many threads. What `update` acknowledged is in the store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def get(self, request: reapi.GetActionResultRequest) -> reapi.ActionResult:
+        """Answer with a complete result; raise `ResultNotFound`."""
+        instance = check_instance_name(request.instance_name)
+        function = function_of(request.digest_function, request.action_digest.hash)
+        digest = digest_of(request.action_digest, function, "action_digest")
+        message = self._store.get_action_result(function, instance, digest)
+        if message is None:
+            of_any_size = Digest(digest.hash, UNKNOWN_SIZE)
+            message = self._store.get_action_result(function, instance, of_any_size)
+        if message is None:
+            raise ResultNotFound(digest)
+        result = reapi.ActionResult.FromString(message)
+        if request.inline_stdout or request.inline_stderr or request.inline_output_files:
+            self._inline(result, request, function, len(message))
+        return result
+
+    def update(self, request: reapi.UpdateActionResultRequest) -> reapi.ActionResult:
+        """Store a result and return it as it came; raise `MissingBlobs` when something it needs is not here."""
+        instance = check_instance_name(request.instance_name)
+        function = function_of(request.digest_function, request.action_digest.hash)
+        digest = digest_of(request.action_digest, function, "action_digest")
+        if not request.HasField("action_result"):
+            raise InvalidRequest("action_result", "it is not set")
+        refuse_when_read_only(self._store)
+        result = request.action_result
+        action_results.check_fields(result, function)
+        self._refuse_uncacheable(function, digest)
+        self._put(function, instance, digest, result, None)
+        return result
+
+    def get_by_hash(self, instance: str, hash: str) -> bytes:
+        """Answer an HTTP GET: a complete result, else an opaque body; raise `ResultNotFound`."""
+        check_instance_name(instance)
+        check_hash(hash, SHA256)
+        body = self._store.get_action_result_by_hash(SHA256, instance, hash)
+        if body is None:
+            body = self._store.get_opaque(instance, hash)
+        if body is None:
+            raise ResultNotFound(Digest(hash, UNKNOWN_SIZE))
+        return body
+
+    def put_by_hash(self, instance: str, hash: str, body: bytes, *, strict: bool = False) -> None:
+        """Store an HTTP PUT: a result if the body is one, else the body as it came (refused when `strict`)."""
+        check_instance_name(instance)
+        check_hash(hash, SHA256)
+        refuse_when_read_only(self._store)
+        try:
+            result = reapi.ActionResult.FromString(body)
+            action_results.check_fields(result, SHA256)
+        except (DecodeError, InvalidRequest) as error:
+            if strict:
+                raise InvalidRequest("body", f"it is no ActionResult: {error}") from None
+            self._put_opaque(instance, hash, body)
+        else:
+            self._put(SHA256, instance, self._action(hash), result, body)
+
+    def _action(self, hash: str) -> Digest:
+        """Digest of the action that HTTP names by its hash."""
+        return self._store.find(SHA256, hash) or Digest(hash, UNKNOWN_SIZE)
+
+    def _put_opaque(self, instance: str, hash: str, body: bytes) -> None:
+        self._store.put_opaque(instance, hash, body)
+        # The last write wins: a result under the same hash would be answered before this body.
+        self._store.remove_action_result(SHA256, instance, self._action(hash))
+
+    def _put(
+        self,
+        function: DigestFunction,
+        instance: str,
+        digest: Digest,
+        result: reapi.ActionResult,
+        body: bytes | None,
+    ) -> None:
+        """Store a result; `body` is its wire form where the client's own bytes are at hand."""
+        bare, blobs = action_results.take_inlined(result, function)
+        if blobs:
+            self._store.put_many(function, blobs)
+        message = body if body is not None and bare is result else bare.SerializeToString()
+        needs = dict.fromkeys(self._needs(bare, function))
+        self._store.put_action_result(function, instance, digest, message, needs)
+
+    def _needs(self, result: reapi.ActionResult, function: DigestFunction) -> Iterator[Digest]:
+        yield from action_results.direct_needs(result, function)
+        for directory in result.output_directories:
+            try:
+                yield from self._directory_needs(directory, function)
+            except storage.BlobNotFound as error:
+                # Named already or named here: putting the result says which ones are missing.
+                yield error.digest
+
+    def _directory_needs(self, directory: reapi.OutputDirectory, function: DigestFunction) -> Iterator[Digest]:
+        tree: reapi.Tree | None = None
+        if directory.HasField("tree_digest"):
+            digest = digest_of(directory.tree_digest, function)
+            tree = action_results.parse_tree(self._store.get(function, digest))
+            for inside in (tree.root, *tree.children):
+                yield from action_results.file_needs(inside, function)
+        if directory.HasField("root_directory_digest"):
+            root = digest_of(directory.root_directory_digest, function)
+            for digest, found in directory_tree.walk(self._store, function, root):
+                yield digest
+                if tree and found and digest == root and found != tree.root:
+                    raise InvalidRequest("output_directories", f"the tree's root is not {root}")
+                yield from action_results.file_needs(found, function) if found else ()
+
+    def _refuse_uncacheable(self, function: DigestFunction, digest: Digest) -> None:
+        """Raise `InvalidRequest` when the action is here, is an `Action`, and does not want to be cached."""
+        if digest.size_bytes > LARGEST_ACTION:
+            return
+        try:
+            action = reapi.Action.FromString(self._store.get(function, digest))
+        except (storage.BlobNotFound, DecodeError):
+            # Nothing obliges a client to upload it, and moon's are JSON.
+            return
+        if action.do_not_cache:
+            raise InvalidRequest("action_digest", f"action {digest} says do_not_cache")
+
+    def _inline(
+        self,
+        result: reapi.ActionResult,
+        request: reapi.GetActionResultRequest,
+        function: DigestFunction,
+        size: int,
+    ) -> None:
+        """Put in what the client would like to have at once, as long as the message stays small enough."""
+        room = BATCH - size
+        if request.inline_stdout and result.HasField("stdout_digest"):
+            result.stdout_raw = self._small(function, result.stdout_digest, room)
+            room -= len(result.stdout_raw)
+        if request.inline_stderr and result.HasField("stderr_digest"):
+            result.stderr_raw = self._small(function, result.stderr_digest, room)
+            room -= len(result.stderr_raw)
+        wanted = set(request.inline_output_files)
+        for file in result.output_files:
+            if file.path in wanted:
+                file.contents = self._small(function, file.digest, room)
+                room -= len(file.contents)
+
+    def _small(self, function: DigestFunction, message: reapi.Digest, room: int) -> bytes:
+        """Read a blob that fits into `room`; nothing when it does not, or has gone meanwhile."""
+        if message.size_bytes > room:
+            return b""
+        try:
+            return self._store.get(function, digest_of(message, function))
+        except storage.BlobNotFound:
+            return b""

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Blobs as Bazel's HTTP protocol names them: by their SHA-256 alone (WIRE 3.10)."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import TYPE_CHECKING, Protocol
+
+from pytrace_cas.digest import SHA256, Digest
+from pytrace_cas.services.byte_stream import Download
+from pytrace_cas.services.digests import check, check_hash
+from pytrace_cas.services.errors import HashNotFound, refuse_when_read_only
+from pytrace_cas.services.resource_names import check_instance_name
+
+if TYPE_CHECKING:
+    from pytrace_cas.services.limits import Limits
+    from pytrace_cas.store import Store
+
+
+class BlobsByHash:
+    """Blobs over one store; safe to call from many threads, each sink from one at a time."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+
+    def open(self, instance: str, hash: str) -> Download:
+        """Open the blob for reading; raise `HashNotFound`, `BlobNotFound`."""
+        check_instance_name(instance)
+        digest = self._store.find(SHA256, check_hash(hash, SHA256))
+        if digest is None:
+            raise HashNotFound(hash)
+        reader = self._store.open_blob(SHA256, digest, verify=True)
+        return Download(reader, digest, digest.size_bytes)
+
+    def upload(self, instance: str, hash: str, size: int | None) -> Sink:
+        """Begin to take a blob; `size` is None where the client does not say. Raise `BlobTooLarge`."""
+        check_instance_name(instance)
+        check_hash(hash, SHA256)
+        refuse_when_read_only(self._store)
+        if size is None:
+            return SpoolingSink(self._store, self._limits, hash)
+        digest = check(Digest(hash, size), SHA256)
+        self._limits.check_blob(digest)
+        return WritingSink(self._store, digest)
+
+
+class Sink(Protocol):
+    """Takes a blob's bytes in order; a context manager that drops them unless they were committed."""
+
+    def __enter__(self) -> Sink: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes; raise `OutOfSpace`, `BlobTooLarge`."""
+
+    def commit(self) -> Digest:
+        """Make them a blob; raise `DigestMismatch`, `OutOfSpace`."""
+
+
+class WritingSink:
+    """A blob whose size is known: into the store at once."""
+
+    def __init__(self, store: Store, digest: Digest) -> None:
+        self._writer = store.writer(SHA256, digest)
+
+    def __enter__(self) -> WritingSink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.discard()
+
+    def write(self, data: bytes) -> None:
+        """Hand the bytes to the store."""
+        self._writer.write(data)
+
+    def commit(self) -> Digest:
+        """Let the store verify and keep them."""
+        return self._writer.commit()
+
+
+class SpoolingSink:
+    """A blob whose size shows only at its end: into a temporary file first, since a digest needs the size."""
+
+    def __init__(self, store: Store, limits: Limits, hash: str) -> None:
+        self._store = store
+        self._limits = limits
+        self._hash = hash
+        self._size = 0
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the sink is left
+
+    def __enter__(self) -> SpoolingSink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def write(self, data: bytes) -> None:
+        """Append to the temporary file."""
+        self._size += len(data)
+        self._limits.check_blob(Digest(self._hash, self._size))
+        self._file.write(data)
+
+    def commit(self) -> Digest:
+        """Hand the file to the store, which verifies it."""
+        self._file.flush()
+        digest = check(Digest(self._hash, self._size), SHA256)
+        return self._store.put_file(SHA256, self._file.fileno(), digest)

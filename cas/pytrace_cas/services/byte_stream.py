@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""google.bytestream.ByteStream over the store (WIRE 32-46, without compression)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytrace_cas.services.errors import BlobCutShort, InvalidRequest, OffsetOutOfRange, refuse_when_read_only
+from pytrace_cas.services.limits import CHUNK
+from pytrace_cas.services.resource_names import ResourceName, parse_download, parse_upload
+from pytrace_cas.services.uploads import Uploads
+from pytrace_proto import bytestream_pb2 as bytestream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_cas.digest import Digest
+    from pytrace_cas.services.limits import Limits
+    from pytrace_cas.services.uploads import Partial
+    from pytrace_cas.store import BlobReader, Store
+
+# Bytes of an upload between two looks whether the blob has come by another way.
+LOOK_EVERY = 256 << 10
+
+
+class ByteStream:
+    """Large blobs over one store; safe to call from many threads, each stream from one at a time."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        self._uploads = Uploads(store)
+
+    def read(self, request: bytestream.ReadRequest) -> Download:
+        """Open a blob for reading; raise `BlobNotFound`, `OffsetOutOfRange` before anything is sent."""
+        resource = parse_download(request.resource_name)
+        offset, limit, size = request.read_offset, request.read_limit, resource.digest.size_bytes
+        if limit < 0:
+            raise InvalidRequest("read_limit", f"{limit} is negative")
+        if offset < 0:
+            raise OffsetOutOfRange(offset, size)
+        whole = offset == 0 and not 0 < limit < size
+        reader = self._store.open_blob(resource.function, resource.digest, min(offset, size), verify=whole)
+        if offset > size:
+            reader.close()
+            raise OffsetOutOfRange(offset, size)
+        return Download(reader, resource.digest, min(limit or size, size - offset))
+
+    def write(self) -> Upload:
+        """Begin to take the messages of one Write call."""
+        return Upload(self._store, self._uploads, self._limits)
+
+    def query_write_status(self, request: bytestream.QueryWriteStatusRequest) -> bytestream.QueryWriteStatusResponse:
+        """Say how much has arrived; of an upload that nobody has begun, nothing."""
+        resource = parse_upload(request.resource_name)
+        if self._store.contains(resource.function, resource.digest):
+            size = resource.digest.size_bytes
+            return bytestream.QueryWriteStatusResponse(committed_size=size, complete=True)
+        return bytestream.QueryWriteStatusResponse(committed_size=self._uploads.committed(request.resource_name))
+
+    def close(self) -> None:
+        """Drop the uploads that were never completed."""
+        self._uploads.close()
+
+
+class Download:
+    """Bytes of one blob, in pieces of at most `CHUNK`; a context manager that closes the blob.
+
+    `remaining` counts the bytes still to come.
+    """
+
+    def __init__(self, reader: BlobReader, digest: Digest, size: int) -> None:
+        self._reader = reader
+        self._digest = digest
+        self.remaining = size
+
+    def __enter__(self) -> Download:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def next(self) -> bytestream.ReadResponse | None:
+        """Read the next message; None at the end.
+
+        Raises `BlobCorrupt` or `BlobCutShort` when the bytes are not the blob's.
+        """
+        if not self.remaining:
+            return None
+        data = self._reader.read(min(CHUNK, self.remaining))
+        if not data:
+            raise BlobCutShort(self._digest)
+        self.remaining -= len(data)
+        return bytestream.ReadResponse(data=data)
+
+    def __iter__(self) -> Iterator[bytestream.ReadResponse]:
+        while (message := self.next()) is not None:
+            yield message
+
+    def close(self) -> None:
+        """Close the blob; it may be read to its end or not."""
+        self._reader.close()
+
+
+class Upload:
+    """One Write call: `feed` it every message, then `finish`; `abandon` it when the stream breaks.
+
+    An answer from `feed` ends the call at once, whatever the client still sends. When `feed` raises, what has
+    arrived is dropped, so that the next try begins at 0.
+    """
+
+    def __init__(self, store: Store, uploads: Uploads, limits: Limits) -> None:
+        self._store = store
+        self._uploads = uploads
+        self._limits = limits
+        self._name = ""
+        self._resource: ResourceName | None = None
+        self._partial: Partial | None = None
+        self._offset = 0
+        self._look_again_at = 0
+        self._complete = False
+
+    def feed(self, request: bytestream.WriteRequest) -> bytestream.WriteResponse | None:
+        """Take a message; answer when the blob is here already, so that the rest need not be sent."""
+        try:
+            return self._feed(request)
+        except BaseException:
+            self._drop()
+            raise
+
+    def _feed(self, request: bytestream.WriteRequest) -> bytestream.WriteResponse | None:
+        if self._complete:
+            raise InvalidRequest("finish_write", "a message follows the one that ends the write")
+        resource = self._resource or self._begin(request)
+        if request.resource_name not in ("", self._name):
+            raise InvalidRequest("resource_name", f"{request.resource_name!r} is not the first message's")
+        if self._is_here(resource):
+            self._drop()
+            return self._answer(resource.digest.size_bytes)
+        if self._partial is None:
+            self._partial = self._uploads.take(self._name, resource, request.write_offset, self)
+            self._offset = request.write_offset
+            self._look_again_at = self._offset + LOOK_EVERY
+        if request.write_offset != self._offset:
+            raise InvalidRequest("write_offset", f"{request.write_offset} is not {self._offset}")
+        self._take(self._partial, resource.digest.size_bytes, request)
+        return None
+
+    def _begin(self, request: bytestream.WriteRequest) -> ResourceName:
+        resource = parse_upload(request.resource_name)
+        if request.write_offset < 0:
+            raise InvalidRequest("write_offset", f"{request.write_offset} is negative")
+        refuse_when_read_only(self._store)
+        self._limits.check_blob(resource.digest)
+        self._name = request.resource_name
+        self._resource = resource
+        return resource
+
+    def _is_here(self, resource: ResourceName) -> bool:
+        """Look whether somebody else has brought the blob: at the start, and now and then."""
+        if self._offset < self._look_again_at:
+            return False
+        self._look_again_at = self._offset + LOOK_EVERY
+        return self._store.contains(resource.function, resource.digest)
+
+    def _take(self, partial: Partial, size: int, request: bytestream.WriteRequest) -> None:
+        end = self._offset + len(request.data)
+        if end > size:
+            raise InvalidRequest("data", f"{end} bytes have come for a blob of {size}")
+        # After a restart at 0 the first bytes are here already; the digest will tell if they differ.
+        known = partial.size - self._offset
+        if known < len(request.data):
+            partial.write(self, request.data[known:] if known else request.data)
+        self._offset = end
+        if request.finish_write:
+            if end != size:
+                raise InvalidRequest("finish_write", f"only {end} of {size} bytes have come")
+            partial.commit(self)
+            self._drop()
+            self._complete = True
+
+    def finish(self) -> bytestream.WriteResponse:
+        """Answer when the client has sent everything: how much has arrived, complete or not."""
+        if self._resource is None:
+            raise InvalidRequest("resource_name", "the stream ended before its first message")
+        if self._complete:
+            return self._answer(self._resource.digest.size_bytes)
+        self.abandon()
+        return self._answer(self._uploads.committed(self._name))
+
+    def abandon(self) -> None:
+        """Keep what has arrived for a client that comes back."""
+        if self._partial is not None:
+            self._uploads.leave(self._partial, self)
+            self._partial = None
+
+    def _drop(self) -> None:
+        if self._partial is not None:
+            self._uploads.drop(self._partial, self)
+            self._partial = None
+
+    @staticmethod
+    def _answer(size: int) -> bytestream.WriteResponse:
+        return bytestream.WriteResponse(committed_size=size)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Capabilities service: what this server can do (WIRE 16-21)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytrace_cas.digest import FUNCTIONS
+from pytrace_cas.services.resource_names import check_instance_name
+from pytrace_proto import remote_execution_pb2 as reapi
+from pytrace_proto import semver_pb2
+
+if TYPE_CHECKING:
+    from pytrace_cas.services.limits import Limits
+    from pytrace_cas.store import Store
+
+# Bazel 4.2.3 asks for 2.0 and refuses a server that begins later.
+LOW = semver_pb2.SemVer(major=2)
+HIGH = semver_pb2.SemVer(major=2, minor=12)
+
+
+class Capabilities:
+    """Answers for every instance alike; safe to call from many threads."""
+
+    def __init__(self, store: Store, limits: Limits) -> None:
+        self._answer = reapi.ServerCapabilities(
+            cache_capabilities=_cache(store, limits), low_api_version=LOW, high_api_version=HIGH
+        )
+
+    def get(self, request: reapi.GetCapabilitiesRequest) -> reapi.ServerCapabilities:
+        """Say what the cache can do; there is no execution."""
+        check_instance_name(request.instance_name)
+        return self._answer
+
+
+def _cache(store: Store, limits: Limits) -> reapi.CacheCapabilities:
+    return reapi.CacheCapabilities(
+        digest_functions=[reapi.DigestFunction.Value.Value(name.upper()) for name in FUNCTIONS],
+        action_cache_update_capabilities=reapi.ActionCacheUpdateCapabilities(update_enabled=not store.read_only),
+        max_batch_total_size_bytes=limits.batch_bytes,
+        max_cas_blob_size_bytes=limits.blob_bytes,
+        symlink_absolute_path_strategy=reapi.SymlinkAbsolutePathStrategy.ALLOWED,
+    )

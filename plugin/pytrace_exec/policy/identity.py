@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who and where a result belongs to (DESIGN 6): root, HOME, TMPDIR, user and groups as literal facts, unless relaxed.
+
+They are left out when every program that was executed is known to be neutral, or when the user vouches for it. Then
+leaks are searched for: what is found in an output or an input, or could hide in a compressed one, stays a fact.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.observe.surroundings import IDENTITY
+from pytrace_exec.observe.world import under
+from pytrace_exec.policy import environment, programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytrace_exec.observe.run import Run
+    from pytrace_exec.places import Places
+
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\x04\x22\x4d\x18", b"7z\xbc\xaf")
+"""How compressed files begin: gzip, bzip2, xz, zstd, zip, lz4, 7z."""
+
+COMPRESSED_INSIDE = (b".zdebug_", b"SHF_COMPRESSED")
+"""What shows that a part of an object file is compressed."""
+
+_KEPT_WITH_ROOT = ("root", "pwd")
+_WHO = ("uid", "gid", "groups")
+
+
+def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Iterable[bytes], vouched: bool) -> None:
+    """Drop the identity facts that nothing of the result can depend on.
+
+    `texts`: standard output and error, the bytes, names and link targets of outputs, and inputs under the root.
+    """
+    if not (vouched or _all_neutral(run)) or run.relative_outside:
+        return
+    texts = list(texts)
+    kept = _leaks(places, environ, texts)
+    for name in IDENTITY:
+        if name not in kept:
+            run.subjects.pop(Subject("identity", name), None)
+    if "host" in kept:
+        run.subjects.setdefault(Subject("fact", "uname"), None)
+    for variable in environment.values_in(environ, texts):
+        run.subjects.setdefault(Subject("variable", os.fsdecode(variable)), None)
+    if "root" not in kept:
+        _drop_ancestors(run, places)
+
+
+def _all_neutral(run: Run) -> bool:
+    ran = [program for program in run.processes.programs if program.path]
+    return bool(ran) and all(
+        programs.is_neutral(program) and not under(program.path, run.setting.root) for program in ran
+    )
+
+
+def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -> set[str]:
+    """Names of the identity facts whose literal value was found, or may hide."""
+    found: set[str] = set()
+    if any(text.startswith(COMPRESSED) or any(mark in text for mark in COMPRESSED_INSIDE) for text in texts):
+        return {*IDENTITY, "host"}
+    literals: dict[str, set[bytes | None]] = {"root": {places.root}, "home": {places.home, environ.get(b"HOME")}}
+    literals["tmp"] = {places.tmp, environ.get(b"TMPDIR")}
+    literals["pwd"] = {environ.get(b"PWD"), places.root}
+    for name, values in literals.items():
+        wanted = [value for value in values if value and value != b"/"]
+        if any(value in text for text in texts for value in wanted):
+            found.add(name)
+    if found & {"root", "pwd"}:
+        found.update(_KEPT_WITH_ROOT)
+    if _word_in(_user_name(), texts):
+        found.update(_WHO)
+    if _word_in(socket.gethostname().encode(), texts):
+        found.add("host")
+    return found
+
+
+def _user_name() -> bytes:
+    try:
+        return os.fsencode(pwd.getpwuid(os.geteuid()).pw_name)
+    except KeyError:
+        return b""
+
+
+def _word_in(word: bytes, texts: list[bytes]) -> bool:
+    if not word:
+        return False
+    pattern = re.compile(rb"(?<![A-Za-z0-9_])" + re.escape(word) + rb"(?![A-Za-z0-9_])")
+    return any(pattern.search(text) for text in texts)
+
+
+def _drop_ancestors(run: Run, places: Places) -> None:
+    """The folders above the root are where the root happens to lie; looking at them says nothing more."""
+    above = {place for place in (places.root, places.home, places.tmp) if place}
+    for subject in list(run.subjects):
+        if subject.kind in ("status", "error", "change", "access") and len(subject.paths) == 1:
+            path = subject.paths[0]
+            if any(path != place and under(place, path) for place in above):
+                del run.subjects[subject]

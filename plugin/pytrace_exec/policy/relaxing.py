@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All relaxations of one run, in order; `--strict` turns them off (DESIGN 4.3)."""
+
+from __future__ import annotations
+
+from pytrace_exec.observe.variables import read_text
+from pytrace_exec.observe.world import under
+from pytrace_exec.policy import identity, own_outputs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_exec.invocation import Invocation
+    from pytrace_exec.observe.outputs import Output
+    from pytrace_exec.observe.run import Run
+
+
+class Relaxing:
+    """What the relaxations need to know besides the run; `streams`: what came out on standard output and error."""
+
+    def __init__(self, invocation: Invocation, streams: list[bytes]) -> None:
+        self._invocation = invocation
+        self._streams = streams
+
+    def relax(self, run: Run, outputs: list[Output]) -> None:
+        """Take away what a plain run could not tell apart."""
+        options = self._invocation.options
+        if options.strict:
+            return
+        own_outputs.relax(run, outputs)
+        places, environ = self._invocation.places, self._invocation.environ
+        identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
+
+    def _texts(self, run: Run, outputs: list[Output]) -> Iterator[bytes]:
+        """Everything in which a place, a user or a variable could have left its name."""
+        yield from self._streams
+        for output in outputs:
+            yield output.path[len(run.setting.root) :]
+            yield output.other if output.kind == "symlink" else b""
+            if output.kind == "file":
+                yield read_text(output.path)
+        for subject in list(run.subjects):
+            if subject.kind in ("content", "link") and under(subject.paths[0], run.setting.root):
+                yield read_text(subject.paths[0])

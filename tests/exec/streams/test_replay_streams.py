@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+REPLAY = """if True:
+    import sys
+    from pytrace_exec.streams.replay import replay_streams
+    from pytrace_exec.streams.spool import Spool
+    out, err = Spool(b"/tmp"), Spool(b"/tmp")
+    segments = eval(sys.argv[1])
+    for stream, length in segments:
+        (out if stream == 1 else err).append(b"%d" % stream * length)
+    replay_streams(segments, out, err)
+"""
+
+
+def replay(segments, **options):
+    return subprocess.Popen([sys.executable, "-c", REPLAY, repr(segments)], **options)
+
+
+def test_streams_are_written_in_order():
+    segments = [(1, 3), (2, 200_000), (1, 200_000), (2, 1)]
+    with replay(segments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        out = process.stdout.read()
+    assert out == b"111" + b"2" * 200_000 + b"1" * 200_000 + b"2"
+    assert process.returncode == 0
+
+
+def test_a_reader_that_went_away_ends_it_by_sigpipe():
+    with replay([(1, 10_000_000)], stdout=subprocess.PIPE) as process:
+        process.stdout.read(10)
+        process.stdout.close()
+    assert process.returncode == -signal.SIGPIPE
+
+
+def test_a_source_that_is_too_short_is_an_error():
+    code = REPLAY.replace("(out if stream == 1 else err)", "err")
+    done = subprocess.run([sys.executable, "-c", code, "[(1, 5)]"], capture_output=True)
+    assert done.returncode == 1
+    assert b"EOFError" in done.stderr
+
+
+def test_what_a_hit_imports():
+    code = "import sys; import pytrace_exec.streams.replay; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}
+    )
+    assert not {"typing", "subprocess", "select", "fcntl", "attrs", "pathlib", "json"} & set(done.stdout.split())

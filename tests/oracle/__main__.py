@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m tests.oracle`: play rounds, print shares; end 1 with a script that repeats the first failure."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+
+from tests.oracle.generate import GENERATORS
+from tests.oracle.soak import Batch, explain, try_all
+from tests.support.runner import wrapper_command
+
+
+def main() -> int:
+    """Read the options, play, report."""
+    parser = argparse.ArgumentParser(prog="python -m tests.oracle", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0, help="of the first round; the others follow")
+    parser.add_argument("--strict", action="store_true", help="wrap with --strict")
+    parser.add_argument("--only", choices=list(GENERATORS), help="rounds of one generator")
+    parser.add_argument("--focus", help="rounds about one kind of fact")
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--wrapper", type=shlex.split, default=wrapper_command(), help="the command line of the wrapper"
+    )
+    options = parser.parse_args()
+    batch = Batch(
+        options.seed, options.rounds, tuple(options.wrapper), options.strict, options.only, options.focus
+    )  # fmt: skip
+    started = time.monotonic()
+    findings = try_all(batch, options.processes)
+    print(findings.shares.report())
+    print(f"{time.monotonic() - started:.0f} s")
+    if findings.caught is None:
+        return 0
+    print(explain(findings.caught, batch.wrapper))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One round of the oracle: a world, a program, and a history of changes and runs over one store."""
+
+from __future__ import annotations
+
+import os
+
+import attrs
+
+from tests.oracle import script
+from tests.oracle.script import Script
+from tests.support.runner import Invocation, NoOutcome, Pair, Runner
+from tests.support.sandbox import TWINS, Sandbox
+from tests.support.tree import Difference, Tree
+
+PROGRAM_STAMP = 1_300_000_000
+
+
+@attrs.frozen
+class Step:
+    """One run: in the world as it is or made anew, after `changes`, with these surroundings."""
+
+    anew: bool = True
+    changes: Script = ()
+    aimed: bool = False
+    label: str = "nothing changed"
+    variables: tuple[tuple[str, str | None], ...] = ()
+    stdin: bytes | None = None
+    stdin_offset: int = 0
+    place: str = "place"
+    umask: int = 0o022
+
+
+@attrs.frozen
+class Round:
+    """All that a round needs; equal rounds give equal plain runs.
+
+    What `program` holds depends on `kind`: "operations" for the interpreter, "shell" lines for `sh -c`, or the
+    words of a "command", in which `{root}` and `{home}` stand for the places of a step.
+    """
+
+    generator: str
+    seed: int
+    world: Script
+    program: Script
+    steps: tuple[Step, ...]
+    kind: str = "operations"
+    ordered: bool = False
+    options: tuple[str, ...] = ()
+    streams: str = "pipes"
+
+    def command(self, root: str = "{root}", home: str = "{home}") -> tuple[str, ...]:
+        """The command line of a step whose places are these."""
+        if self.kind == "operations":
+            return script.command()
+        words = [os.fsdecode(line.words[0]) for line in self.program]
+        if self.kind == "shell":
+            return ("sh", "-c", "\n".join(words))
+        return tuple(word.replace("{root}", root).replace("{home}", home) for word in words)
+
+    def invocation(self, step: Step, base: bytes) -> Invocation:
+        """What a step gives to the command."""
+        place = os.path.join(os.fsdecode(base), step.place)
+        return Invocation(
+            self.command(f"{place}/work", f"{place}/home"), self.options, variables=dict(step.variables),
+            stdin=step.stdin, umask=step.umask, stdin_offset=step.stdin_offset, streams=self.streams, place=step.place,
+        )  # fmt: skip
+
+
+@attrs.frozen
+class Turn:
+    """What came of a step; `changed` says that something the program may look at was really changed."""
+
+    step: Step
+    pair: Pair
+    changed: bool
+    before: Tree = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Played:
+    """A round that was played until its end, or until its first difference."""
+
+    round: Round
+    turns: tuple[Turn, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether the wrapper was caught."""
+        return bool(self.differences)
+
+
+def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
+    """Play a round in a cleared sandbox, and stop at the first difference."""
+    sandbox.clear()
+    runner = Runner(sandbox, wrapper, ordered=one.ordered)
+    turns: list[Turn] = []
+    for number, step in enumerate(one.steps):
+        if step.anew or number == 0:
+            _build(one, sandbox)
+        before = sandbox.take("cached")
+        for twin in TWINS if step.changes else ():
+            with sandbox.placed(twin) as place:
+                script.apply(step.changes, place, one.ordered)
+        seen = sandbox.take("cached")
+        try:
+            pair = runner.both(one.invocation(step, sandbox.base))
+        except NoOutcome as error:
+            return Played(one, tuple(turns), (Difference("statistics", b"", "a line", str(error)),))
+        turns.append(Turn(step, pair, step.aimed and (seen != before or not step.changes), seen))
+        differences = (*pair.differences, *_broken_promises(pair))
+        if differences:
+            return Played(one, tuple(turns), differences)
+    return Played(one, tuple(turns), ())
+
+
+def _build(one: Round, sandbox: Sandbox) -> None:
+    """Make both worlds as the round describes them."""
+    for twin in TWINS:
+        sandbox.empty(twin)
+        with sandbox.placed(twin) as place:
+            if one.kind == "operations":
+                program = os.path.join(place, b"work", script.PROGRAM)
+                with open(program, "wb") as file:
+                    file.write(script.text(one.program, one.ordered))
+                os.utime(program, (PROGRAM_STAMP, PROGRAM_STAMP))
+            script.apply(one.world, place)
+
+
+def _broken_promises(pair: Pair) -> list[Difference]:
+    """What the statistics must not say of a run that ended well."""
+    found = []
+    if pair.record.outcome == "error":
+        found.append(Difference("outcome", b"", "no error", pair.record.line))
+    said = pair.record.line.get("exit_code")
+    if pair.cached.status >= 0 and said != pair.cached.status:
+        found.append(Difference("exit_code in the statistics", b"", pair.cached.status, said))
+    return found
+
+
+def steady(one: Round, sandbox: Sandbox) -> bool:
+    """Whether the plain runs of a round come out the same twice; if not, the generator is at fault."""
+    trees = []
+    for _ in range(2):
+        sandbox.clear()
+        runner = Runner(sandbox)
+        outcomes = []
+        for number, step in enumerate(one.steps):
+            if step.anew or number == 0:
+                _build(one, sandbox)
+            with sandbox.placed("plain") as place:
+                script.apply(step.changes, place, one.ordered)
+            outcomes.append(runner.plain(one.invocation(step, sandbox.base)))
+        trees.append(outcomes)
+    return trees[0] == trees[1]

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that meet something of the user's: each as a plain run, nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.scenario import Scenario
+
+pytestmark = [pytest.mark.strace]
+
+# What is there, the command (for `sh -c`), and what happens between runs. Before each change the world is made
+# anew and the command hits once, so that a stored result is there to be replayed wrongly.
+CASES = {
+    "mv of a changed file": ("echo one > a", "mv a b", ["echo two > a", "echo one > a; echo user > b", "mkdir b"]),
+    "cp -n over a user's file": ("echo one > a", "cp -n a b", ["echo user > b", "ln -s a b", ": > b"]),
+    "cp -u over a user's file": (
+        "echo one > a; touch -d @1500000000 a", "cp -u a b",
+        ["echo user > b", "echo older > b; touch -d @1400000000 b", "touch a; echo older > b; touch -d @1600000000 b"],
+    ),
+    "cp over a user's file": ("echo one > a", "cp a b", ["echo user > b", "ln -s a b", "echo x > b; chmod 600 b"]),
+    "[ -s x ] || gen > x": (":", "[ -s x ] || echo generated > x", ["echo user > x", ": > x", "mkdir x", "ln -s y x"]),
+    "chmod of a changed file": ("echo one > f", "chmod 600 f", ["echo two > f", "chmod 755 f", "rm f; mkdir f"]),
+    "mkdir d || echo had": (":", "mkdir d || echo had", ["mkdir d", "echo file > d", "ln -s nowhere d"]),
+    "a symlink where the output goes": (
+        "echo one > a", "cat a > out", ["echo precious > user; ln -s user out", "ln -s nowhere out", "ln -s a out"],
+    ),
+    "a read-only file where the output goes": ("echo one > a", "cat a > out", ["echo x > out; chmod 444 out"]),
+    "two hard links": (
+        "echo one > a", "cat a > out", ["echo x > out; ln out other", "ln a out", "echo x > out; cp -l out d"],
+    ),
+    "echo line >> log": (":", "echo line >> log", ["echo user > log", "echo line > log", "mkdir log"]),
+    "mv -n over a user's file": ("echo one > a", "mv -n a b", ["echo user > b", "mkdir b", "ln -s nowhere b"]),
+    "a makefile's mv -f of a temporary file": (
+        "echo one > a", "cat a > out.tmp && mv -f out.tmp out",
+        ["echo x > out; ln out other", "ln -s a out", "mkdir out"],
+    ),
+    "sed -i of a changed file": (
+        "echo one > a", "sed -i s/one/1/ a", ["echo 'one more' > a", "ln a other", "chmod 600 a"],
+    ),
+    "rm of a user's folder": (
+        "mkdir d; echo one > d/a", "rm -r d", ["echo precious > d/user", "mkdir d/sub", "rm -r d"],
+    ),
+    "rmdir of a filled folder": ("mkdir d", "rmdir d || echo kept", ["echo precious > d/user", "rmdir d"]),
+    "touch of a changed file": ("echo one > a", "touch a", ["echo two > a", "rm a", "chmod 600 a"]),
+    "ln -s over something": ("echo one > a", "ln -s a b || echo taken", ["echo user > b", "mkdir b"]),
+    "ln -sf over something": ("echo one > a", "ln -sf a b", ["echo user > b", "mkdir b", "ln -s c b"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_as_a_plain_run(scenario: Scenario, name: str) -> None:
+    there, command, happenings = CASES[name]
+    scenario.do(there)
+    scenario.keep()
+    scenario.ask("sh", "-c", command, outcome="miss")
+    for happening in happenings:
+        scenario.anew()
+        scenario.ask("sh", "-c", command, outcome="hit")
+        scenario.anew()
+        scenario.do(happening)
+        scenario.ask("sh", "-c", command)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_again_and_again_in_place(scenario: Scenario, name: str) -> None:
+    there, command, happenings = CASES[name]
+    scenario.do(there)
+    for _ in range(4):
+        scenario.ask("sh", "-c", command)
+    scenario.do(f"rm -rf a b d f x out log; {there}; {happenings[0]}")
+    for _ in range(3):
+        scenario.ask("sh", "-c", command)
+
+
+@pytest.mark.parametrize("command", ["pwd", "echo $HOME", "realpath .", "echo $PWD > place"])
+def test_a_second_checkout_tells_its_own_place(scenario: Scenario, command: str) -> None:
+    scenario.ask("sh", "-c", command, outcome="miss")
+    scenario.ask("sh", "-c", command, outcome="miss", place="second-checkout")
+    scenario.ask("sh", "-c", command, outcome="hit")
+
+
+def test_the_folder_name_of_a_second_checkout(scenario: Scenario) -> None:
+    scenario.do("mkdir one two")
+    command = ("sh", "-c", 'basename "$PWD"')
+    assert scenario.ask(*command, directory="one", root="one").cached.stdout == b"one\n"
+    assert scenario.ask(*command, directory="two", root="two").cached.stdout == b"two\n"
+
+
+def test_date_is_never_stored(scenario: Scenario) -> None:
+    for _ in range(2):
+        pair = scenario.ask("sh", "-c", "date > /dev/null; echo done", outcome="not_stored")
+        assert "clock" in " ".join(pair.record.reasons)
+
+
+def test_a_stored_clock_is_asked_for(scenario: Scenario) -> None:
+    command = ("sh", "-c", "date > /dev/null; echo done")
+    scenario.ask(*command, outcome="miss", options=("--allow-clock",))
+    scenario.ask(*command, outcome="hit", options=("--allow-clock",))
+
+
+@pytest.mark.parametrize("command", [("head", "-c", "6"), ("sh", "-c", "read line; echo $line"), ("cat",)])
+def test_stdin_shared_with_a_later_command(scenario: Scenario, command: tuple[str, ...]) -> None:
+    text = b"first\nsecond\nthird\n"
+    first = scenario.ask(*command, outcome="miss", stdin=text)
+    again = scenario.ask(*command, outcome="hit", stdin=text)
+    assert again.cached.stdin_offset == first.plain.stdin_offset
+    scenario.ask(*command, stdin=text, stdin_offset=6)
+    scenario.ask(*command, stdin=b"other\nsecond\nthird\n")
+    scenario.ask(*command, outcome="hit", stdin=text)
+
+
+def test_an_unread_stdin_does_not_count(scenario: Scenario) -> None:
+    scenario.ask("echo", "said", outcome="miss", stdin=b"one\n")
+    pair = scenario.ask("echo", "said", outcome="hit", stdin=b"two\n")
+    assert pair.cached.stdin_offset == 0
+
+
+@pytest.mark.parametrize("streams", ["file", "append"])
+def test_a_command_that_reads_its_own_output(scenario: Scenario, streams: str) -> None:
+    scenario.do("echo foo > redirected; echo foo > a; mkdir d; echo foo > d/b")
+    scenario.keep()
+    for command in (("cat", "redirected"), ("grep", "-r", "foo", ".")):
+        for _ in range(2):
+            scenario.anew()
+            scenario.ask(*command, streams=streams)
+        scenario.ask(*command, streams=streams)
+
+
+@pytest.mark.parametrize("command", ["cat f >> f", "grep -r foo . > out", "cat f f > g", "cat < f >> g"])
+def test_redirections_inside_the_command(scenario: Scenario, command: str) -> None:
+    scenario.do("echo foo > f; mkdir d; echo foo > d/b")
+    scenario.keep()
+    for _ in range(3):
+        scenario.ask("sh", "-c", command)
+    scenario.anew()
+    scenario.do("echo 'more foo' >> f")
+    scenario.ask("sh", "-c", command)

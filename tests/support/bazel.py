@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bazel 4.2.3 as Debian has it: a workspace of its own, no network, a server that is stopped afterwards."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+
+from tests.support.server import server_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BAZEL = shutil.which("bazel")
+_COUNTS = re.compile(r"INFO: (\d+) processes?: (.*)\.")
+
+
+@attrs.frozen
+class Build:
+    """How a build ended; `processes` counts actions by where they ran, as Bazel's summary names it."""
+
+    status: int
+    log: str
+    processes: dict[str, int]
+
+
+class Bazel:
+    """A workspace and one output base: its Bazel server knows nothing of other ones."""
+
+    def __init__(self, workspace: Path, output_user_root: Path, output_base: Path) -> None:
+        self.workspace = workspace
+        self._startup = (f"--output_user_root={output_user_root}", f"--output_base={output_base}")
+
+    def run(self, command: str, *arguments: str) -> Build:
+        """Run a command in the workspace."""
+        assert BAZEL is not None
+        startup = ["--nohome_rc", "--noworkspace_rc", *self._startup, "--host_jvm_args=-Xmx1g"]
+        done = subprocess.run(
+            [BAZEL, *startup, command, *arguments],
+            cwd=self.workspace,
+            env=server_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return Build(done.returncode, done.stderr, _processes(done.stderr))
+
+    def build(self, *arguments: str) -> Build:
+        """Build with what a machine without network needs; Debian's bazelrc asks for kept sandboxes."""
+        return self.run(
+            "build", "--nosandbox_debug", "--color=no", "--curses=no", "--show_progress_rate_limit=60", *arguments
+        )
+
+
+def _processes(log: str) -> dict[str, int]:
+    found = _COUNTS.search(log)
+    parts = found[2].split(", ") if found else []
+    return {name: int(number) for number, _, name in (part.partition(" ") for part in parts)}
+
+
+@contextmanager
+def running_bazel(workspace: Path, output_user_root: Path, name: str) -> Iterator[Bazel]:
+    """Use Bazel with a fresh output base of that name; stop its server and remove the base in the end.
+
+    Output bases under one `output_user_root` share what Bazel unpacks of itself.
+    """
+    base = output_user_root / name
+    bazel = Bazel(workspace, output_user_root, base)
+    try:
+        yield bazel
+    finally:
+        bazel.run("shutdown")
+        subprocess.run(["chmod", "-R", "u+w", base], check=True)
+        shutil.rmtree(base)

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A real `pytrace-cas serve` process on free ports of loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PYTRACE_CAS = Path(sys.executable).with_name("pytrace-cas")
+STOP_SECONDS = 30
+
+
+@attrs.frozen
+class RunningServer:
+    """Where it listens: `grpc` as a gRPC target, the others as URLs; `store` is its directory."""
+
+    process: subprocess.Popen[str]
+    store: Path
+    grpc_url: str
+    http_url: str
+
+    @property
+    def grpc(self) -> str:
+        """Target for `grpc.insecure_channel`."""
+        return self.grpc_url.removeprefix("grpc://")
+
+    def terminate(self) -> int:
+        """Ask it to stop; return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def errors(self) -> str:
+        """Return what it wrote on stderr, once it has ended."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+    def kill(self) -> None:
+        """End it at once, as a crash does."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+
+def server_environment() -> dict[str, str]:
+    """Environment without settings of this project, which would reach the server."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTRACE_")}
+
+
+def start_server(
+    store: Path, *options: str, stderr: bool = False, program: Sequence[str] = (str(PYTRACE_CAS),)
+) -> RunningServer:
+    """Start a server, its log to be read with `stderr`; it is the caller's to stop.
+
+    Raises `RuntimeError` when it ends before it is ready.
+    """
+    arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0"}
+    given = [part for name, value in arguments.items() if name not in options for part in (name, value)]
+    process = subprocess.Popen(
+        [*program, "serve", "--dir", store, *given, *options],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE if stderr else None,
+        text=True,
+        env=server_environment(),
+    )
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    if not words or words[0] != "ready":
+        process.stdout.close()
+        raise RuntimeError(f"the server ended with status {process.wait(STOP_SECONDS)}")
+    return RunningServer(process, store, words[1], words[2] if len(words) > 2 else "")
+
+
+@contextmanager
+def running_server(store: Path, *options: str, stderr: bool = False) -> Iterator[RunningServer]:
+    """Run a server over a store in that directory, and stop it in the end."""
+    server = start_server(store, *options, stderr=stderr)
+    try:
+        yield server
+    finally:
+        if server.process.poll() is None:
+            server.terminate()
+        for stream in (server.process.stdout, server.process.stderr):
+            if stream is not None:
+                stream.close()
