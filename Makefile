@@ -50,7 +50,7 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 soak: $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
 	@scripts/system-packages test
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS)
-	$(BIN)/python -m pytest -m soak $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)
 
 clean: ## remove .venv and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

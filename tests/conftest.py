@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.store import Store
-from tests.support import caller, skips
+from tests.support import caller, skips, tree
 
 # All that tests and what they start may know of the session that runs them. Among what goes: our own PYTRACE_*,
 # git's GIT_*, make's MAKEFLAGS (tests run under make), proxies (gRPC would send loopback through them).
@@ -31,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     def restore() -> None:
         _replace_environment(caller.ENVIRONMENT)
         os.umask(umask)
-        shutil.rmtree(home)
+        tree.remove(os.fsencode(home))
 
     config.add_cleanup(restore)
     if skips.on_reference_machine():

@@ -36,11 +36,16 @@ class RecordedStream:
         self._data = b""
 
 
-def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> bool:
-    """Replay a result; False, with everything as it was, when it cannot be done: the command is to be run then.
+class NotReplayed(Exception):
+    """A result could not be put in place: everything is as it was, and the command is to be run. `path`: where."""
 
-    After the first byte of output nothing may fail any more.
-    """
+    def __init__(self, why: str, path: bytes | None) -> None:
+        super().__init__(why)
+        self.path = path
+
+
+def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
+    """Replay a result; raise `NotReplayed`. After the first byte of output nothing may fail any more."""
     invocation, result = look_up.invocation, hit.result
     try:
         stdout = RecordedStream(look_up, result.stdout_raw, result.stdout_digest)
@@ -54,8 +59,10 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> bool:
             digest_of=_digest_of(look_up),
         )
         prepared.commit()
-    except (BlobMissing, ReplayRefused):
-        return False
+    except BlobMissing as error:
+        raise NotReplayed(f"an output is missing from the cache: {error.digest}", None) from None
+    except ReplayRefused as error:
+        raise NotReplayed(error.why, error.path) from None
     replay_streams(hit.effects.streams, stdout, stderr)
     if hit.effects.stdin_offset is not None:
         invocation.streams.move_stdin(hit.effects.stdin_offset)
@@ -63,7 +70,6 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> bool:
     if digests is not None:
         for path, digest in prepared.written:
             digests.keep(os.lstat(path), str(digest), replayed=True)
-    return True
 
 
 def _digest_of(look_up: LookUp) -> Callable[[bytes, os.stat_result], str | None]:

@@ -42,6 +42,12 @@ class Outcome:
             (len(subjects.subjects) for digest, subjects, _ in look_up.tried if digest == hit.path_set), 0
         )
 
+    def not_replayed(self, hit: Hit, why: str, path: bytes | None) -> None:
+        """A stored result would have served but could not be put in place."""
+        message = f"a stored result was not replayed: {why}"
+        where = None if path is None else os.fsdecode(path)
+        self.reasons.append({"code": "not_replayed", "message": message, "path": where, "old": str(hit.action)})
+
     def missed(self, look_up: LookUp, traced: Traced, action: Digest | None, reasons: list[Reason]) -> None:
         """The command was run under the tracer."""
         self.kind = "miss" if action is not None else "not_stored"

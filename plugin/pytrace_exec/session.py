@@ -85,14 +85,18 @@ class Session:
     def _replayed(self, look_up: LookUp) -> bool:
         """Whether a stored result was put in place of running the command."""
         for hit in look_up.hits():
-            from pytrace_exec.hit import replay
+            from pytrace_exec.hit import NotReplayed, replay
 
             if self.options.verify:
                 self.outcome.expected = hit
                 return False
-            if replay(look_up, hit, self._digests):
-                self.outcome.hit(look_up, hit)
-                return True
+            try:
+                replay(look_up, hit, self._digests)
+            except NotReplayed as error:
+                self.outcome.not_replayed(hit, str(error), error.path)
+                continue
+            self.outcome.hit(look_up, hit)
+            return True
         return False
 
     def _miss(self, look_up: LookUp) -> int:

@@ -55,8 +55,6 @@ class StandardStreams(Capture):
         if kind == "tty":
             size = os.get_terminal_size(number)
             text += f" {size.columns}x{size.lines}"
-        elif kind == "file" and number:
-            text += f" flags={_status_flags(number)} start={'empty' if not os.fstat(number).st_size else 'used'}"
         if number == 2 and self.merged:
             text += " as 1"
         return text
@@ -108,10 +106,3 @@ def _offset() -> int | None:
         return os.lseek(0, 0, os.SEEK_CUR)
     except OSError:
         return None
-
-
-def _status_flags(number: int) -> str:
-    import fcntl
-
-    flags = fcntl.fcntl(number, fcntl.F_GETFL)
-    return "append" if flags & os.O_APPEND else "plain"

@@ -33,7 +33,7 @@ load(":upper.bzl", "upper")
     name = "gen%d" % n,
     srcs = ["input.txt"],
     outs = ["gen%d.out" % n, "gen%d.log" % n],
-    cmd = "(cat $(SRCS); echo %d) > $(location gen%d.out); head -c 300000 /dev/zero > $(location gen%d.log)"
+    cmd = "(cat $(SRCS); echo %d) > $(location gen%d.out); head -c 40000 /dev/zero > $(location gen%d.log)"
         % (n, n, n),
 ) for n in range({GENRULES})]
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BAZEL = shutil.which("bazel")
+# A short life on few cores: neither the best compiler nor a collector with threads is worth its start.
+_JVM = tuple(f"--host_jvm_args={flag}" for flag in ("-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"))
 _COUNTS = re.compile(r"INFO: (\d+) processes?: (.*)\.")
 
 
@@ -40,7 +42,7 @@ class Bazel:
     def run(self, command: str, *arguments: str) -> Build:
         """Run a command in the workspace."""
         assert BAZEL is not None
-        startup = ["--nohome_rc", "--noworkspace_rc", *self._startup, "--host_jvm_args=-Xmx1g"]
+        startup = ["--nohome_rc", "--noworkspace_rc", *self._startup, *_JVM]
         done = subprocess.run(
             [BAZEL, *startup, command, *arguments],
             cwd=self.workspace,

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +38,14 @@ class RunningServer:
         """Ask it to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+    def blobs_open(self) -> int:
+        """Count the blob files that it holds open."""
+        folder, found = f"/proc/{self.process.pid}/fd", 0
+        for number in os.listdir(folder):
+            with suppress(FileNotFoundError):
+                found += os.readlink(f"{folder}/{number}").startswith(f"{self.store}/cas/")
+        return found
 
     def errors(self) -> str:
         """Return what it wrote on stderr, once it has ended."""

@@ -35,9 +35,7 @@ def _made(run: Run, call: Call, found: Found | None, node: Node) -> bool:
     if call.error is not None:
         failed(run, call, found, changes=True)
         return False
-    if (id(found.parent), found.name) not in run.world.changes:
-        run.note(call, "change", "l", found.spot)
-    run.world.learn_absent(found)
+    run.note_new(call, found)
     run.world.bind(found.parent, found.name, node)
     return True
 
@@ -152,8 +150,7 @@ def _note_replaced(run: Run, call: Call, source: Found, target: Found, absent: b
     if (id(target.parent), target.name) in run.world.changes:
         return
     if absent:
-        run.note(call, "change", "l", target.spot)
-        run.world.learn_absent(target)
+        run.note_new(call, target)
     elif source.node is not None and source.node.kind == "dir":
         run.note(call, "error", "empty", target.spot)
         run.note(call, "change", "l", target.spot)

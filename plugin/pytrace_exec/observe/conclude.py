@@ -49,6 +49,7 @@ def conclude(
     """
     earlier.world = run.world
     outputs = outputs_of(run, earlier)
+    _drop_temporary(run)
     _add_targets(run)
     _add_crossings(run)
     _add_moved(run, earlier)
@@ -64,6 +65,13 @@ def conclude(
     _check_listings(run, earlier)
     reasons = {**run.reasons, **earlier.problems}
     return Observations(run, values, outputs, list(reasons.values()))
+
+
+def _drop_temporary(run: Run) -> None:
+    """What the run made under a new name and removed again leaves nothing but its folder's existence."""
+    for path, (folder, name) in run.exclusive.items():
+        if folder.entries.get(name) is None and run.subjects.pop(Subject("change", "l", path), None) is not None:
+            run.subjects.setdefault(Subject("error", "", os.path.dirname(path)), None)
 
 
 def _add_targets(run: Run) -> None:

@@ -100,9 +100,9 @@ def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[st
     node.created = mode & 0o7777 & ~task.context.umask
     changed = (id(found.parent), found.name) in run.world.changes
     if "O_EXCL" in flags:
-        run.world.learn_absent(found)
-    if not changed and found.spot is not None:
-        if "O_TRUNC" in flags and "O_EXCL" not in flags:
+        run.note_new(call, found)
+    elif not changed and found.spot is not None:
+        if "O_TRUNC" in flags:
             run.targets.append(Target(found.spot, node))
         else:
             run.note(call, "change", "l", found.spot)

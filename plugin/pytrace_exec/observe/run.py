@@ -78,7 +78,8 @@ class Run:
 
     `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held before
     the run, as seen by the calls that read it. `lookers`: the programs that looked at a path. `relative_outside`: a
-    path outside the root was spelled relative to where the command ran.
+    path outside the root was spelled relative to where the command ran. `exclusive`: names that calls proved to be
+    new, with the folder they were made in.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -94,6 +95,7 @@ class Run:
         self.executed: list[bytes] = []
         self.lookers: dict[bytes, set[Program]] = {}
         self.relative_outside = False
+        self.exclusive: dict[bytes, tuple[Node, bytes]] = {}
         self.writes: list[tuple[int, int]] = []
         self.stdin_read = False
         self.environment_dumped = False
@@ -109,6 +111,14 @@ class Run:
             task = self.processes.tasks.get(call.pid)
             if task is not None:
                 self.lookers.setdefault(path, set()).add(task.program)
+
+    def note_new(self, call: Call, found: Found) -> None:
+        """Note that a name was absent before, as the success of a call proves."""
+        if (id(found.parent), found.name) not in self.world.changes:
+            self.note(call, "change", "l", found.spot)
+            if found.spot is not None:
+                self.exclusive[found.spot] = (found.parent, found.name)
+        self.world.learn_absent(found)
 
     def note_plain(self, call: Call, kind: str, arg: str) -> None:
         """Note a fact that concerns no path."""

@@ -54,8 +54,7 @@ def bind(run: Run, task: Task, call: Call, row: Row) -> None:
     path = address.get("sun_path")
     if isinstance(path, bytes):
         found = run.world.walk(path, task.context.cwd, False)
-        run.note(call, "change", "l", found.subject)
-        run.world.learn_absent(found)
+        run.note_new(call, found)
         run.world.bind(found.parent, found.name, Node("socket", None))
     elif _family(address) == "AF_NETLINK":
         run.refuse("network", None, call)

@@ -45,6 +45,14 @@ make        /proc/loadavg                           ignore
 java        /proc/*                                 ignore
 node        /proc/meminfo                           ignore
 bash        /proc/meminfo                           ignore
+grep        /proc/self/maps                         ignore
+egrep       /proc/self/maps                         ignore
+fgrep       /proc/self/maps                         ignore
+diff        /proc/self/maps                         ignore
+cmp         /proc/self/maps                         ignore
+m4          /proc/self/maps                         ignore
+bison       /proc/self/maps                         ignore
+gawk        /proc/self/maps                         ignore
 """
 
 LOOKED = """

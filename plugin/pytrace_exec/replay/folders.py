@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 STALE_SECONDS = 3600
 _SLOTS = 16
+_MANY = 64
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -88,12 +89,16 @@ class Folder:
 
 
 class Folders:
-    """The open directories of one replay, by earlier path."""
+    """The open directories of one replay, by earlier path.
 
-    __slots__ = ("_open",)
+    Each takes up to two descriptors. When there are many, the process's limit is raised until they are closed.
+    """
+
+    __slots__ = ("_limits", "_open")
 
     def __init__(self) -> None:
         self._open: dict[bytes, Folder] = {}
+        self._limits: tuple[int, int] | None = None
 
     def __iter__(self) -> Iterator[Folder]:
         """Go through them, what lies deeper first."""
@@ -102,6 +107,7 @@ class Folders:
     def open(self, anchor: bytes, path: bytes) -> Folder:
         """Open a directory at or below an anchor; raise `ReplayRefused` if a link or no directory lies on the way."""
         if path not in self._open:
+            self._make_room()
             try:
                 self._open[path] = Folder(path, _walk(anchor, path))
             except OSError as error:
@@ -112,6 +118,7 @@ class Folders:
         """Open a directory that is staged and will get this path."""
         key = b"new " + path
         if key not in self._open:
+            self._make_room()
             self._open[key] = Folder(path, os.open(slot, _OPEN, dir_fd=staging))
         return self._open[key]
 
@@ -120,6 +127,18 @@ class Folders:
         for folder in self._open.values():
             folder.close()
         self._open.clear()
+        if self._limits is not None:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_NOFILE, self._limits)
+            self._limits = None
+
+    def _make_room(self) -> None:
+        if len(self._open) >= _MANY and self._limits is None:
+            import resource
+
+            self._limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._limits[1], self._limits[1]))
 
 
 def _walk(anchor: bytes, path: bytes) -> int:

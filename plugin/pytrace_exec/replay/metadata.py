@@ -41,8 +41,11 @@ class Touch(Step):
         reached("touched")
 
     def undo(self) -> None:
-        if self.saved is not None and same_inode(self.saved, self.found()):
-            times = self.saved.st_atime_ns, self.saved.st_mtime_ns
+        found, saved = self.found(), self.saved
+        if found is None or saved is None or not same_inode(saved, found):
+            return
+        times = saved.st_atime_ns, saved.st_mtime_ns
+        if (found.st_atime_ns, found.st_mtime_ns) != times:
             os.utime(self.name, ns=times, dir_fd=self.folder.fd, follow_symlinks=False)
 
 
@@ -66,8 +69,9 @@ class Chmod(Step):
         reached("chmodded")
 
     def undo(self) -> None:
-        if self.saved is not None and same_inode(self.saved, self.found()):
-            self._set(self.saved, stat.S_IMODE(self.saved.st_mode))
+        found, saved = self.found(), self.saved
+        if found is not None and saved is not None and same_inode(saved, found) and found.st_mode != saved.st_mode:
+            self._set(saved, stat.S_IMODE(saved.st_mode))
 
     def _set(self, found: os.stat_result, mode: int) -> None:
         fd = os.open(self.name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.folder.fd)

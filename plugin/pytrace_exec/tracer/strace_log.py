@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 
 from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
-from pytrace_exec.tracer.strace_values import NUMBER, Atoms, Reader, UnreadableError, descriptor, number
+from pytrace_exec.tracer.strace_values import (
+    NUMBER,
+    Atoms,
+    Kept,
+    Reader,
+    UnreadableError,
+    descriptor,
+    flat_descriptor,
+    number,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
 # of the result's own path, so that the same characters inside an argument are never taken for the end of the call.
 _PLAIN = re.compile(
     rb"(\d+) +(\w+)\((.*)\) += "
-    rb"(?:(" + NUMBER + rb")(?:<([^<>\\]*)>)?|\?)(?: (E[A-Z0-9_]+))?(?: \([\w ,/'.|-]*\))?"
+    rb"(?:(" + NUMBER + rb")|(\d+<[^<>\\]*>)|\?)(?: (E[A-Z0-9_]+))?(?: \([\w ,/'.|-]*\))?"
 )
 _LINE = re.compile(rb"(\d+) +(.*)", re.DOTALL)
 _BEGUN = re.compile(rb"(\w+)\(")
@@ -52,11 +62,26 @@ class LogParser:
     `living` holds the threads and processes that were seen or made, and whose end was not seen.
     """
 
-    __slots__ = ("_atoms", "_begun", "_ended", "_line", "_moved", "_tail", "events", "living")
+    __slots__ = (
+        "_atoms",
+        "_begun",
+        "_ended",
+        "_fds",
+        "_line",
+        "_moved",
+        "_names",
+        "_numbers",
+        "_tail",
+        "events",
+        "living",
+    )
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self._atoms = Atoms()
+        self._names: dict[bytes, str] = Kept(partial(str, encoding="ascii"))
+        self._numbers: dict[bytes, int] = Kept(number)
+        self._fds: dict[bytes, Fd] = Kept(flat_descriptor)
         self._begun: dict[int, tuple[bytes, int]] = {}
         self._line = 0
         self._moved: set[int] = set()
@@ -97,13 +122,14 @@ class LogParser:
             pid = int(number_of)
             args = self._atoms.arguments(text)
             if args is not None and pid not in self._begun:
+                fd = None if place is None else self._fds[place]
                 self._add_call(
                     pid,
-                    name.decode("ascii"),
+                    self._names[name],
                     args,
-                    None if result is None else number(result),
-                    None if place is None else descriptor(result, place, False),
-                    None if error is None else error.decode("ascii"),
+                    self._numbers[result] if result is not None else None if fd is None else fd.number,
+                    fd,
+                    None if error is None else self._names[error],
                     self._line,
                 )
                 return

@@ -15,6 +15,7 @@ from pytrace_exec.tracer.events import AT_FDCWD, TRUNCATED, Changed, Expr, Fd, F
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pytrace_exec.tracer.events import Value
 
@@ -275,20 +276,40 @@ _FIELD = re.compile(
 )
 _DATE = re.compile(rb" /\*[^*]*\*/")
 _MORE = b", ...}"
-_KEPT = 1 << 16
+_MOST = 1 << 16
+_LONG = 256
 
 
-class Atoms(dict[bytes, "Value"]):
-    """The values of flat texts, each made when first asked for; at most `_KEPT` are kept.
+def flat_descriptor(text: bytes) -> Fd:
+    """Read a descriptor with a path that needs no escapes: `3</path>`."""
+    owner, _, place = text[:-1].partition(b"<")
+    return descriptor(owner, place, False)
 
-    Raises UnreadableError for a text of another form.
-    """
 
-    def __missing__(self, text: bytes) -> Value:
+class Kept(dict[bytes, "Any"]):
+    """What `make` gives for a text, made when first asked for; of short texts the first 65536 are kept."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[bytes], Any]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, text: bytes) -> Any:
         value = self._make(text)
-        if len(self) < _KEPT and text[:1] != b"{":
+        if len(self) < _MOST and len(text) < _LONG:
             self[text] = value
         return value
+
+
+class Atoms:
+    """The values of flat texts."""
+
+    __slots__ = ("_value_of", "_values")
+
+    def __init__(self) -> None:
+        self._values = Kept(self._make)
+        self._value_of = self._values.__getitem__
 
     def arguments(self, text: bytes) -> tuple[Value, ...] | None:
         """Return the values of a list of flat texts, or None if it holds anything else."""
@@ -297,7 +318,7 @@ class Atoms(dict[bytes, "Value"]):
         if sum(map(len, texts)) + 2 * (len(texts) - 1) != len(text):
             return None if text else ()
         try:
-            return tuple(map(self.__getitem__, texts))
+            return tuple(map(self._value_of, texts))
         except UnreadableError:
             return None
 
@@ -308,8 +329,7 @@ class Atoms(dict[bytes, "Value"]):
         if first == 0x22:
             return text[1:-1]
         if text[-1] == 0x3E:
-            owner, _, place = text[:-1].partition(b"<")
-            return descriptor(owner, place, False)
+            return flat_descriptor(text)
         if first < 0x3A:
             return number(text.partition(b" ")[0])
         if text.startswith(b"makedev("):
@@ -320,7 +340,8 @@ class Atoms(dict[bytes, "Value"]):
         if b"/*" in text:
             text = _DATE.sub(b"", text)
         pairs = _FIELD.findall(text)
-        fields: dict[str, Value] = {key.decode("ascii"): self[value] for key, value in pairs}
+        value_of = self._value_of
+        fields: dict[str, Value] = {key.decode("ascii"): value_of(value) for key, value in pairs}
         length = 2 + sum(map(len, itertools.chain.from_iterable(pairs))) + 3 * len(pairs)
         if text.endswith(_MORE):
             fields[TRUNCATED] = None

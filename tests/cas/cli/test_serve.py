@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from pytrace_cas.digest import SHA256
 from pytrace_cas.store import Store
@@ -153,9 +154,14 @@ def test_a_signal_lets_running_calls_end(tmp_path: Path, number: signal.Signals)
         yield bytestream.WriteRequest(write_offset=5, data=data[5:], finish_write=True)
 
     with running_server(tmp_path / "s") as server, grpc.insecure_channel(server.grpc) as channel:
+        watch = health_pb2_grpc.HealthStub(channel).Watch  # type: ignore[attr-defined]  # as its stubs say
+        states = watch(health_pb2.HealthCheckRequest())
+        assert next(states).status == health_pb2.HealthCheckResponse.SERVING
         call = bytestream_pb2_grpc.ByteStreamStub(channel).Write.future(slowly())
         assert begun.wait(30)
         server.process.send_signal(number)
+        assert next(states).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        states.cancel()
         told.set()
         assert call.result().committed_size == len(data)
         assert server.process.wait(30) == 0

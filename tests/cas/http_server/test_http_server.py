@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import socket
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -130,6 +131,19 @@ def test_rule_http_a_body_that_breaks_off_is_not_stored(client: Client, server: 
         raw.sendall(data[:100_000])
     assert client.ask("GET", cas(data))[0] == 404
     assert client.ask("PUT", cas(data), data)[0] == 200
+
+
+def test_rule_http_a_download_that_breaks_off_frees_the_blob(client: Client, server: RunningServer) -> None:
+    data = b"download" + LARGE
+    client.ask("PUT", cas(data), data)
+    host, port = client.address.split(":")
+    for _ in range(5):
+        with socket.create_connection((host, int(port))) as raw:
+            raw.sendall(f"GET {cas(data)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert raw.recv(1000)
+    while server.blobs_open():
+        time.sleep(0.01)
+    assert client.ask("GET", cas(data)) == (200, data)
 
 
 def test_rule_http_large_bodies_are_413(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def fill(scene: Scene) -> None:
     scene.put("in-place", mode=0o600)
     scene.put("kept-dir/x")
     scene.put("original")
+    scene.put("own")
     (scene.root / "link").symlink_to("old")
     (scene.root / "dir-to-file" / "empty").mkdir(parents=True)
 
@@ -84,8 +85,8 @@ def everything(scene: Scene) -> list[Entry]:
         Move(b"mover", b"over"),
         LinkTo(b"linked", b"original"),
         LinkTo(b"new/original", b"original"),
-        Mode(b"original", 0o600),
-        Times(b"original", 1, NOW),
+        Mode(b"own", 0o600),
+        Times(b"own", 1, NOW),
         Remove(b"kept-dir/x", "file"),
         Dir(b"kept-dir", 0o700),
     ]
@@ -199,10 +200,12 @@ def named(folder: Path) -> Path:
 
 
 def whole(scene: Scene) -> dict[bytes, tuple[object, ...]]:
-    """Types and content by name, without what a replay has staged; modes of directories come last and are left out."""
+    """Types and content by name, without what a replay has staged; nor modes that are changed on their own."""
     shape = scene.shape()
     return {
-        path: look[:-1] if look[0] != "dir" else look[:1] for path, look in shape.items() if b".pytrace-" not in path
+        path: look[:1] if look[0] == "dir" or path == b"own" else look[:-1]
+        for path, look in shape.items()
+        if b".pytrace-" not in path
     }
 
 
