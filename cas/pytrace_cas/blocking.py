@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -22,5 +23,10 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        await asyncio.wait((future,))
+        # Some frameworks cancel again and again until they are heard; the thread's end comes first.
+        while not future.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((future,))
+        with suppress(Exception):
+            future.result()
         raise

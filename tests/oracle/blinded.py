@@ -40,9 +40,9 @@ def main() -> None:
     """Switch off the kind that the first argument names, then be `pytrace-exec`."""
     kind = sys.argv.pop(1)
     blind(kind)
-    from pytrace_exec import wrapper
+    from pytrace_exec.wrapper import main as wrapped
 
-    sys.exit(wrapper.main())
+    wrapped()
 
 
 if __name__ == "__main__":

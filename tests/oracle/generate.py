@@ -36,7 +36,8 @@ def generate(seed: int, strict: bool = False, only: str | None = None, focus: st
 def of_operations(rng: Random, seed: int, focus: str | None) -> Round:
     """Make a program of two to six idioms, some of them in children or in other folders."""
     idioms = [one for one in IDIOMS if focus is None or focus in one.kinds]
-    parts = [rng.choice(idioms).make(rng) for _ in range(rng.randrange(2, 7) if focus is None else 2)]
+    count = rng.randrange(2, 7) if focus is None else 2
+    parts = [one.make(rng) for one in rng.choices(idioms, [one.share for one in idioms], k=count)]
     program = tuple(instruction for part in parts for instruction in _wrapped(rng, part.script))
     ending = block("if-exists", "out4", body=(do("exit", 3),)) if rng.random() < 0.08 else None
     ordered = any(name in repr(program) for name in ("'compared'", "'if-newer'"))

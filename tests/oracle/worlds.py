@@ -9,7 +9,8 @@ from tests.oracle.script import Instruction, Script, do
 
 FIRST_STAMP = 1_200_000_000
 ODD = b"od d\n\xff'\"\\"
-FILES = (b"in1", b"in2", b"d/in3", b"d/sub/in4", b"~/conf", ODD)
+WRITABLE = (b"in1", b"in2", b"d/in3", b"d/sub/in4", ODD)
+FILES = (*WRITABLE, b"~/conf")  # what is outside the root is read only: a run that writes there is not stored
 DIRECTORIES = (b"d", b"d/sub", b"spare", b"hollow", b"o")
 LINKS = {b"ln": b"in1", b"dl": b"d", b"d/up": b"../in2", b"loop": b"loop", b"lost": b"nowhere0"}
 OUTPUTS = (b"out1", b"out2", b"o/out3", b"out4")

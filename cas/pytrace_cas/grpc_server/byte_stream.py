@@ -60,11 +60,13 @@ class ByteStreamServicer:
 
     @staticmethod
     async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:
+        first = True
         async for request in requests:
-            if request.resource_name or request.finish_write or len(request.data) > SMALL:
+            if first or request.finish_write or len(request.data) > SMALL:
                 response = await in_thread(upload.feed, request)
             else:
                 response = upload.feed(request)
+            first = False
             if response is not None:
                 return response
         return upload.finish()

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 access = logging.getLogger("pytrace_cas.access")
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
+# Details travel as a header; what a client sent may be in them, and clients refuse headers of more than 8 KiB.
+LONGEST_DETAILS = 1000
 _KINDS = {(False, False): "unary", (False, True): "server_stream", (True, False): "client_stream"}
 _MAKERS = {
     "unary": grpc.unary_unary_rpc_method_handler,
@@ -102,7 +104,7 @@ class Registry:
                 return await handler(request, context)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
-                await context.abort(code, str(error))
+                await context.abort(code, str(error)[:LONGEST_DETAILS])
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise

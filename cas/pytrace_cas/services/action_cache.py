@@ -45,9 +45,8 @@ class ActionCache:
         function = function_of(request.digest_function, request.action_digest.hash)
         digest = digest_of(request.action_digest, function, "action_digest")
         message = self._store.get_action_result(function, instance, digest)
-        if message is None:
-            of_any_size = Digest(digest.hash, UNKNOWN_SIZE)
-            message = self._store.get_action_result(function, instance, of_any_size)
+        if message is None and function is SHA256 and digest.size_bytes:
+            message = self._store.get_action_result(function, instance, Digest(digest.hash, UNKNOWN_SIZE))
         if message is None:
             raise ResultNotFound(digest)
         result = reapi.ActionResult.FromString(message)

@@ -10,6 +10,7 @@ from pytrace_exec.observe.facts import Subject, value_of
 from pytrace_exec.observe.outputs import Output, outputs_of
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.observe.times import EXACT_PROGRAMS
+from pytrace_exec.observe.variables import generated_names
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs
 
@@ -68,9 +69,13 @@ def conclude(
 
 
 def _drop_temporary(run: Run) -> None:
-    """What the run made under a new name and removed again leaves nothing but its folder's existence."""
-    for path, (folder, name) in run.exclusive.items():
-        if folder.entries.get(name) is None and run.subjects.pop(Subject("change", "l", path), None) is not None:
+    """What the run made under a generated name and removed again leaves nothing but its folder's existence.
+
+    A name that the command line or a file spells out is no generated one: whether it was free is a fact.
+    """
+    gone = {path for path, (folder, name) in run.exclusive.items() if folder.entries.get(name) is None}
+    for path in generated_names(run, gone):
+        if run.subjects.pop(Subject("change", "l", path), None) is not None:
             run.subjects.setdefault(Subject("error", "", os.path.dirname(path)), None)
 
 

@@ -35,11 +35,11 @@ __all__ = ["Prepared", "ReplayRefused", "UndoFailed", "prepare"]
 
 
 class UndoFailed(Exception):
-    """A replay failed and could not be undone at `paths`; what was there is kept in the folders `.pytrace-N` beside."""
+    """A replay failed and could not be undone at `paths`; what was there is in folders `.pytrace-kept-*` beside."""
 
     def __init__(self, paths: list[bytes]) -> None:
         named = ", ".join(map(repr, paths))
-        super().__init__(f"a replay could not be undone; what was there is in .pytrace-* beside: {named}")
+        super().__init__(f"a replay could not be undone; what was there is in .pytrace-kept-* beside: {named}")
         self.paths = paths
 
 
@@ -115,8 +115,8 @@ class Prepared:
                 step.undo()
             except (OSError, ReplayRefused):
                 failed.append(step.path)
-        for folder in () if failed else self._layout.folders:
-            _quietly(folder.clear)
+        for folder in self._layout.folders:
+            _quietly(folder.keep if failed else folder.clear)
             _quietly(folder.restore_times)
         self._layout.folders.close()
         if failed:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STALE_SECONDS = 3600
+KEPT = STAGING + b"kept-"
 _SLOTS = 16
 _MANY = 64
 _WALK = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -50,11 +51,6 @@ class Folder:
         """Whether there is a staging folder."""
         return self._staging >= 0
 
-    @property
-    def staging_name(self) -> bytes:
-        """Name of the staging folder; empty when there is none."""
-        return self._staging_name
-
     def staging(self) -> int:
         """Descriptor of the staging folder, which is made when it is first asked for."""
         if self._staging < 0:
@@ -74,8 +70,14 @@ class Folder:
                 empty(staging)
                 os.rmdir(self._staging_name, dir_fd=self.fd)
             finally:
-                self._staging_name = b""
                 os.close(staging)
+
+    def keep(self) -> None:
+        """Give the staging folder a name that is never swept, since something in it could not be put back."""
+        if self._staging >= 0:
+            os.close(self._staging)
+            self._staging = -1
+            os.rename(self._staging_name, KEPT + b"%d" % time.time_ns(), src_dir_fd=self.fd, dst_dir_fd=self.fd)
 
     def restore_times(self) -> None:
         """Give the directory the times it had before the replay, if the replay changed them."""

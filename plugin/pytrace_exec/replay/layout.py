@@ -108,10 +108,11 @@ class Layout:
         if home is None:
             return None
         state = self._plan.state(path)
-        if join(home, name) in self._plan.left:
+        leaver = self._plan.left.get(join(home, name))
+        if leaver is not None:
             if state.kind not in ("absent", "plain"):
                 raise ReplayRefused("the result says twice what was there", path)
-            return self._relink(path)
+            return self._relink(path) if isinstance(leaver, Move) else None
         mode = self._mode_left(entry) if state.kind == "plain" else None
         return expect(self._existing(path)[0], name, state, mode, self._places)
 

@@ -63,9 +63,8 @@ class Sink:
                     return
         except BlockingIOError:
             return
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO, errno.ECONNRESET, errno.ENXIO):
-                raise
+        except OSError:
+            # EPIPE mostly, EIO of a terminal, ECONNRESET of a socket: whichever, no byte will arrive any more.
             self.broken = True
             self._backlog.clear()
 

@@ -74,7 +74,7 @@ def run_traced(
         args, environment = command_line(strace, log.path, argv, executable, env, detail)
         with Relay() as relay:
             started_ns = time.time_ns()
-            pid = spawn(strace, args, environment, streams.prepare())
+            pid = _spawn(strace, args, environment, streams)
             relay.attach(pid)
             streams.started(pid)
             watch = Watch(pid, log, streams, relay)
@@ -90,6 +90,15 @@ def run_traced(
         log.close()
 
 
+def _spawn(strace: bytes, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:
+    try:
+        return spawn(strace, args, env, streams.prepare())
+    except OSError as error:
+        # Not executable, or the arguments that strace needs in addition are too many.
+        streams.close()
+        raise TracerUnavailable(f"starting strace fails: {error.strerror}") from error
+
+
 def _check_began(log: Log, status: int, streams: Streams) -> None:
     """Raise TracerUnavailable unless the command was executed, or was killed before it could be.
 
@@ -97,10 +106,9 @@ def _check_began(log: Log, status: int, streams: Streams) -> None:
     other signal was meant for the command.
     """
     if log.begun:
-        first = log.parser.events[0] if log.parser.events else None
-        if not (isinstance(first, Call) and first.name == "execve" and first.error is not None):
-            return
-        reason = f"executing it fails with {first.error}"
+        return
+    if log.refused is not None:
+        reason = f"executing it fails with {log.refused}"
     elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGALRM:
         return
     else:

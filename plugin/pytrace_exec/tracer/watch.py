@@ -8,6 +8,7 @@ import os
 import select
 import time
 
+from pytrace_exec.tracer.events import Call
 from pytrace_exec.tracer.strace_log import LogParser
 
 TYPE_CHECKING = False
@@ -71,9 +72,12 @@ _SLICE = 1 << 16
 
 
 class Log:
-    """The pipe that strace writes to: read without ever waiting for the parser, parsed when nothing else is to do."""
+    """The pipe that strace writes to: read without ever waiting for the parser, parsed when nothing else is to do.
 
-    __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser")
+    `begun` says that the command has been executed; `refused` is the error if it could not be.
+    """
+
+    __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused")
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -81,6 +85,7 @@ class Log:
         self._chunks: list[bytes] = []
         self.parser = LogParser()
         self.begun = False
+        self.refused: str | None = None
         self.ended = False
 
     @property
@@ -113,10 +118,19 @@ class Log:
             if not data:
                 self.ended = True
                 return
-            if not self.begun:
-                self.begun = True
-                self.release()
-            self._chunks.append(data)
+            if self.begun:
+                self._chunks.append(data)
+            else:
+                self._begin(data)
+
+    def _begin(self, data: bytes) -> None:
+        """Parse at once until the first call is known, which is the execution of the command."""
+        self.release()
+        self.parser.feed(data)
+        for first in self.parser.events[:1]:
+            if isinstance(first, Call) and first.name == "execve" and first.error is not None:
+                self.refused = first.error
+            self.begun = self.refused is None
 
     @property
     def waiting(self) -> bool:

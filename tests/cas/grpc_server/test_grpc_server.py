@@ -51,8 +51,12 @@ class Stubs:
 
     def read(self, data: bytes) -> bytes:
         """Read bytes back."""
-        request = bytestream.ReadRequest(resource_name=messages.read_name(data))
-        return b"".join(response.data for response in self.stream.Read(request))
+        return self.read_named(messages.read_name(data))
+
+    def read_named(self, name: str) -> bytes:
+        """Read what a resource name says."""
+        responses = self.stream.Read(bytestream.ReadRequest(resource_name=name))
+        return b"".join(response.data for response in responses)
 
 
 @pytest.fixture
@@ -174,9 +178,10 @@ def test_rule_68_codes_are_never_unknown(stubs: Stubs) -> None:
                 messages.put_result_request(b"a", reapi.ActionResult(output_files=[reapi.OutputFile()]))
             ),
             lambda: list(stubs.cas.GetTree(reapi.GetTreeRequest(root_digest=bad))),
-            lambda: list(stubs.stream.Read(bytestream.ReadRequest(resource_name="?"))),
+            lambda: stubs.read_named("?"),
             lambda: stubs.stream.Write(iter([bytestream.WriteRequest(resource_name="?")])),
             lambda: stubs.stream.Write(iter([])),
+            lambda: stubs.read_named("blobs/" + "0123" * 10_000),
             lambda: stubs.stream.QueryWriteStatus(bytestream.QueryWriteStatusRequest(resource_name="?")),
             lambda: stubs.stream.Write(messages.write_requests(b"wrong bytes", messages.upload_name(b"right bytes"))),
         ],

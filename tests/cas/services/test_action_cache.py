@@ -233,6 +233,13 @@ def test_rule_61_function_and_size_belong_to_the_key(services: Services) -> None
     assert get(services).exit_code == 1
 
 
+def test_rule_61_the_empty_blob_is_a_key_like_any_other(services: Services) -> None:
+    with pytest.raises(ResultNotFound):
+        get(services, b"")
+    put(services, reapi.ActionResult(exit_code=5), b"")
+    assert get(services, b"").exit_code == 5
+
+
 def test_rule_62_unknown_and_deprecated_fields_survive(services: Services) -> None:
     link = reapi.OutputSymlink(path="l", target="t")
     known = reapi.ActionResult(output_symlinks=[link], output_file_symlinks=[link], output_directory_symlinks=[link])

@@ -176,6 +176,12 @@ def test_renames_keep_the_inode_and_times(scene: Scene) -> None:
     assert shape[b"log"][2] == b"fresh"
 
 
+def test_a_name_in_a_renamed_folder_is_removed_and_made_again(scene: Scene) -> None:
+    scene.put("d/x")
+    scene.replay([Move(b"d", b"e"), Remove(b"d/x", "file"), scene.file(b"e/x", b"fresh")])
+    assert scene.shape() == {b"e": ("dir", "0o755", b"e"), b"e/x": ("file", "0o644", b"fresh", b"e/x")}
+
+
 def test_new_links_to_what_was_there(scene: Scene) -> None:
     scene.put("a")
     scene.put("b")

@@ -9,20 +9,24 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.exec.tracer.driving import Driver
 
 pytestmark = pytest.mark.strace
 
 BOTH = "echo out; echo err >&2; echo more"
 
 
-def writes(*pairs):
+def writes(*pairs: tuple[int, int]) -> dict[str, str]:
     """The environment that tells the driver which sizes the command writes to files."""
     return {"WRITES": pickle.dumps(list(pairs)).hex()}
 
 
-def test_two_pipes(driver):
+def test_two_pipes(driver: Driver) -> None:
     result, out, err = driver.run("sh", "-c", BOTH)
     assert (out, err) == (b"out\nmore\n", b"err\n")
     assert (result.stdout, result.stderr) == (out, err)
@@ -32,14 +36,14 @@ def test_two_pipes(driver):
     assert not result.problems
 
 
-def test_one_pipe_for_both_keeps_the_order(driver):
+def test_one_pipe_for_both_keeps_the_order(driver: Driver) -> None:
     result, out, _ = driver.run("sh", "-c", BOTH, stderr=subprocess.STDOUT)
     assert out == b"out\nerr\nmore\n"
     assert result.merged
     assert (result.segments, result.stdout, result.stderr) == ([(1, len(out))], out, b"")
 
 
-def test_the_order_between_two_pipes(driver):
+def test_the_order_between_two_pipes(driver: Driver) -> None:
     # Each write is received before the next is made: the reader answers on stdin.
     script = "for n in 1 2 3; do echo o; read x; echo e >&2; read x; done"
     with driver.start("sh", "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
@@ -52,13 +56,13 @@ def test_the_order_between_two_pipes(driver):
     assert driver.result().segments == [(1, 2), (2, 2)] * 3
 
 
-def test_a_long_output_is_whole(driver):
+def test_a_long_output_is_whole(driver: Driver) -> None:
     result, out, _ = driver.run("head", "-c", "12000000", "/dev/zero")
     assert out == bytes(12_000_000)
     assert result.stdout == out
 
 
-def test_a_socket_is_replaced_by_a_pipe(driver):
+def test_a_socket_is_replaced_by_a_pipe(driver: Driver) -> None:
     ours, theirs = socket.socketpair()
     script = "[ -p /dev/stdout ] && head -c 500000 /dev/zero"
     with ours, driver.start("sh", "-c", script, stdout=theirs) as run:
@@ -70,7 +74,7 @@ def test_a_socket_is_replaced_by_a_pipe(driver):
     assert driver.result().kinds[1] == "socket"
 
 
-def test_a_reader_that_goes_away(driver):
+def test_a_reader_that_goes_away(driver: Driver) -> None:
     with driver.start("yes", stdout=subprocess.PIPE) as run:
         run.stdout.read(2)
         run.stdout.close()
@@ -78,7 +82,7 @@ def test_a_reader_that_goes_away(driver):
     assert "reader_gone" in driver.result().problems
 
 
-def test_a_reader_that_goes_away_unnoticed_by_writing(driver):
+def test_a_reader_that_goes_away_unnoticed_by_writing(driver: Driver) -> None:
     # The command asks by poll whether anybody still reads.
     code = "import select, os; p = select.poll(); p.register(1, 0); os.write(1, b'x'); p.poll()"
     with driver.start(sys.executable, "-S", "-c", code, stdout=subprocess.PIPE) as run:
@@ -88,7 +92,7 @@ def test_a_reader_that_goes_away_unnoticed_by_writing(driver):
 
 
 @pytest.mark.parametrize("mode", [os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_APPEND])
-def test_a_file_is_left_in_place_and_read_back(driver, tmp_path, mode):
+def test_a_file_is_left_in_place_and_read_back(driver: Driver, tmp_path: Path, mode: int) -> None:
     path = tmp_path / "out"
     path.write_bytes(b"before")
     descriptor = os.open(path, mode)
@@ -103,7 +107,7 @@ def test_a_file_is_left_in_place_and_read_back(driver, tmp_path, mode):
     assert not result.problems
 
 
-def test_one_file_for_both(driver, tmp_path):
+def test_one_file_for_both(driver: Driver, tmp_path: Path) -> None:
     with (tmp_path / "out").open("wb") as file:
         known = writes((1, 4), (2, 4), (1, 5))
         result, _, _ = driver.run("sh", "-c", BOTH, stdout=file, stderr=file, env=known)
@@ -115,7 +119,9 @@ def test_one_file_for_both(driver, tmp_path):
 
 @pytest.mark.parametrize("append", [False, True])
 @pytest.mark.parametrize("known", [[(1, 4)], [(1, 4), (1, 5), (1, 1)], None])
-def test_a_file_that_gained_something_else(driver, tmp_path, append, known):
+def test_a_file_that_gained_something_else(
+    driver: Driver, tmp_path: Path, append: bool, known: list[tuple[int, int]] | None
+) -> None:
     with (tmp_path / "out").open("ab" if append else "wb") as file:
         env = {} if known is None else writes(*known)
         result, _, _ = driver.run("sh", "-c", BOTH, stdout=file, env=env)
@@ -123,28 +129,28 @@ def test_a_file_that_gained_something_else(driver, tmp_path, append, known):
     assert result.stdout == b""
 
 
-def test_dev_null_and_closed_stay_what_they_are(driver):
+def test_dev_null_and_closed_stay_what_they_are(driver: Driver) -> None:
     script = "[ -c /dev/stdout ] && [ ! -e /proc/self/fd/2 ]"
     result, _, _ = driver.run("sh", "-c", script, stdout=subprocess.DEVNULL, preexec_fn=lambda: os.close(2))
     assert result.status == 0
     assert result.kinds[1:] == ("null", "closed")
 
 
-def test_all_three_closed(driver):
+def test_all_three_closed(driver: Driver) -> None:
     script = "[ ! -e /proc/self/fd/0 ] && [ ! -e /proc/self/fd/1 ] && [ ! -e /proc/self/fd/2 ]"
-    options = {"stdin": None, "stdout": None, "stderr": None, "preexec_fn": lambda: os.closerange(0, 3)}
+    options: dict[str, Any] = {"stdin": None, "stdout": None, "stderr": None, "preexec_fn": lambda: os.closerange(0, 3)}
     result, _, _ = driver.run("sh", "-c", script, **options)
     assert result.status == 0
     assert result.kinds == ("closed",) * 3
 
 
-def test_an_unread_stdin_is_never_waited_for(driver):
+def test_an_unread_stdin_is_never_waited_for(driver: Driver) -> None:
     with driver.start("echo", "done", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as run:
         assert run.stdout.read() == b"done\n"
         assert run.wait(60) == 0
 
 
-def test_a_file_on_stdin_is_shared(driver, tmp_path):
+def test_a_file_on_stdin_is_shared(driver: Driver, tmp_path: Path) -> None:
     (tmp_path / "in").write_bytes(b"one\ntwo\n")
     with (tmp_path / "in").open("rb", buffering=0) as file:
         driver.run("sh", "-c", "read x", stdin=file)
@@ -152,7 +158,7 @@ def test_a_file_on_stdin_is_shared(driver, tmp_path):
 
 
 @pytest.mark.parametrize("command", [("cat",), ("head", "-c", "3"), ("true",)])
-def test_stdin_read_ahead(driver, command):
+def test_stdin_read_ahead(driver: Driver, command: tuple[str, ...]) -> None:
     content = b"x" * 300_000
     result, out, _ = driver.run(*command, input=content, env={"READ_AHEAD": "1"})
     assert result.read_ahead == content

@@ -4,6 +4,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from typing import Any
 
 REPLAY = """if True:
     import sys
@@ -17,11 +18,11 @@ REPLAY = """if True:
 """
 
 
-def replay(segments, **options):
+def replay(segments: list[tuple[int, int]], **options: Any) -> Any:
     return subprocess.Popen([sys.executable, "-c", REPLAY, repr(segments)], **options)
 
 
-def test_streams_are_written_in_order():
+def test_streams_are_written_in_order() -> None:
     segments = [(1, 3), (2, 200_000), (1, 200_000), (2, 1)]
     with replay(segments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         out = process.stdout.read()
@@ -29,21 +30,21 @@ def test_streams_are_written_in_order():
     assert process.returncode == 0
 
 
-def test_a_reader_that_went_away_ends_it_by_sigpipe():
+def test_a_reader_that_went_away_ends_it_by_sigpipe() -> None:
     with replay([(1, 10_000_000)], stdout=subprocess.PIPE) as process:
         process.stdout.read(10)
         process.stdout.close()
     assert process.returncode == -signal.SIGPIPE
 
 
-def test_a_source_that_is_too_short_is_an_error():
+def test_a_source_that_is_too_short_is_an_error() -> None:
     code = REPLAY.replace("(out if stream == 1 else err)", "err")
     done = subprocess.run([sys.executable, "-c", code, "[(1, 5)]"], capture_output=True)
     assert done.returncode == 1
     assert b"EOFError" in done.stderr
 
 
-def test_what_a_hit_imports():
+def test_what_a_hit_imports() -> None:
     code = "import sys; import pytrace_exec.streams.replay; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", code], capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}

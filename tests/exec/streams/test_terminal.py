@@ -8,14 +8,19 @@ import os
 import struct
 import sys
 import termios
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tests.exec.tracer.driving import Driver, wait_for
 
 pytestmark = pytest.mark.strace
 
 
 @pytest.fixture
-def terminal():
+def terminal() -> Iterator[tuple[int, int]]:
     """A terminal of 30 lines and 90 columns: (keyboard and screen, what programs get)."""
     screen, line = os.openpty()
     fcntl.ioctl(line, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 90, 0, 0))
@@ -24,24 +29,24 @@ def terminal():
     os.close(line)
 
 
-def start(driver, line, *command, **options):
+def start(driver: Driver, line: int, *command: str, **options: Any) -> Any:
     """Start in a session whose controlling terminal is `line`."""
 
-    def control():
+    def control() -> None:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
     options = {"stdin": line, "stdout": line, "stderr": line, **options}
     return driver.start(*command, start_new_session=True, preexec_fn=control, **options)
 
 
-def read_until(screen, mark):
+def read_until(screen: int, mark: bytes) -> bytes:
     seen = b""
     while mark not in seen:
         seen += os.read(screen, 4096)
     return seen
 
 
-def test_the_command_sees_a_terminal_and_bytes_pass_as_written(driver, terminal):
+def test_the_command_sees_a_terminal_and_bytes_pass_as_written(driver: Driver, terminal: tuple[int, int]) -> None:
     screen, line = terminal
     code = "import os; print(os.isatty(1), os.isatty(2), *os.get_terminal_size(1)); print('end')"
     with start(driver, line, sys.executable, "-S", "-c", code) as run:
@@ -55,7 +60,7 @@ def test_the_command_sees_a_terminal_and_bytes_pass_as_written(driver, terminal)
     assert not result.problems
 
 
-def test_a_new_size_is_passed_on(driver, terminal):
+def test_a_new_size_is_passed_on(driver: Driver, terminal: tuple[int, int]) -> None:
     screen, line = terminal
     script = "trap 'stty size <&1; exit' WINCH; echo ready; while :; do sleep 0.05; done"
     with start(driver, line, "sh", "-c", script) as run:
@@ -65,20 +70,19 @@ def test_a_new_size_is_passed_on(driver, terminal):
         run.wait(60)
 
 
-def test_settings_made_through_the_output_reach_the_terminal(driver, terminal):
+def test_settings_made_through_the_output_reach_the_terminal(driver: Driver, terminal: tuple[int, int]) -> None:
     screen, line = terminal
     script = "stty -echo -icanon <&1; echo set; read x; stty echo icanon <&1"
     before = termios.tcgetattr(line)
     with start(driver, line, "sh", "-c", script) as run:
         read_until(screen, b"set")
-        while termios.tcgetattr(line)[3] & (termios.ECHO | termios.ICANON):
-            os.sched_yield()
+        wait_for(lambda: not termios.tcgetattr(line)[3] & (termios.ECHO | termios.ICANON))
         os.write(screen, b"\n")
         run.wait(60)
     assert termios.tcgetattr(line) == before
 
 
-def test_the_keyboard_interrupts_the_command_once(driver, terminal):
+def test_the_keyboard_interrupts_the_command_once(driver: Driver, terminal: tuple[int, int]) -> None:
     screen, line = terminal
     script = "trap 'echo got' INT; echo ready; read x; read x; echo end"
     with start(driver, line, "sh", "-c", script) as run:
@@ -91,7 +95,7 @@ def test_the_keyboard_interrupts_the_command_once(driver, terminal):
     assert b"got" not in seen
 
 
-def test_only_stderr_is_a_terminal(driver, terminal, tmp_path):
+def test_only_stderr_is_a_terminal(driver: Driver, terminal: tuple[int, int], tmp_path: Path) -> None:
     screen, line = terminal
     with (tmp_path / "out").open("wb") as file, start(driver, line, "sh", "-c", "echo x >&2", stdout=file) as run:
         assert read_until(screen, b"\n") == b"x\r\n"

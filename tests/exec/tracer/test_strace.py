@@ -4,13 +4,18 @@
 from __future__ import annotations
 
 import os
+import resource
+import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
+from tests.exec.tracer.driving import Driver, Ran, wait_for
 
 pytestmark = pytest.mark.strace
 
@@ -29,19 +34,19 @@ AWKWARD = [
 ]
 
 
-def calls(result, *names):
+def calls(result: Any, *names: str) -> list[Any]:
     return [event for event in result.events if isinstance(event, Call) and event.name in names]
 
 
-def unparsed(result):
+def unparsed(result: Any) -> list[Unparsed]:
     return [event for event in result.events if isinstance(event, Unparsed)]
 
 
-def python(driver, code, *args, **options):
+def python(driver: Driver, code: str, *args: str, **options: Any) -> Ran:
     return driver.run(sys.executable, "-S", "-c", code, *args, **options)
 
 
-def test_awkward_names_come_through(driver, tmp_path):
+def test_awkward_names_come_through(driver: Driver, tmp_path: Path) -> None:
     code = """if True:
         import os, sys
         for name in eval(sys.argv[1]):
@@ -59,7 +64,7 @@ def test_awkward_names_come_through(driver, tmp_path):
     )
 
 
-def test_threads_vfork_and_exec_from_a_thread(driver):
+def test_threads_vfork_and_exec_from_a_thread(driver: Driver) -> None:
     code = """if True:
         import os, subprocess, sys, threading
         subprocess.run(["true"])
@@ -77,21 +82,21 @@ def test_threads_vfork_and_exec_from_a_thread(driver):
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGKILL, signal.SIGTERM, signal.SIGALRM, signal.SIGPIPE])
-def test_an_end_by_signal(driver, number):
+def test_an_end_by_signal(driver: Driver, number: signal.Signals) -> None:
     result, _, _ = driver.run("sh", "-c", f"kill -{int(number)} $$")
     assert os.WTERMSIG(result.status) == number
     assert result.complete
     assert [event.signal for event in result.events if isinstance(event, Killed)] == [number.name]
 
 
-def test_an_exit_status(driver):
+def test_an_exit_status(driver: Driver) -> None:
     result, _, _ = driver.run("sh", "-c", "exit 42")
     assert os.waitstatus_to_exitcode(result.status) == 42
     assert isinstance(result.events[-1], Exited)
     assert result.events[-1].code == 42
 
 
-def test_unknown_calls_appear(driver):
+def test_unknown_calls_appear(driver: Driver) -> None:
     result, _, _ = python(driver, "import ctypes; ctypes.CDLL(None).syscall(1000, 1, 2, 3)")
     (call,) = calls(result, "syscall_0x3e8")
     assert call.error == "ENOSYS"
@@ -117,12 +122,12 @@ SURROUNDINGS = """if True:
     [{}, {"LD_PRELOAD": "", "LD_LIBRARY_PATH": "/nowhere", "B": "1"}, {"A": "x=y\n\udcff"}],
     ids=["plain", "linker", "bytes"],
 )
-def test_the_command_notices_nothing(driver, env, tmp_path):
+def test_the_command_notices_nothing(driver: Driver, env: dict[str, str], tmp_path: Path) -> None:
     # A bare name, found by PATH, whose folder is no part of strace's own business.
     (tmp_path / "snake").symlink_to(sys.executable)
     env = {"PYTHONPATH": driver.root, **env, "PATH": f"{tmp_path}:/usr/bin:/bin"}
     outside = os.open("/dev/null", os.O_RDONLY)
-    options = {"env": env, "pass_fds": (outside,), "preexec_fn": lambda: os.umask(0o027)}
+    options: dict[str, Any] = {"env": env, "pass_fds": (outside,), "preexec_fn": lambda: os.umask(0o027)}
     result, out, err = driver.run("snake", "-S", "-c", SURROUNDINGS, "-x", "a b", **options)
     plain = subprocess.run(
         ["snake", "-S", "-c", SURROUNDINGS, "-x", "a b"],
@@ -139,20 +144,20 @@ def test_the_command_notices_nothing(driver, env, tmp_path):
     assert int(parent) == result.driver
 
 
-def test_the_name_in_the_kernel_is_the_one_typed(driver):
+def test_the_name_in_the_kernel_is_the_one_typed(driver: Driver) -> None:
     result, out, _ = driver.run("cat", "/proc/self/cmdline")
     assert out == b"cat\0/proc/self/cmdline\0"
     assert result.complete
 
 
-def test_a_child_that_writes_a_little_later_is_part_of_the_run(driver, tmp_path):
+def test_a_child_that_writes_a_little_later_is_part_of_the_run(driver: Driver, tmp_path: Path) -> None:
     result, _, _ = driver.run("sh", "-c", "(sleep 0.2; echo late > late) & exit 0", cwd=tmp_path)
     assert result.complete
     assert (tmp_path / "late").read_bytes() == b"late\n"
     assert any(call.args[1] == b"late" for call in calls(result, "openat"))
 
 
-def test_what_outlives_the_grace_lives_on(driver, tmp_path):
+def test_what_outlives_the_grace_lives_on(driver: Driver, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "go")
     result, out, err = None, b"", b""
     script = "(read x < go; echo late; echo also >&2; cat /etc/passwd > copy) & echo $!"
@@ -172,7 +177,7 @@ def test_what_outlives_the_grace_lives_on(driver, tmp_path):
         assert (tmp_path / "copy").read_bytes() == original.read()
 
 
-def test_a_daemon_without_our_outputs_does_not_hold_them(driver, tmp_path):
+def test_a_daemon_without_our_outputs_does_not_hold_them(driver: Driver, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "go")
     script = "(exec > /dev/null 2>&1; read x < go; echo done > done) & echo $!"
     with driver.start(
@@ -183,8 +188,7 @@ def test_a_daemon_without_our_outputs_does_not_hold_them(driver, tmp_path):
         (tmp_path / "go").write_bytes(b"\n")
     assert driver.result().left_running == [int(out)]
     assert err == b""
-    while not (tmp_path / "done").exists():
-        os.sched_yield()
+    wait_for((tmp_path / "done").exists)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +196,9 @@ def test_a_daemon_without_our_outputs_does_not_hold_them(driver, tmp_path):
     [(b"echo plain\n", "neither"), (b"#!/nowhere/sh\necho x\n", "interpreter")],
     ids=["no-first-line", "no-interpreter"],
 )
-def test_what_the_kernel_does_not_execute_is_left_to_the_caller(driver, tmp_path, content, reason):
+def test_what_the_kernel_does_not_execute_is_left_to_the_caller(
+    driver: Driver, tmp_path: Path, content: bytes, reason: str
+) -> None:
     script = tmp_path / "script"
     script.write_bytes(content)
     script.chmod(0o755)
@@ -201,7 +207,18 @@ def test_what_the_kernel_does_not_execute_is_left_to_the_caller(driver, tmp_path
     assert not os.path.exists(driver.path)
 
 
-def test_a_tracer_that_fails_leaves_the_command_to_run_plainly(driver, tmp_path):
+def test_an_execution_that_fails_under_the_tracer(driver: Driver, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF and nothing else")
+    program.chmod(0o755)
+    with driver.start(str(program), stderr=subprocess.PIPE) as run:
+        _, err = run.communicate(timeout=60)
+    # Run plainly it fails likewise, in the driver; strace's own complaint is nowhere.
+    assert b"Exec format error" in err
+    assert b"strace:" not in err
+
+
+def test_a_tracer_that_fails_leaves_the_command_to_run_plainly(driver: Driver, tmp_path: Path) -> None:
     broken = tmp_path / "strace"
     broken.write_text("#!/bin/sh\necho oops >&2\nexit 1\n")
     broken.chmod(0o755)
@@ -211,13 +228,37 @@ def test_a_tracer_that_fails_leaves_the_command_to_run_plainly(driver, tmp_path)
     assert (result.stdout, result.stderr) == (b"once\n", b"err\n")
 
 
-def test_no_tracing_below_a_tracer(driver):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a program that gains another user's rights")
+def test_a_program_that_gains_privileges_is_not_traced(driver: Driver, tmp_path: Path) -> None:
+    program = tmp_path / "whoami"
+    shutil.copy("/usr/bin/id", program)
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    tmp_path.chmod(0o755)
+    result, out, _ = driver.run(str(program), "-u")
+    assert result.unavailable is not None
+    assert out == b"65534\n"
+
+
+def test_arguments_that_leave_no_room_for_the_tracer(driver: Driver) -> None:
+    # 127 of 128 KiB an argument; together just below the limit, which is a quarter of the stack's.
+    limits: dict[str, Any] = {
+        "preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, resource.RLIM_INFINITY))
+    }
+    used = sum(len(name) + len(value) + 10 for name, value in os.environb.items())
+    args = ["x" * 1000] * ((256 * 1024 - used - 4096) // 1009)
+    result, out, _ = driver.run("echo", *args, **limits)
+    assert out.split() == [arg.encode() for arg in args]
+    assert result.complete or result.unavailable is not None
+
+
+def test_no_tracing_below_a_tracer(driver: Driver) -> None:
     result, out, _ = driver.run("echo", "once", before=["strace", "-f", "-qq", "-o", "/dev/null"])
     assert result.unavailable is not None
     assert out == b"once\n"
 
 
-def test_a_tracer_killed_midway_is_reported(driver, tmp_path):
+def test_a_tracer_killed_midway_is_reported(driver: Driver, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "go")
     with driver.start("sh", "-c", "echo $$; read x < go", cwd=tmp_path, stdout=subprocess.PIPE) as run:
         pid = int(run.stdout.readline())
@@ -235,9 +276,9 @@ def test_a_tracer_killed_midway_is_reported(driver, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
-def test_signals_are_passed_on(driver, number):
+def test_signals_are_passed_on(driver: Driver, number: signal.Signals) -> None:
     script = f"trap 'echo got; exit 7' {int(number)}; echo ready; while :; do sleep 0.05; done"
-    options = {"stdout": subprocess.PIPE, "start_new_session": True}
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "start_new_session": True}
     with driver.start("sh", "-c", script, **options) as run:
         assert run.stdout.readline() == b"ready\n"
         run.send_signal(number)
@@ -247,7 +288,7 @@ def test_signals_are_passed_on(driver, number):
     assert driver.result().complete
 
 
-def test_stopping_is_shared(driver):
+def test_stopping_is_shared(driver: Driver) -> None:
     with driver.start("sh", "-c", "kill -STOP $$; echo on", stdout=subprocess.PIPE) as run:
         _, status = os.waitpid(run.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
@@ -257,6 +298,6 @@ def test_stopping_is_shared(driver):
     assert driver.result().complete
 
 
-def test_the_wrapper_ends_as_the_command_did(driver):
+def test_the_wrapper_ends_as_the_command_did(driver: Driver) -> None:
     with driver.start("sh", "-c", "kill -USR2 $$") as run:
         assert run.wait(60) == -signal.SIGUSR2

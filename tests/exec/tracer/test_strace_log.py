@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytrace_exec.tracer.events import Call, Exited, Fd, Flags, Killed, Superseded, Unparsed
@@ -14,7 +15,7 @@ NAMES = st.sampled_from(["openat", "newfstatat", "syscall_0x1d4", "clone3"])
 
 
 @st.composite
-def results(draw):
+def results(draw: st.DrawFn) -> tuple[bytes, int | None, Fd | None, str | None]:
     """A result as text, with the three fields of `Call` that it becomes."""
     kind = draw(st.integers(0, 5))
     if kind == 0:
@@ -33,9 +34,9 @@ def results(draw):
 
 
 @st.composite
-def traces(draw):
+def traces(draw: st.DrawFn) -> tuple[bytes, list[Call]]:
     """The lines of some processes, interleaved as strace interleaves them, and the calls they mean."""
-    queues = []
+    queues: list[Any] = []
     for pid in draw(st.sets(st.integers(1, 99999), min_size=1, max_size=3)):
         calls = draw(st.lists(st.tuples(NAMES, arguments, results(), st.booleans(), st.integers(0, 5)), max_size=4))
         queues.append([pid, calls, None])
@@ -57,13 +58,14 @@ def traces(draw):
     return b"".join(line + b"\n" for line in lines), expected
 
 
-def _halves(name, args, cut):
+def _halves(name: str, args: tuple[object, ...], cut: int) -> tuple[bytes, bytes]:
     head, tail = b", ".join(map(render, args[:cut])), b", ".join(map(render, args[cut:]))
     return name.encode() + b"(" + head + (b", " if head and tail else b""), tail
 
 
+@settings(max_examples=40, deadline=None)
 @given(traces(), st.integers(1, 50))
-def test_interleaved_calls_are_joined(trace, size):
+def test_interleaved_calls_are_joined(trace: tuple[bytes, list[Call]], size: int) -> None:
     log, expected = trace
     assert parse_log(log) == expected
     parser = LogParser()
@@ -73,6 +75,7 @@ def test_interleaved_calls_are_joined(trace, size):
     assert parser.events == expected
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(
@@ -94,7 +97,7 @@ def test_interleaved_calls_are_joined(trace, size):
         max_size=12,
     ).map(b"".join)
 )
-def test_no_line_raises_and_none_is_lost(log):
+def test_no_line_raises_and_none_is_lost(log: bytes) -> None:
     events = parse_log(log)
     lines = log.split(b"\n")
     kept = {event.line for event in events} | {event.started for event in events if isinstance(event, Call)}
@@ -104,11 +107,11 @@ def test_no_line_raises_and_none_is_lost(log):
             assert line.endswith(b" ---") or b"...>" in line
 
 
-def flagged(*names):
+def flagged(*names: str) -> Flags:
     return Flags(frozenset(names))
 
 
-def test_ends_of_processes():
+def test_ends_of_processes() -> None:
     log = (
         b"7 exit_group(3)                           = ?\n"
         b"7 +++ exited with 3 +++\n"
@@ -130,7 +133,7 @@ def test_ends_of_processes():
     ]
 
 
-def test_exec_from_a_thread_goes_on_under_the_number_of_the_process():
+def test_exec_from_a_thread_goes_on_under_the_number_of_the_process() -> None:
     log = (
         b"5 wait4(-1,  <unfinished ...>\n"
         b'6 execve("/bin/true", ["true"], 0x7ff /* 3 vars */ <pid changed to 5 ...>\n'
@@ -146,7 +149,7 @@ def test_exec_from_a_thread_goes_on_under_the_number_of_the_process():
     ]
 
 
-def test_what_does_not_fit_is_reported():
+def test_what_does_not_fit_is_reported() -> None:
     for log in (
         b"7 open(\n",
         b"strace: Process 7 attached\n",
@@ -162,9 +165,10 @@ def test_what_does_not_fit_is_reported():
         assert any(isinstance(event, Unparsed) for event in parse_log(log)), log
 
 
-def test_a_name_that_looks_like_the_end_of_a_call():
+def test_a_name_that_looks_like_the_end_of_a_call() -> None:
     log = b"7 poll([{fd=3</a) = 1>, events=POLLIN}], 1, 0) = 1 ([{fd=3</a) = 1>, revents=POLLIN}])\n"
     (call,) = parse_log(log)
+    assert isinstance(call, Call)
     fd = Fd(3, b"/a) = 1")
     assert call.args == (({"fd": fd, "events": flagged("POLLIN")},), 1, 0)
     assert call.result == 1

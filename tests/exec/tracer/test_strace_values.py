@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytrace_exec.tracer.events import TRUNCATED, Changed, Expr, Fd, Flags, Raw
@@ -10,26 +10,28 @@ from pytrace_exec.tracer.strace_values import Atoms, Reader, UnreadableError
 from tests.exec.tracer.rendering import arguments, flat, keys, render, words
 
 
+@settings(deadline=None)
 @given(arguments)
-def test_what_strace_prints_is_read_back(args):
+def test_what_strace_prints_is_read_back(args: tuple[object, ...]) -> None:
     text = b", ".join(map(render, args))
     assert Reader(text).arguments(b"") == args
     assert Reader(text + b") = 0").arguments(b")") == args
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.one_of(flat, st.dictionaries(keys, st.one_of(st.integers(), words.map(lambda w: Flags(frozenset({w})))))),
         max_size=5,
     )
 )
-def test_both_parsers_agree_on_flat_forms(args):
+def test_both_parsers_agree_on_flat_forms(args: tuple[object, ...]) -> None:
     text = b", ".join(map(render, args))
     fast = Atoms().arguments(text)
     assert fast is None or fast == Reader(text).arguments(b"")
 
 
-def test_the_fast_parser_takes_the_frequent_forms():
+def test_the_fast_parser_takes_the_frequent_forms() -> None:
     for text in (
         b'AT_FDCWD</tmp>, "/etc/passwd", O_RDONLY|O_CLOEXEC',
         b"NULL, 16384, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, -1, 0",
@@ -42,6 +44,7 @@ def test_the_fast_parser_takes_the_frequent_forms():
         assert fast == Reader(text).arguments(b"")
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -71,7 +74,7 @@ def test_the_fast_parser_takes_the_frequent_forms():
         max_size=12,
     ).map(b"".join)
 )
-def test_any_text_is_read_or_refused(text):
+def test_any_text_is_read_or_refused(text: bytes) -> None:
     try:
         general = Reader(text).arguments(b"")
     except UnreadableError:
@@ -111,11 +114,11 @@ def test_any_text_is_read_or_refused(text):
         (b"flags=CLONE_VM|SIGCHLD", {"flags": Flags(frozenset({"CLONE_VM", "SIGCHLD"}))}),
     ],
 )  # fmt: skip
-def test_one_value(text, value):
+def test_one_value(text: bytes, value: object) -> None:
     assert Reader(b"1, " + text + b", 2").arguments(b"") == (1, value, 2)
 
 
 @pytest.mark.parametrize("text", [b'"abc"...', b'["a"..., "b"]', b'{x="a"...}', b'[{W(s) "a"...}]'])
-def test_a_string_cut_short_is_refused(text):
+def test_a_string_cut_short_is_refused(text: bytes) -> None:
     with pytest.raises(UnreadableError):
         Reader(text).arguments(b"")
