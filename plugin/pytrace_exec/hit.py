@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.replay.apply import ReplayRefused, prepare
-from pytrace_exec.streams.replay import replay_streams
+from pytrace_exec.streams.replay import StreamFailed, replay_streams
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import Digest
     from pytrace_exec.lookup import Hit, LookUp
     from pytrace_exec.observe.digest_cache import DigestCache
+    from pytrace_exec.replay.apply import Prepared
 
 
 class RecordedStream:
@@ -44,8 +46,16 @@ class NotReplayed(Exception):
         self.path = path
 
 
+class OutputCut(Exception):
+    """Standard output or error took only a part of what was recorded; `status` is how the command would have ended."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"an output cannot be written: {cause.strerror}")
+        self.status = signal.SIGPIPE if isinstance(cause, BrokenPipeError) else 1 << 8
+
+
 def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
-    """Replay a result; raise `NotReplayed`. After the first byte of output nothing may fail any more."""
+    """Replay a result; raise `NotReplayed`, or `OutputCut` after the first byte of output."""
     invocation, result = look_up.invocation, hit.result
     try:
         stdout = RecordedStream(look_up, result.stdout_raw, result.stdout_digest)
@@ -63,13 +73,29 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
         raise NotReplayed(f"an output is missing from the cache: {error.digest}", None) from None
     except ReplayRefused as error:
         raise NotReplayed(error.why, error.path) from None
-    replay_streams(hit.effects.streams, stdout, stderr)
+    try:
+        replay_streams(hit.effects.streams, stdout, stderr)
+    except StreamFailed as error:
+        if not error.begun:
+            # Nothing was seen yet: the command itself meets the full disk, or the reader that has gone.
+            prepared.rollback()
+            raise NotReplayed(f"an output cannot be written: {error.cause.strerror}", None) from None
+        prepared.forget()
+        raise OutputCut(error.cause) from None
     if hit.effects.stdin_offset is not None:
         invocation.streams.move_stdin(hit.effects.stdin_offset)
     prepared.forget()
     if digests is not None:
-        for path, digest in prepared.written:
+        _keep_digests(prepared, digests)
+
+
+def _keep_digests(prepared: Prepared, digests: DigestCache) -> None:
+    """Spare the next run the hashing of what was just written; somebody may have changed it already."""
+    for path, digest in prepared.written:
+        try:
             digests.keep(os.lstat(path), str(digest), replayed=True)
+        except OSError:
+            continue
 
 
 def _digest_of(look_up: LookUp) -> Callable[[bytes, os.stat_result], str | None]:

@@ -9,7 +9,8 @@ from pytrace_exec.keys.messages import make_command
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.surroundings import Surroundings
 from pytrace_exec.places import Places
-from pytrace_exec.policy import environment
+from pytrace_exec.policy import environment, terms
+from pytrace_exec.policy.left_out import LeftOut
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Invocation:
     """Everything that is known before a look-up.
 
     `executable`: absolute path of the program; `searched`: what looking for it in PATH depended on.
-    `environ`: what the command gets; `inputs`, `outputs`: declared places, absolute.
+    `environ`: what the command gets; `inputs`, `outputs`: declared places, absolute; `left_out`: neither of both.
     """
 
     __slots__ = (
@@ -50,6 +51,7 @@ class Invocation:
         "environ",
         "executable",
         "inputs",
+        "left_out",
         "options",
         "outputs",
         "places",
@@ -59,15 +61,23 @@ class Invocation:
     )
 
     def __init__(
-        self, options: Options, argv: list[bytes], environ: Mapping[bytes, bytes], streams: StandardStreams
+        self,
+        options: Options,
+        argv: list[bytes],
+        environ: Mapping[bytes, bytes],
+        streams: StandardStreams,
+        places: Places | None = None,
     ) -> None:
+        """Find the program; raise `CommandNotFound`. `places`: those that `find_places` finds for these options."""
         self.options = options
         self.argv = tuple(argv)
         self.streams = streams
         self.cwd = os.getcwdb()
-        self.environ = _given_environment(options, environ)
-        self.places = _find_places(options, self.cwd, environ)
+        self.environ = given_environment(options, environ)
+        self.places = places or find_places(options, self.cwd, environ)
         self.umask = _umask()
+        patterns = options.ignore if options.strict else (*options.ignore, *options.disposable)
+        self.left_out = LeftOut(self.places.root, patterns)
         self.inputs = tuple(_absolute(path) for path in options.input)
         self.outputs = tuple(_absolute(path) for path in options.output)
         self.searched: list[Subject] = []
@@ -106,17 +116,20 @@ class Invocation:
             options.probe_limit,
             self.inputs,
             frozenset(options.redact),
+            lambda name: terms.value(options, self.places, name),
+            self.left_out,
         )
 
 
-def _given_environment(options: Options, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+def given_environment(options: Options, environ: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """What the command is started with: everything, or with `--env-only` exactly the chosen variables."""
     if options.env_only:
         return {name: environ[name] for name in options.env if name in environ}
     return dict(environ)
 
 
-def _find_places(options: Options, cwd: bytes, environ: Mapping[bytes, bytes]) -> Places:
+def find_places(options: Options, cwd: bytes, environ: Mapping[bytes, bytes]) -> Places:
+    """Find root, home and temporary directory; raise `BadRoot` for a `--root` that cannot be one."""
     root = options.root
     if root is not None:
         real = os.path.realpath(root)

@@ -21,6 +21,7 @@ from pytrace_exec.observe.world import under
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.policy.relaxing import Relaxing
 from pytrace_exec.policy.storing import allowed_reasons
+from pytrace_exec.policy.terms import terms_of
 from pytrace_exec.recording import Recording, Unstorable, store
 from pytrace_exec.tracer.strace import Detail, run_traced
 from pytrace_exec.tracer.strace_command import find_strace
@@ -60,11 +61,11 @@ class Traced:
         self.earlier = earlier
 
 
-def run_command(invocation: Invocation) -> tuple[Snapshot, Trace]:
+def run_command(invocation: Invocation, abbreviated: tuple[str, ...] = ABBREVIATED) -> tuple[Snapshot, Trace]:
     """Run the command under the tracer; raise TracerUnavailable if it has not begun."""
     strace = find_strace(os.environb.get(b"PATH", b"/bin:/usr/bin"))
     snapshot = Snapshot.take(_folders(invocation), [invocation.places.tmp or b"/tmp"])
-    detail, environ = _detail(invocation), invocation.environ
+    detail, environ = _detail(invocation, abbreviated), invocation.environ
     trace = run_traced(invocation.argv, invocation.executable, environ, invocation.streams, detail, strace)
     return snapshot, trace
 
@@ -92,6 +93,7 @@ def observe(
         os.getegid(),
         streams.standing(),
         invocation.outputs,
+        invocation.options.mtime,
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv
@@ -108,13 +110,13 @@ def observe(
     return Traced(trace, seen, recorded, earlier)
 
 
-def _detail(invocation: Invocation) -> Detail:
+def _detail(invocation: Invocation, abbreviated: tuple[str, ...]) -> Detail:
     """Reads and writes are traced only where a descriptor of the caller's could be meant."""
     kinds = invocation.streams.kinds
     inherited = any(number > 2 for number in invocation.streams.standing())
     reads = inherited or kinds[0] not in ("null", "closed")
     writes = inherited or "file" in kinds[1:]
-    return Detail(untraced(reads, writes), raw=(), abbreviated=ABBREVIATED)
+    return Detail(untraced(reads, writes), raw=(), abbreviated=abbreviated)
 
 
 def _folders(invocation: Invocation) -> list[bytes]:
@@ -178,15 +180,20 @@ def _stream_reasons(invocation: Invocation, seen: Observations) -> list[Reason]:
 def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tuple[Digest | None, list[Reason]]:
     """Store what was seen unless there is a reason not to; return the result's key and the reasons."""
     invocation = look_up.invocation
-    reasons = allowed_reasons(invocation.options, traced.seen.reasons)
+    options, values = invocation.options, traced.seen.values
+    reasons = allowed_reasons(options, traced.seen.reasons)
     if reasons:
         return None, reasons
+    if options.mode == "readonly":
+        return None, [Reason("readonly")]
     if not look_up.cache.writable:
         return None, [Reason("store_read_only")]
+    for subject in terms_of(options, traced.seen.reasons):
+        values[subject] = value_of(subject, look_up.view, look_up.around)
     recording = Recording(invocation, look_up.cache, traced.seen, traced.earlier)
     try:
         effects = recording.effects(traced.recorded, os.waitstatus_to_exitcode(traced.status), stdin_moved)
-        key = store(look_up, traced.seen.values, recording.produced(), effects, traced.recorded)
+        key = store(look_up, values, recording.produced(), effects, traced.recorded)
     except Unstorable as error:
         return None, [Reason(error.code, error.path)]
     except OutOfSpace:

@@ -4,18 +4,33 @@
 from __future__ import annotations
 
 import os
-import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pytrace_cas.digest import Digest
     from pytrace_cas.store import Store
+    from pytrace_exec.cache.errors import RemoteTrouble
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import Hit, LookUp
     from pytrace_exec.miss import Traced
     from pytrace_exec.policy.reasons import Reason
+    from pytrace_exec.verifying import Difference
 
-NS_PER_MS = 1_000_000
+FAILURES = frozenset(
+    (
+        "cache_failed",
+        "no_store",
+        "remote_failed",
+        "remote_skipped",
+        "store_failed",
+        "store_full",
+        "store_read_only",
+        "wrapper_failed",
+    )
+)
+"""Reasons that are told, in one line, to who asked with `-v` and to who sits at a terminal."""
 
 
 class Outcome:
@@ -32,10 +47,11 @@ class Outcome:
         self.inputs = self.outputs = self.processes = 0
         self.expected: Hit | None = None
         self.command_ns = 0
+        self._missed_because: list[dict[str, object]] = []
 
     def hit(self, look_up: LookUp, hit: Hit) -> None:
         """A stored result was replayed."""
-        self.kind, self.source, self.action = "hit", look_up.cache.source, hit.action
+        self.kind, self.source, self.action = "hit", hit.source, hit.action
         self.wait_status = hit.effects.exit_code << 8
         self.outputs = len(hit.effects.entries)
         self.inputs = next(
@@ -48,29 +64,56 @@ class Outcome:
         where = None if path is None else os.fsdecode(path)
         self.reasons.append({"code": "not_replayed", "message": message, "path": where, "old": str(hit.action)})
 
+    def about_to_run(self, look_up: LookUp) -> None:
+        """Find out why the look-up missed while what it saw is still there; no failure of it stops the command."""
+        options = self.invocation.options
+        if not (options.explain or options.stats_log) or self.expected is not None or self.reasons:
+            return
+        try:
+            from pytrace_exec.explain import why_missed
+
+            self._missed_because = why_missed(look_up)
+        except Exception as error:
+            self._missed_because = [{"code": "unknown", "message": f"the miss is unexplained: {error!r}", "path": None}]
+
     def missed(self, look_up: LookUp, traced: Traced, action: Digest | None, reasons: list[Reason]) -> None:
         """The command was run under the tracer."""
-        self.kind = "miss" if action is not None else "not_stored"
-        self.action = action
+        self.ran(action, reasons)
         self.inputs, self.outputs = len(traced.seen.values), len(traced.seen.outputs)
         self.processes = len(traced.seen.run.processes.programs)
-        for reason in reasons:
-            path = None if reason.path is None else os.fsdecode(reason.path)
-            self.reasons.append({"code": reason.code, "message": reason.message, "path": path})
-        if action is not None:
-            self._explain_miss(look_up)
 
-    def _explain_miss(self, look_up: LookUp) -> None:
-        if not (self.invocation.options.explain or self.invocation.options.stats_log):
-            return
-        from pytrace_exec.explain import why_missed
+    def ran(self, action: Digest | None, reasons: list[Reason]) -> None:
+        """The command was run; `action`: where its result is stored, or None and the reasons why it is not."""
+        self.kind = "miss" if action is not None else "not_stored"
+        self.action = action
+        self.reasons[:0] = [
+            {
+                "code": reason.code,
+                "message": reason.message,
+                "path": None if reason.path is None else os.fsdecode(reason.path),
+            }
+            for reason in reasons
+        ]
+        if action is not None or self.invocation.options.mode == "readonly":
+            self.reasons += self._missed_because
 
-        self.reasons += why_missed(look_up)
+    def verified(self, found: list[Difference]) -> None:
+        """The run was held against the stored result that would have answered it."""
+        if not found:
+            self.reasons.append({"code": "verified", "message": "the stored result is the same", "path": None})
+        for one in found:
+            path = None if one.path is None else os.fsdecode(one.path)
+            said = {"code": "verify_differs", "message": one.message, "path": path}
+            self.reasons.append({**said, "old": one.old, "new": one.new})
 
-    def bypassed(self, why: str) -> None:
+    def bypassed(self, code: str, why: str) -> None:
         """The command is run without a cache."""
         self.kind = "bypass"
-        self.reasons.append({"code": "bypass", "message": why, "path": None})
+        self.reasons.insert(0, {"code": code, "message": why, "path": None})
+
+    def note(self, code: str, message: str) -> None:
+        """Say something that is no reason for how it went."""
+        self.reasons.append({"code": code, "message": message, "path": None})
 
     def failed(self, error: Exception) -> None:
         """The wrapper failed after the command had run; nothing was stored."""
@@ -78,28 +121,48 @@ class Outcome:
 
         self.kind = "error"
         place = traceback.extract_tb(error.__traceback__)[-1]
-        message = f"the wrapper failed, nothing is stored: {error!r} at {place.name}, line {place.lineno}"
-        self.reasons.append({"code": "wrapper_failed", "message": message, "path": None})
+        message = f"the wrapper failed: {error!r} at {place.name}, line {place.lineno}"
+        self.reasons.insert(0, {"code": "wrapper_failed", "message": message, "path": None})
+
+    def remote(self, troubles: Iterable[RemoteTrouble]) -> None:
+        """Note what went wrong with the remote."""
+        self.reasons += [{"code": trouble.code, "message": str(trouble), "path": None} for trouble in troubles]
 
     def tell(self, status: int, elapsed_ns: int, store: Store | None) -> None:
         """Write what was asked for; nothing of it can fail the run."""
         self.wait_status = status
         options = self.invocation.options
         if options.explain:
-            self._explain()
+            say(f"pytrace: {line}\n" for line in self.lines())
+        elif options.verbose or os.isatty(2):
+            say([f"pytrace: {reason['message']}\n" for reason in self.reasons if reason["code"] in FAILURES][:1])
         if options.stats_log is not None:
-            from pytrace_exec.statistics_log import append_line
+            from pytrace_exec.statistics_log import append_run
 
-            append_line(options.stats_log, self, elapsed_ns)
+            append_run(options.stats_log, self, elapsed_ns)
+        if options.log is not None:
+            from pytrace_exec.run_log import append_run as append_lines
+
+            append_lines(options.log, options.log_level, self)
         if store is not None:
             store.count(f"runs_{self.kind}")
+            for code in {str(reason["code"]) for reason in self.reasons}:
+                store.count(f"reason_{code}")
 
-    def _explain(self) -> None:
-        lines = [f"{self.kind.replace('_', ' ')}{f' {self.action}' if self.action else ''}"]
+    def lines(self) -> list[str]:
+        """How it went, in the first line, and each further reason in one of its own."""
         messages = [str(reason["message"]) for reason in self.reasons]
-        if self.kind in ("not_stored", "bypass"):
-            lines = [f"{'not stored' if self.kind == 'not_stored' else 'bypass'}: {messages[0] if messages else ''}"]
-            messages = messages[1:]
-        text = "".join(f"pytrace: {line}\n" for line in [*lines, *messages])
-        sys.stderr.write(text)
-        sys.stderr.flush()
+        if self.kind in ("hit", "miss"):
+            return [f"{self.kind} {self.action}", *messages]
+        why = messages[0] if messages else "unknown"
+        return [f"{'bypass' if self.kind == 'bypass' else 'not stored'}: {why}", *messages[1:]]
+
+
+def say(lines: Iterable[str]) -> None:
+    """Write lines to standard error in one piece, if anybody reads it."""
+    data = "".join(lines).encode("utf-8", "surrogateescape")
+    try:
+        while data:
+            data = data[os.write(2, data) :]
+    except OSError:
+        return

@@ -8,7 +8,9 @@ import stat
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import ActionResult, OutputFile
-from pytrace_exec.keys.entries import Candidates
+from pytrace_cas.store import StoreError
+from pytrace_exec.cache.candidates import put_first
+from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.keys.messages import strong_key
 from pytrace_exec.keys.pathset import PathSet
 from pytrace_exec.observe.facts import Subject
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.keys.messages import Key
-    from pytrace_exec.lookup import LookUp
+    from pytrace_exec.lookup import Hit, LookUp
     from pytrace_exec.observe.before import EarlierView
     from pytrace_exec.observe.conclude import Observations
     from pytrace_exec.observe.outputs import Output
@@ -176,7 +178,7 @@ def store(
     look_up: LookUp, values: dict[Subject, bytes], produced: list[bytes], effects: Effects, recorded: Recorded
 ) -> Key:
     """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key."""
-    cache, places = look_up.cache, look_up.invocation.places
+    places = look_up.invocation.places
     key = strong_key(look_up.command, values, look_up.salt, places, look_up.function)
     path_set = PathSet(values, produced).encode(places)
     encoded = effects.encode()
@@ -184,17 +186,46 @@ def store(
     streams = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
     stdout, stderr = (look_up.function.of(data) if data else None for data in streams)
     blobs = {look_up.function.of(data): data for data in (path_set, encoded, *streams) if data}
-    cache.put({**blobs, **key.blobs, **look_up.weak.blobs})
-    cache.put_result(key.digest, result_message(effects, effects_digest, stdout, stderr))
-    put_first(look_up, set_digest, key.digest)
+    message = result_message(effects, effects_digest, stdout, stderr)
+    inputs = _uploaded_inputs(look_up, values)
+    kept = False
+    for tier in look_up.cache.tiers:
+        if tier.writable:
+            tier.put({**blobs, **key.blobs, **look_up.weak.blobs})
+            if tier.put_result(key.digest, message, inputs):
+                put_first(tier, look_up.weak_in, set_digest, key.digest)
+                kept = True
+    if not kept:
+        raise CacheFailed("no cache took the result")
     return key
 
 
-def put_first(look_up: LookUp, path_set: Digest, action: Digest) -> None:
-    """Put a path set first under the weak key, beside those that others stored meanwhile."""
-    entry = look_up.current_candidates()
-    candidates: Candidates = entry.first(path_set, action)
-    index = candidates.index()
-    digest = look_up.function.of(index)
-    look_up.cache.put({digest: index})
-    look_up.cache.put_result(look_up.weak.digest, candidates.result(digest))
+def _uploaded_inputs(look_up: LookUp, values: dict[Subject, bytes]) -> list[Digest]:
+    """Keep what the command read, as far as it is still there, so that it is sent along (`--upload-inputs`)."""
+    options = look_up.invocation.options
+    if not (options.upload_inputs and options.remote):
+        return []
+    kept = []
+    for subject, value in values.items():
+        if subject.kind == "content" and b"/" in value:
+            try:
+                digest = look_up.cache.put_file(subject.paths[0])
+            except OSError:
+                continue
+            if str(digest) == value.decode():
+                kept.append(digest)
+    return kept
+
+
+def keep_nearer(look_up: LookUp, hit: Hit) -> None:
+    """Keep a farther tier's result in the nearest one, whose next look-up then needs no other."""
+    nearest = look_up.cache.tiers[0]
+    if hit.source == nearest.source or not nearest.writable:
+        return
+    key = next(key for path_set, _, key in look_up.tried if path_set == hit.path_set)
+    try:
+        nearest.put({**key.blobs, **look_up.weak.blobs})
+        nearest.put_result(key.digest, hit.result)
+        put_first(nearest, look_up.weak_in, hit.path_set, key.digest)
+    except (StoreError, BlobMissing, OSError):
+        return  # It costs another question the next time; the command is answered.

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import os
-import sqlite3
-import sys
 import time
 
-from pytrace_cas.digest import SHA256, function_named
-from pytrace_cas.store import Store, StoreError, StoreNotWritable
+from pytrace_cas.digest import function_named
 from pytrace_exec.cache.errors import CacheFailed
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.observe.digest_cache import DigestCache
-from pytrace_exec.outcome import Outcome
+from pytrace_exec.outcome import Outcome, say
+from pytrace_exec.store_opening import NoPlaceForStore, StoreRefused, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.store import Store
     from pytrace_exec.invocation import Invocation
+    from pytrace_exec.lookup import Hit
+    from pytrace_exec.miss import Traced
+    from pytrace_exec.observe.facts import Subject
     from pytrace_exec.observe.snapshot import Snapshot
     from pytrace_exec.tracer.strace import Trace
 
@@ -36,111 +37,235 @@ class Session:
         self.outcome = Outcome(invocation)
         self._started_ns = started_ns
         self._store: Store | None = None
+        self._cache: LocalCache | None = None
         self._digests: DigestCache | None = None
 
     def run(self) -> int:
-        """Answer the command; return its wait status."""
+        """Answer the command; return its wait status. Raises `StoreRefused` before anything was done."""
+        status = self._answer()
         try:
-            status = self._answer()
-        finally:
             self._close()
-        self.outcome.tell(status, time.monotonic_ns() - self._started_ns, self._store_for_counters())
+            self.outcome.remote(self._cache.troubles if self._cache is not None else ())
+            self.outcome.tell(status, time.monotonic_ns() - self._started_ns, self._store_for_counters())
+        except Exception as error:  # what is left is our own bookkeeping
+            if self.options.verbose or self.options.explain:
+                say([f"pytrace: the wrapper failed: {error!r}\n"])
         return status
 
     def _answer(self) -> int:
+        """Look up; run the command when that does not answer it, or fails in whatever way."""
         if self.options.mode == "off":
-            return self._bypass("the mode is off")
+            return self._bypass("mode_off", "the mode is off")
         try:
             cache = self._open()
+            if self.options.stdin:
+                self.invocation.streams.read_stdin()
             look_up = LookUp(self.invocation, cache, self._digests)
             self.outcome.weak = look_up.weak.digest
-            if self.options.mode != "recache" and self._replayed(look_up):
-                return self.outcome.wait_status
-        except (StoreError, CacheFailed, OSError, sqlite3.Error) as error:
-            return self._bypass(f"the cache failed: {error}")
-        return self._miss(look_up)
+            status = None if self.options.mode == "recache" else self._replayed(look_up)
+        except StoreRefused:
+            raise
+        except NoPlaceForStore:
+            self.outcome.note("no_store", "HOME is not set; --dir names a store")
+            return self._bypass("no_store", "no store")
+        except Exception as error:
+            return self._bypass("cache_failed", f"the cache failed: {_told(error)}")
+        return self._miss(look_up) if status is None else status
 
     def _open(self) -> LocalCache:
-        from pytrace_exec.wrapper import store_folder
-
-        folder = store_folder(self.options)
-        if folder is None:
-            raise CacheFailed("no store: HOME is not set; --dir names one")
-        try:
-            store = Store.open(folder, max_size=self.options.max_size)
-        except StoreNotWritable:
-            store = Store.open(folder, read_only=True)
-        self._store = store
-        function = function_named(self.options.digest_function) if self.options.digest_function else self._function()
+        store = self._store = open_store(self.options, os.environb)
+        cache = self._cache = self._cache_over(store)
+        cache.writable &= self.options.mode != "readonly"
         if not store.read_only:
             path = os.path.join(store.path, b"digests.sqlite")
-            self._digests = DigestCache(path, function, self.options.trust_stat)
-        return LocalCache(store, function, self.options.instance_name)
+            self._digests = DigestCache(path, cache.function, self.options.trust_stat)
+        return cache
 
-    def _function(self) -> DigestFunction:
-        from pytrace_cas.digest import BLAKE3
+    def _cache_over(self, store: Store) -> LocalCache:
+        """The store, with the remote behind it if there is one."""
+        options = self.options
+        if options.remote is not None:
+            from pytrace_exec.cache.tiered import open_tiers
 
-        return SHA256 if self.options.remote else BLAKE3
+            return open_tiers(store, options.remote, options)
+        if options.remote_only:
+            raise CacheFailed("PYTRACE_REMOTE_ONLY is set, but there is no remote; --remote names one")
+        return LocalCache(store, function_named(options.digest_function or "blake3"), options.instance_name)
 
-    def _replayed(self, look_up: LookUp) -> bool:
-        """Whether a stored result was put in place of running the command."""
+    def _replayed(self, look_up: LookUp) -> int | None:
+        """Put a stored result in place of running the command; return its wait status, None if none serves."""
         for hit in look_up.hits():
-            from pytrace_exec.hit import NotReplayed, replay
+            from pytrace_exec.hit import NotReplayed, OutputCut, replay
 
             if self.options.verify:
                 self.outcome.expected = hit
-                return False
+                return None
             try:
                 replay(look_up, hit, self._digests)
             except NotReplayed as error:
                 self.outcome.not_replayed(hit, str(error), error.path)
                 continue
+            except OutputCut as error:
+                self.outcome.hit(look_up, hit)
+                self.outcome.note("output_cut", str(error))
+                if not os.WIFSIGNALED(error.status):
+                    say([f"pytrace-exec: {error}\n"])
+                return error.status
             self.outcome.hit(look_up, hit)
-            return True
-        return False
+            self._after_hit(look_up, hit)
+            return hit.effects.exit_code << 8
+        return None
+
+    def _after_hit(self, look_up: LookUp, hit: Hit) -> None:
+        """Do what a hit leaves to do; the command has been answered, so that no failure of it counts."""
+        try:
+            if hit.source != look_up.cache.source and look_up.cache.writable:
+                from pytrace_exec.recording import keep_nearer
+
+                keep_nearer(look_up, hit)
+            if self.options.depfile is not None:
+                self._write_depfile(*_of_hit(look_up, hit))
+        except Exception as error:
+            self.outcome.note("wrapper_failed", f"the wrapper failed: {_told(error)}")
 
     def _miss(self, look_up: LookUp) -> int:
-        from pytrace_exec.miss import known_before, run_command
+        """Run the command under the tracer; without it when nothing of what it would see is wanted."""
+        from pytrace_exec.time_limit import TimeLimit
         from pytrace_exec.tracer.strace_command import TracerUnavailable
 
-        known = known_before(look_up)
-        begun = time.monotonic_ns()
+        options, streams = self.options, self.invocation.streams
+        if options.mode == "readonly" and not (options.verify or options.depfile):
+            return self._run_unseen(look_up)
+        limit = TimeLimit(options.timeout)
         try:
-            snapshot, trace = run_command(self.invocation)
+            from pytrace_exec.miss import known_before, run_command
+
+            known = known_before(look_up)
+            self.outcome.about_to_run(look_up)
+            self._hang_up()
+            begun = time.monotonic_ns()
+            with limit:
+                snapshot, trace = run_command(self.invocation)
         except TracerUnavailable as error:
-            return self._bypass(str(error))
+            return self._bypass("no_tracer", str(error))
+        except Exception as error:
+            if streams.begun:
+                return self._given_up(error)
+            return self._bypass("wrapper_failed", f"the wrapper failed: {_told(error)}")
         self.outcome.command_ns = time.monotonic_ns() - begun
         try:
-            self._store_run(look_up, snapshot, trace, known)
+            self._store_run(look_up, snapshot, trace, known, limit.reached)
         except Exception as error:  # the command has run: whatever is wrong with us, its status is passed on
             self.outcome.failed(error)
         return trace.status
 
     def _store_run(
-        self, look_up: LookUp, snapshot: Snapshot, trace: Trace, known: dict[bytes, tuple[os.stat_result, str]]
+        self,
+        look_up: LookUp,
+        snapshot: Snapshot,
+        trace: Trace,
+        known: dict[bytes, tuple[os.stat_result, str]],
+        timed_out: bool,
     ) -> None:
         from pytrace_exec.miss import observe, store_result
+        from pytrace_exec.policy.reasons import Reason
 
         traced = observe(self.invocation, look_up.function, snapshot, trace, known, self._digests)
+        if timed_out:
+            traced.seen.reasons.insert(0, Reason("timeout"))
         moved = self.invocation.streams.moved_by() if traced.seen.run.stdin_read else None
         action, reasons = store_result(look_up, traced, moved)
         self.outcome.missed(look_up, traced, action, reasons)
+        if self.outcome.expected is not None:
+            from pytrace_exec.verifying import differences
 
-    def _bypass(self, why: str) -> int:
+            self.outcome.verified(differences(look_up, self.outcome.expected, traced))
+        self._write_depfile(*_of_run(traced))
+
+    def _run_unseen(self, look_up: LookUp) -> int:
+        """Run the command without a tracer, since nothing is stored anyway."""
+        from pytrace_exec.policy.reasons import Reason
+
+        self.outcome.about_to_run(look_up)
+        self.outcome.ran(None, [Reason("readonly")])
+        return self._run_plain()
+
+    def _bypass(self, code: str, why: str) -> int:
         """Run the command without a cache."""
+        self.outcome.bypassed(code, why)
+        return self._run_plain()
+
+    def _run_plain(self) -> int:
+        from pytrace_exec.time_limit import TimeLimit
         from pytrace_exec.tracer.plain import run_plain
 
         invocation = self.invocation
-        self.outcome.bypassed(why)
+        self._hang_up()
+        # A pipe that was read ahead can only be handed on by us.
+        streams = invocation.streams if invocation.streams.read_ahead is not None else None
+        begun = time.monotonic_ns()
         try:
-            return run_plain(invocation.argv, invocation.executable, invocation.environ)
+            with TimeLimit(self.options.timeout):
+                return run_plain(invocation.argv, invocation.executable, invocation.environ, streams)
         except OSError as error:
-            sys.stderr.write(f"pytrace-exec: {os.fsdecode(invocation.argv[0])}: {error.strerror}\n")
+            say([f"pytrace-exec: {os.fsdecode(invocation.argv[0])}: {error.strerror}\n"])
             return 126 << 8
+        finally:
+            self.outcome.command_ns = time.monotonic_ns() - begun
+
+    def _given_up(self, error: Exception) -> int:
+        """Wait for a command whose watching failed."""
+        self.outcome.failed(error)
+        try:
+            return os.waitpid(self.invocation.streams.begun, 0)[1]
+        except ChildProcessError:
+            say([f"pytrace-exec: the command ran, but its exit status was lost: {error!r}\n"])
+            return 125 << 8
+
+    def _write_depfile(self, outputs: list[bytes], inputs: dict[Subject, bytes]) -> None:
+        """Write the rule that was asked for; a file that cannot be written never fails the run."""
+        invocation = self.invocation
+        if self.options.depfile is None:
+            return
+        from pytrace_exec import depfile
+
+        try:
+            read = depfile.inputs_of(inputs, invocation.places.root)
+            depfile.write(self.options.depfile, outputs, read, invocation.cwd)
+        except OSError as error:
+            self.outcome.note("depfile_failed", f"--depfile is not written: {error}")
+
+    def _hang_up(self) -> None:
+        """Close what a command that is started now would find in this process: connections and their threads."""
+        if self._cache is not None:
+            self._cache.hang_up()
 
     def _close(self) -> None:
+        self._hang_up()
         if self._digests is not None:
             self._digests.close()
 
     def _store_for_counters(self) -> Store | None:
         return self._store if self._store is not None and not self._store.read_only else None
+
+
+def _told(error: Exception) -> str:
+    """An error in words: its message where it is one of those that say what to do, else its type as well."""
+    from pytrace_cas.store import StoreError
+    from pytrace_exec.cache.errors import CacheFailed
+
+    return str(error) if isinstance(error, StoreError | CacheFailed) else repr(error)
+
+
+def _of_hit(look_up: LookUp, hit: Hit) -> tuple[list[bytes], dict[Subject, bytes]]:
+    """The files that a stored result makes, and the values of what it read."""
+    from pytrace_exec.replay.names import path_of
+
+    subjects = next(path_set.subjects for digest, path_set, _ in look_up.tried if digest == hit.path_set)
+    made = [path_of(look_up.invocation.places, file.path) for file in hit.effects.files()]
+    return made, {subject: look_up.value(subject) for subject in subjects}
+
+
+def _of_run(traced: Traced) -> tuple[list[bytes], dict[Subject, bytes]]:
+    """The same of a run that was traced."""
+    return [output.path for output in traced.seen.outputs if output.kind == "file"], traced.seen.values

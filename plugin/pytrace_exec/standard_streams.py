@@ -3,27 +3,44 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 
-from pytrace_exec.observe.run import Standing
 from pytrace_exec.streams.capture import Capture
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.observe.run import Standing
 
 _CHUNK = 1 << 20
 
 
 class StandardStreams(Capture):
-    """A `Capture` that can say what each descriptor is worth as a fact, and what the command sees there."""
+    """A `Capture` that can say what each descriptor is worth as a fact, and what the command sees there.
 
-    __slots__ = ("_inherited", "_kinds", "_names", "_start", "_stdin_value")
+    `begun`: the process that was started with them; 0 before.
+    """
+
+    __slots__ = ("_inherited", "_kinds", "_names", "_start", "_stdin_value", "begun")
 
     def __init__(self, folder: bytes, inherited: dict[int, bytes]) -> None:
         super().__init__(folder)
         self._inherited = inherited
         self._names: dict[int, bytes] = {}
         self._stdin_value: bytes | None = None
+        self.begun = 0
         self._start = _offset() if self.kinds[0] == "file" else None
         self._kinds = tuple(self._describe(number) for number in (0, 1, 2))
+
+    def hold_closed(self) -> None:
+        """Open something on descriptors that are closed, lest a file of ours comes to stand where others write."""
+        for kind in self.kinds:
+            if kind == "closed":
+                os.open(b"/dev/null", os.O_RDWR | os.O_CLOEXEC)
+
+    def started(self, pid: int) -> None:
+        """Note that the command has been started."""
+        self.begun = pid
+        super().started(pid)
 
     def prepare(self) -> dict[int, int | None]:
         """Make what the command gets, and note by which name the kernel knows it."""
@@ -36,6 +53,8 @@ class StandardStreams(Capture):
 
     def standing(self) -> dict[int, Standing]:
         """What stands on the descriptors that the command inherits."""
+        from pytrace_exec.observe.run import Standing
+
         found = {number: Standing(self.kinds[number], self._names.get(number)) for number in (0, 1, 2)}
         for number, name in self._inherited.items():
             found[number] = Standing("inherited", name)
@@ -60,6 +79,8 @@ class StandardStreams(Capture):
         return text
 
     def _read_stdin_value(self) -> bytes:
+        import hashlib
+
         state = hashlib.sha256()
         if self.kinds[0] == "file" and self._start is not None:
             at = self._start
@@ -71,7 +92,8 @@ class StandardStreams(Capture):
                 state.update(chunk)
         else:
             return self.kinds[0].encode()
-        return b"sha256:" + state.hexdigest().encode()
+        # The kind counts as well: of a file, the offset is moved.
+        return b"%s sha256:%s" % (self.kinds[0].encode(), state.hexdigest().encode())
 
     def moved_by(self) -> int | None:
         """How far a regular file on standard input was read on since this was made; None for anything else."""

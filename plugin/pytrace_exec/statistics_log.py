@@ -3,41 +3,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import time
+
+from pytrace_exec.run_log import append
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.outcome import Outcome
 
 
-def append_line(path: bytes, outcome: Outcome, elapsed_ns: int) -> None:
-    """Append the line of a run; a log that cannot be written never fails the run."""
-    line = json.dumps(describe(outcome, elapsed_ns), ensure_ascii=True).encode() + b"\n"
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        return
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        _write_whole(fd, line)
-    except OSError:
-        return
-    finally:
-        os.close(fd)
-
-
-def _write_whole(fd: int, line: bytes) -> None:
-    """Write all of a line, or, on a full disk, take back the part of it that was written."""
-    size = os.fstat(fd).st_size
-    try:
-        written = 0
-        while written < len(line):
-            written += os.write(fd, line[written:])
-    except OSError:
-        os.ftruncate(fd, size)
+def append_run(path: bytes, outcome: Outcome, elapsed_ns: int) -> None:
+    """Append the line of a run."""
+    append(path, json.dumps(describe(outcome, elapsed_ns), ensure_ascii=True).encode() + b"\n")
 
 
 def describe(outcome: Outcome, elapsed_ns: int) -> dict[str, object]:

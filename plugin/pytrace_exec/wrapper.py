@@ -9,14 +9,13 @@ import sys
 import time
 
 from pytrace_exec.options import UsageError, load_files, parse
-from pytrace_exec.standard_streams import StandardStreams, inherited_descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-    from pytrace_exec.invocation import Invocation
     from pytrace_exec.options import Options
+    from pytrace_exec.session import Session
 
 FAILED = 125
 """Exit status when the wrapper failed before the command could run."""
@@ -26,57 +25,70 @@ def main() -> None:
     """Run the command line in `sys.argv`; ends with the command's status, or by the signal that ended it."""
     started = time.monotonic_ns()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    inherited = inherited_descriptors()
-    environ = os.environb
     try:
-        options, command = parse(sys.argv[1:], environ)
+        options, command = parse(sys.argv[1:], os.environb)
     except UsageError as error:
         _fail(str(error))
     if options.help or options.version:
         _tell(options)
-    if options.mode == "off" and not (options.stats_log or options.explain):
-        _become(command)
-    streams = StandardStreams(store_folder(options) or b"/tmp", inherited)
-    invocation = _invocation(options, command, streams)
-    from pytrace_exec.session import Session
+    if options.mode == "off" and _is_bare(options):
+        _become(options, command)
+    session = _session(options, command, started)
+    from pytrace_exec.store_opening import StoreRefused
 
-    session = Session(invocation, started)
-    status = session.run()
+    try:
+        status = session.run()
+    except StoreRefused as error:
+        _fail(str(error))
     _end(status)
 
 
-def store_folder(options: Options) -> bytes | None:
-    """The store's folder; None when nothing says where it could be."""
-    if options.dir is not None:
-        return os.path.abspath(options.dir)
+def _session(options: Options, command: list[bytes], started: int) -> Session:
+    """Learn all that a run needs; whatever keeps us from it, but a mistake of the user's, leads to a plain run."""
+    from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation, find_places
+    from pytrace_exec.standard_streams import StandardStreams, inherited_descriptors
+    from pytrace_exec.store_opening import store_folder
+
     environ = os.environb
-    cache = environ.get(b"XDG_CACHE_HOME")
-    if cache and cache.startswith(b"/"):
-        return os.path.join(cache, b"pytrace")
-    home = environ.get(b"HOME")
-    return os.path.join(home, b".cache", b"pytrace") if home else None
-
-
-def _invocation(options: Options, command: list[bytes], streams: StandardStreams) -> Invocation:
-    from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation
-
     try:
-        invocation = Invocation(options, command, os.environb, streams)
-        load_files(options, invocation.places.root, os.environb)
-        return invocation
+        inherited = inherited_descriptors()
+        places = find_places(options, os.getcwdb(), environ)
+        if options.mode != "off":
+            load_files(options, places.root, environ)
+        if options.mode == "off" and _is_bare(options):
+            _become(options, command)
+        streams = StandardStreams(store_folder(options, environ) or b"/tmp", inherited)
+        streams.hold_closed()
+        invocation = Invocation(options, command, environ, streams, places)
+        from pytrace_exec.session import Session
+
+        return Session(invocation, started)
     except CommandNotFound as error:
         _fail(str(error), error.status)
     except (BadRoot, UsageError) as error:
         _fail(str(error))
     except FileNotFoundError:
-        _become(command)
+        _become(options, command, "the working directory is gone")
+    except Exception as error:
+        _become(options, command, f"the wrapper failed: {error!r}")
 
 
-def _become(command: list[bytes]) -> NoReturn:
+def _is_bare(options: Options) -> bool:
+    """Whether nothing but the command itself is asked for."""
+    return not (options.stats_log or options.explain or options.log or options.timeout)
+
+
+def _become(options: Options, command: list[bytes], why: str = "") -> NoReturn:
     """Run the command in our place, without a cache."""
+    if why and options.explain:
+        _say(f"pytrace: bypass: {why}\n")
+    environ = os.environb
+    if options.env_only:
+        environ = {name: environ[name] for name in options.env if name in environ}  # type: ignore[assignment]
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)  # Python ignores them
     try:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.execvpe(command[0], command, os.environb)
+        os.execvpe(command[0], command, environ)
     except FileNotFoundError:
         _fail(f"{os.fsdecode(command[0])}: not found", 127)
     except OSError as error:
@@ -96,8 +108,13 @@ def _tell(options: Options) -> NoReturn:
 
 
 def _fail(message: str, status: int = FAILED) -> NoReturn:
-    sys.stderr.write(f"pytrace-exec: {message}\n")
+    _say(f"pytrace-exec: {message}\n")
     sys.exit(status)
+
+
+def _say(text: str) -> None:
+    if sys.stderr is not None:  # it was closed
+        sys.stderr.write(text)
 
 
 def _end(status: int) -> NoReturn:

@@ -25,9 +25,9 @@ class Generator:
 
 
 def generate(seed: int, strict: bool = False, only: str | None = None, focus: str | None = None) -> Round:
-    """Make the round of a seed; `only` names one generator, `focus` a fact kind that it should turn on."""
+    """Make the round of a seed; `only` names one generator, `focus` a fact kind that operations should turn on."""
     rng = Random(f"{seed} {only} {focus}")
-    names = [only] if only else list(GENERATORS)
+    names = [only] if only else ["operations"] if focus else list(GENERATORS)
     name = rng.choices(names, [GENERATORS[one].share for one in names])[0]
     made = GENERATORS[name].make(rng, seed, focus)
     return attrs.evolve(made, options=("--strict", *made.options)) if strict else made

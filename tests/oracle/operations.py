@@ -157,6 +157,13 @@ def writing(rng: Random) -> Part:
     return Part((do(name, path, f"made {rng.randrange(100)}\n"),), aims(path, *OUTPUT))
 
 
+@idiom("target")
+def scribbling(rng: Random) -> Part:
+    """Write a file and remove it, as configure scripts do: nothing is left but what was there before may be lost."""
+    path = rng.choice((b"scribble", b"o/scribble"))
+    return Part((do("write", path, "x\n"), do("unlink", path)), aims(path, "create", "to directory", "dangle"))
+
+
 @idiom("target", "content", share=DESTROYING)
 def patching(rng: Random) -> Part:
     path = rng.choice(WRITABLE)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from google.protobuf import descriptor_pb2
+
 from pytrace_proto import bytestream_pb2, remote_execution_pb2, semver_pb2
 
 if TYPE_CHECKING:

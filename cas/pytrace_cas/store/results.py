@@ -126,12 +126,14 @@ class Results:
             key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
             return bool(db.execute(query, key).rowcount)
 
-    def all(self, function: DigestFunction | None, instance: str | None) -> Iterator[StoredResult]:
+    def all(
+        self, function: DigestFunction | None, instance: str | None, newest_first: bool = False
+    ) -> Iterator[StoredResult]:
         """List results, those of one function or instance where given; what changes meanwhile may be left out."""
         functions = {f.number: f for f in FUNCTIONS.values() if function is None or f is function}
-        last = 0
+        last, sign, order = (1 << 62, "<", "DESC") if newest_first else (0, ">", "ASC")
         query = f"""SELECT id, function, instance, hash, size, used, length(message) FROM results
-        WHERE id > ? ORDER BY id LIMIT {_PAGE}"""
+        WHERE id {sign} ? ORDER BY id {order} LIMIT {_PAGE}"""
         while True:
             with self._index.read() as db:
                 rows = db.execute(query, (last,)).fetchall()

@@ -169,10 +169,10 @@ class Store:
         return self._results.remove(function, instance, digest)
 
     def action_results(
-        self, function: DigestFunction | None = None, instance: str | None = None
+        self, function: DigestFunction | None = None, instance: str | None = None, *, newest_first: bool = False
     ) -> Iterator[StoredResult]:
-        """List the results, complete or not, oldest first."""
-        return self._results.all(function, instance)
+        """List the results, complete or not, in the order in which they were stored."""
+        return self._results.all(function, instance, newest_first)
 
     def put_opaque(self, instance: str, key: str, body: bytes) -> None:
         """Store a body that is no action result, under a key that no digest reaches."""

@@ -18,3 +18,36 @@ class BlobMissing(Exception):
 
 class CacheFailed(Exception):
     """A cache did not answer, or answered nonsense: counted, and the command runs uncached."""
+
+
+class RemoteTrouble(CacheFailed):
+    """Something about the remote that the statistics tell; `code` names it, `remote` is its address."""
+
+    code = "remote_failed"
+
+    def __init__(self, remote: str, why: str) -> None:
+        super().__init__(f"{remote}: {why}")
+        self.remote = remote
+        self.why = why
+
+
+class RemoteFailed(RemoteTrouble):
+    """The remote is down, slow, refuses to be read or sent what cannot be right: it is not asked again in this run."""
+
+
+class RemoteSkipped(RemoteTrouble):
+    """The remote was not asked at all, for a reason known before."""
+
+    code = "remote_skipped"
+
+
+class RemoteRefused(RemoteTrouble):
+    """The remote takes no writes, or not this one; it can still be read."""
+
+    code = "remote_refused"
+
+
+class RemoteLacks(RemoteTrouble):
+    """The remote has a result, but not every blob that the result needs."""
+
+    code = "remote_lacks_blob"

@@ -9,22 +9,38 @@ from pytrace_exec.cache.errors import BlobMissing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pytrace_cas.digest import Digest, DigestFunction
-    from pytrace_cas.store import Store
+    from pytrace_cas.store import BlobReader, Store
+    from pytrace_exec.cache.errors import RemoteTrouble
+    from pytrace_exec.cache.interface import Tier
 
 
 class LocalCache:
     """One instance and one digest function of a store. Errors of the store pass through (`StoreError`)."""
 
     source = "local"
+    slots = 1
 
     def __init__(self, store: Store, function: DigestFunction, instance: str = "") -> None:
         self.store = store
         self.function = function
         self.instance = instance
         self.writable = not store.read_only
+
+    @property
+    def tiers(self) -> Sequence[Tier]:
+        """Where results are looked up and stored, the nearest first."""
+        return (self,)
+
+    @property
+    def troubles(self) -> Sequence[RemoteTrouble]:
+        """What went wrong with a remote so far."""
+        return ()
+
+    def hang_up(self) -> None:
+        """Close connections, which a command that is started now would find in this process."""
 
     def get_result(self, action: Digest) -> ActionResult | None:
         """The result under a key, if everything it needs is here."""
@@ -36,12 +52,13 @@ class LocalCache:
         except MalformedMessage:
             return None
 
-    def put_result(self, action: Digest, result: ActionResult) -> None:
-        """Keep a result whose blobs are all here; raise `BlobMissing` otherwise."""
+    def put_result(self, action: Digest, result: ActionResult, along: Iterable[Digest] = ()) -> bool:
+        """Keep a result whose blobs are all here; raise `BlobMissing` otherwise. What goes `along` is here as well."""
         try:
             self.store.put_action_result(self.function, self.instance, action, result.encode(), result.needs())
         except MissingBlobs as error:
             raise BlobMissing(error.missing[0]) from None
+        return True
 
     def missing(self, digests: Iterable[Digest]) -> list[Digest]:
         """Which blobs are not here."""
@@ -51,6 +68,17 @@ class LocalCache:
         """A blob, verified; raise `BlobMissing`."""
         try:
             return self.store.get(self.function, digest)
+        except BlobNotFound:
+            raise BlobMissing(digest) from None
+
+    def fetch(self, digests: Iterable[Digest]) -> list[Digest]:
+        """Do nothing: a result is answered only when all its blobs are here."""
+        return []
+
+    def reader(self, digest: Digest) -> BlobReader:
+        """A blob to be read a piece at a time, verified at its end; raise `BlobMissing`."""
+        try:
+            return self.store.open_blob(self.function, digest, verify=True)
         except BlobNotFound:
             raise BlobMissing(digest) from None
 

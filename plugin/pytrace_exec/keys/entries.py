@@ -24,6 +24,10 @@ class Candidates:
     def __init__(self, sets: Iterable[tuple[Digest, Digest]] = ()) -> None:
         self.sets = list(sets)
 
+    def path_sets(self) -> list[Digest]:
+        """The path sets alone."""
+        return [path_set for path_set, _ in self.sets]
+
     def first(self, path_set: Digest, action: Digest) -> Candidates:
         """The same with one path set put first, within the bound."""
         others = [pair for pair in self.sets if pair[0] != path_set]

@@ -68,7 +68,8 @@ class EarlierView:
         if target is None:
             found = self._snapshot.lstat(path)
             return self.live.readlink(path) if found is None else "EINVAL" if not isinstance(found, str) else found
-        if self._untouched(path) and self.live.readlink(path) != target:
+        place = self._place(path) if self.world is not None else None
+        if place is not None and self.live.readlink(place) != target:
             self._problem("input_changed", path)
         return target
 
@@ -99,22 +100,30 @@ class EarlierView:
             return found
         node = self.world.originals.get(path) if self.world is not None else None
         if node is None:
-            self._steady(path, found)
-            return self._hash(path, found)
+            place = self._place(path) or path
+            if place == path:
+                self._steady(path, found)
+            return self._hash(place, found, moved=place != path)
         if node.own or not node.places:
             return self._proved(path, found)
         place = node.path()
         if node.written and not self._same(place, found):
             return self._proved(path, found)
-        return self._hash(place, found, moved=place != path or node.mode is not None or len(node.places) > 1)
+        moved = place != path or node.mode is not None or len(node.places) > 1
+        return self._hash(place, found, moved or node.times is not None, node.times is not None)
 
-    def _hash(self, place: bytes, found: os.stat_result, moved: bool = False) -> str:
+    def _hash(self, place: bytes, found: os.stat_result, moved: bool = False, stamped: bool = False) -> str:
+        """Digest of what lies at a place now, held against its status before.
+
+        `moved`: the run itself moved its change time, `stamped`: its modification time as well.
+        """
         digest = self.live.digest(place)
         now = self.live.stat(place)
         if isinstance(now, str):
             self._problem("input_changed", place)
             return now
-        if identity_of(now)[:4] != identity_of(found)[:4] or (not moved and now.st_ctime_ns != found.st_ctime_ns):
+        same = identity_of(now)[: 3 if stamped else 4] == identity_of(found)[: 3 if stamped else 4]
+        if not same or (not moved and now.st_ctime_ns != found.st_ctime_ns):
             self._problem("input_changed", place)
         if not moved:
             self._steady(place, found)
@@ -179,13 +188,13 @@ class EarlierView:
 
     def _place(self, path: bytes) -> bytes | None:
         """Where the inode lies now; None when the run removed it."""
-        node = self.world.originals.get(path) if self.world is not None else None
-        if node is None:
-            return path
-        return node.path() if node.places else None
-
-    def _untouched(self, path: bytes) -> bool:
-        return self._place(path) == path
+        above = path
+        while self.world is not None and len(above) > 1:
+            node = self.world.originals.get(above)
+            if node is not None:
+                return node.path() + path[len(above) :] if node.places else None
+            above = os.path.dirname(above)
+        return path
 
     def _file_system(self, device: int) -> str:
         if self._file_systems is None:

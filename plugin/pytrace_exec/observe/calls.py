@@ -172,7 +172,7 @@ mq_unlink               refuse      -ipc
 
 _UNTRACED = """
 accept accept4 alarm arch_prctl brk capget clock_getres clock_gettime clock_nanosleep close close_range
-copy_file_range dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd
+dup dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd
 eventfd2 fadvise64 fallocate fcntl fdatasync flock fsync futex futex_waitv get_mempolicy get_robust_list
 get_thread_area getcpu getcwd getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp getpid getppid
 getpriority getrandom getresgid getresuid getrusage getsid  getsockopt gettid gettimeofday getuid
@@ -187,16 +187,19 @@ rt_tgsigqueueinfo sched_get_priority_max sched_get_priority_min sched_getattr sc
 sched_rr_get_interval sched_setaffinity sched_setattr sched_setparam sched_setscheduler sched_yield select semctl
 semop semtimedop set_mempolicy set_mempolicy_home_node set_robust_list set_thread_area set_tid_address setfsgid
 setfsuid setitimer setpgid setpriority setrlimit setsid setsockopt shmat shmctl shmdt shutdown sigaltstack signalfd
-signalfd4 socket socketpair sync sync_file_range syncfs sysinfo tee tgkill time timer_create timer_delete
+signalfd4 socket socketpair sync sync_file_range syncfs sysinfo tgkill time timer_create timer_delete
 timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime timerfd_settime times tkill userfaultfd
 vhangup vmsplice wait4 waitid
 """
 HARMLESS = frozenset(_UNTRACED.split())
 
-READS = frozenset({"read", "readv", "pread64", "preadv", "preadv2", "recvfrom", "recvmsg", "sendfile", "splice"})
+READS = frozenset({"read", "readv", "pread64", "preadv", "preadv2", "recvfrom", "recvmsg", "sendfile", "splice"}) | {
+    "copy_file_range",
+    "tee",
+}
 """Traced only when a descriptor that the caller gave could be read; harmless otherwise."""
 
-WRITES = frozenset({"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendfile", "splice"})
+WRITES = frozenset({"write", "writev", "pwrite64", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"})
 """Traced only when a descriptor that the caller gave is a regular file or lies above 2."""
 
 BY_NUMBER = {

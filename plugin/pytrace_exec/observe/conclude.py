@@ -63,7 +63,7 @@ def conclude(
         run.refuse("not_whole")
     relax(run, outputs)
     values = {subject: value_of(subject, earlier, around) for subject in run.subjects}
-    _check_listings(run, earlier)
+    _check_listings(run, earlier, around)
     reasons = {**run.reasons, **earlier.problems}
     return Observations(run, values, outputs, list(reasons.values()))
 
@@ -141,9 +141,11 @@ def _orders_by_times(program: Program) -> bool:
     return program.name in _BY_TIMES
 
 
-def _check_listings(run: Run, earlier: EarlierView) -> None:
+def _check_listings(run: Run, earlier: EarlierView, around: Surroundings) -> None:
     """Hold what the run saw in directories against what is known to have been there before it."""
     for folder, seen in run.listings.items():
         names = earlier.names(folder)
-        if not isinstance(names, str) and {name for name, _ in names} != set(seen):
+        if isinstance(names, str):
+            continue
+        if dict(around.counting(folder, names)).keys() != dict(around.counting(folder, list(seen.items()))).keys():
             run.refuse("input_changed", folder)

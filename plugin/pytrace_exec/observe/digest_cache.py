@@ -8,8 +8,8 @@ the kernel writes the page back.
 
 from __future__ import annotations
 
+import _sqlite3 as sqlite
 import os
-import sqlite3
 import time
 
 TYPE_CHECKING = False
@@ -51,7 +51,7 @@ class DigestCache:
         self._path = path
         self._function = function
         self._trust = trust_stat
-        self._database: sqlite3.Connection | None = None
+        self._database: sqlite.Connection | None = None
         self._devices: dict[int, str] | None = None
         self._new: dict[tuple[int, int], tuple[int, int, int, str]] = {}
 
@@ -63,7 +63,7 @@ class DigestCache:
         key = (device, inode, self._function.name, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         try:
             row = self._open().execute(_FIND, key).fetchone()
-        except sqlite3.Error:
+        except sqlite.Error:
             return None
         return f"{row[0]}/{found.st_size}" if row else None
 
@@ -79,7 +79,7 @@ class DigestCache:
         if self._new:
             try:
                 self._write()
-            except sqlite3.Error:
+            except sqlite.Error:
                 self._new.clear()
         if self._database is not None:
             self._database.close()
@@ -97,9 +97,9 @@ class DigestCache:
                 database.execute("DELETE FROM digests")
         self._new.clear()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> sqlite.Connection:
         if self._database is None:
-            database = sqlite3.connect(os.fsdecode(self._path), timeout=0.2)
+            database = sqlite.connect(os.fsdecode(self._path), timeout=0.2)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute(_SCHEMA)

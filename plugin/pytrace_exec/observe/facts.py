@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         def variable(self, name: str) -> bytes: ...
         def stream(self, what: str) -> bytes: ...
         def host(self, what: str) -> bytes: ...
+        def counting(self, folder: bytes, names: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]: ...
         def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes: ...
 
 
@@ -164,7 +165,7 @@ def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     if arg:
         left_out = set(bytes.fromhex(arg.removeprefix("less ")).split(b"/"))
         names = [(name, letter) for name, letter in names if name not in left_out]
-    return str(around.function.of(canonical_listing(names))).encode()
+    return str(around.function.of(canonical_listing(around.counting(path, names)))).encode()
 
 
 def canonical_listing(names: list[tuple[bytes, str]]) -> bytes:

@@ -45,7 +45,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     else:
         _note_look(task, found)
         if not found.node.own:
-            times = ["times"] if programs.copies_times(task.program) else []
+            times = ["times"] if run.setting.times or programs.copies_times(task.program) else []
             run.note(call, "status", ",".join(times if follow else ["l", *times]), found.subject)
 
 

@@ -23,6 +23,9 @@ def open_(run: Run, task: Task, call: Call, row: Row) -> None:
     how = argument(call, row, "how")
     flags = flag_names(how.get("flags") if isinstance(how, dict) else argument(call, row, "flags"))
     mode = how.get("mode") if isinstance(how, dict) else argument(call, row, "mode")
+    if isinstance(how, dict) and "RESOLVE_IN_ROOT" in flag_names(how.get("resolve")):
+        run.refuse("namespace", None, call)  # the path means something else than it says
+        return
     _open(run, task, call, row, flags, mode)
 
 

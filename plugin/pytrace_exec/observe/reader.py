@@ -77,8 +77,7 @@ def _transfer(run: Run, call: Call) -> None:
         if standing is None or not isinstance(fd, Fd) or standing[1].kind == "null":
             continue
         number, what = standing
-        writes = position == 0 and call.name in WRITES and call.name != "splice"
-        writes = writes or (call.name == "splice" and position == 2)
+        writes = call.name in WRITES and position == (2 if call.name in ("splice", "copy_file_range") else 0)
         if number > 2:
             run.refuse("inherited_descriptor", fd.path, call)
         elif writes and call.result is not None:

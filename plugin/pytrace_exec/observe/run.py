@@ -32,11 +32,11 @@ class Standing:
 class Setting:
     """The circumstances of a run that its events do not tell.
 
-    `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places;
-    `scratch`: folders outside the root whose names were noted before the run.
+    `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places; `times`:
+    times and owners count for every program that looks at a file.
     """
 
-    __slots__ = ("cwd", "declared", "gid", "pid", "root", "standing", "uid", "umask")
+    __slots__ = ("cwd", "declared", "gid", "pid", "root", "standing", "times", "uid", "umask")
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Setting:
         gid: int,
         standing: dict[int, Standing],
         declared: tuple[bytes, ...] = (),
+        times: bool = False,
     ) -> None:
         self.pid = pid
         self.root = root
@@ -57,6 +58,7 @@ class Setting:
         self.gid = gid
         self.standing = standing
         self.declared = declared
+        self.times = times
 
     def writable(self, path: bytes) -> bool:
         """Whether outputs may lie there."""

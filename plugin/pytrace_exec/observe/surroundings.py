@@ -15,12 +15,16 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
     from pytrace_exec.observe.facts import View
     from pytrace_exec.places import Places
+    from pytrace_exec.policy.left_out import LeftOut
 
 IDENTITY = ("root", "home", "tmp", "pwd", "uid", "gid", "groups")
 
 
 class Surroundings:
-    """The circumstances of one invocation; `streams` gives the value of a stream subject."""
+    """The circumstances of one invocation.
+
+    `streams` gives the value of a stream subject, `terms` that of an option (`policy.terms`).
+    """
 
     def __init__(
         self,
@@ -32,6 +36,8 @@ class Surroundings:
         probe_limit: int = 256 << 20,
         inputs: tuple[bytes, ...] = (),
         redacted: frozenset[bytes] = frozenset(),
+        terms: Callable[[str], bytes] = lambda name: b"no",
+        left_out: LeftOut | None = None,
     ) -> None:
         self.function = function
         self.probe = probe
@@ -40,6 +46,8 @@ class Surroundings:
         self._environ = environ
         self._streams = streams
         self._redacted = redacted
+        self._terms = terms
+        self._left_out = left_out
         self._ordering = Ordering(places.root, inputs)
 
     def identity(self, name: str) -> bytes:
@@ -65,7 +73,9 @@ class Surroundings:
         return self._streams(what)
 
     def host(self, what: str) -> bytes:
-        """A fact of the machine."""
+        """A fact of the machine, or an option that the result was stored under."""
+        if what.startswith("option "):
+            return self._terms(what.removeprefix("option "))
         if what == "uname":
             return " ".join(os.uname()).encode()
         if what == "cpus":
@@ -74,6 +84,10 @@ class Surroundings:
 
         soft, hard = resource.getrlimit(getattr(resource, what.removeprefix("limit ")))
         return b"%d %d" % (soft, hard)
+
+    def counting(self, folder: bytes, names: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        """Entries of a directory but those that the user leaves out."""
+        return names if self._left_out is None else self._left_out.less(folder, names)
 
     def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes:
         """Order of the files' times."""

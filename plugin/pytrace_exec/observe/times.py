@@ -8,7 +8,6 @@ to every other, and nothing of how two that do not count stand to each other.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 
@@ -93,6 +92,8 @@ def _sequence(groups: dict[int, tuple[list[int], list[int]]]) -> list[object]:
 
 
 def _digest(parts: list[object]) -> bytes:
+    import hashlib
+
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest().encode()
 
 

@@ -7,10 +7,6 @@ command line or of content read under the root, its value stands in an output, o
 
 from __future__ import annotations
 
-import fnmatch
-import hashlib
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -35,16 +31,20 @@ JOBS = frozenset({b"MAKEFLAGS", b"MFLAGS"})
 MIN_VALUE = 8
 """A value shorter than this is not searched for in outputs."""
 
-_NAMES = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
-_WORD = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _NAMES + rb")(?![A-Za-z0-9_])")
-_VARYING = re.compile("|".join(fnmatch.translate(name) for name in VARYING.split()).encode())
-_SECRET = re.compile(rb"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH(?!OR)", re.IGNORECASE)
-_JOBS = re.compile(rb"(?:^|(?<= ))(?:-j ?\d*|--jobs(?:=\d+)?|--jobserver-(?:auth|fds)=[^ ]*|-l ?[\d.]*)(?= |$)")
+_WHOLE = frozenset(name.encode() for name in VARYING.split() if not name.endswith("*"))
+_BEGINNINGS = tuple(name[:-1].encode() for name in VARYING.split() if name.endswith("*"))
+_SECRETS = b"TOKEN SECRET PASSW CREDENTIAL PRIVATE APIKEY API_KEY ACCESSKEY ACCESS_KEY AUTH".split()
 
 
 def varies(name: bytes) -> bool:
     """Whether a variable is in the list of those that vary without meaning."""
-    return bool(_VARYING.match(name))
+    return name in _WHOLE or name.startswith(_BEGINNINGS)
+
+
+def looks_secret(name: bytes) -> bool:
+    """Whether a variable's name says that its value is a secret."""
+    upper = name.upper().replace(b"AUTHOR", b"")
+    return any(word in upper for word in _SECRETS)
 
 
 def counting(
@@ -65,15 +65,28 @@ def counting(
 def stored_value(name: bytes, value: bytes, redacted: bool = False) -> bytes:
     """What is kept of a value: without job counts, and hashed when it looks like a secret."""
     if name in JOBS:
-        value = b" ".join(_JOBS.sub(b"", value).split())
-    if redacted or _SECRET.search(name):
+        value = _without_jobs(value)
+    if redacted or looks_secret(name):
+        import hashlib
+
         return b"sha256:" + hashlib.sha256(value).hexdigest().encode()
     return value
 
 
+def _without_jobs(flags: bytes) -> bytes:
+    import re
+
+    jobs = rb"(?:^|(?<= ))(?:-j ?\d*|--jobs(?:=\d+)?|--jobserver-(?:auth|fds)=[^ ]*|-l ?[\d.]*)(?= |$)"
+    return b" ".join(re.sub(jobs, b"", flags).split())
+
+
 def named_in(texts: Iterable[bytes]) -> set[bytes]:
     """Names of varying variables that occur as words in texts, set or not."""
-    return {name for text in texts for name in _WORD.findall(text)}
+    import re
+
+    names = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
+    word = re.compile(rb"(?<![A-Za-z0-9_])(?:" + names + rb")(?![A-Za-z0-9_])")
+    return {name for text in texts for name in word.findall(text)}
 
 
 def values_in(environ: Mapping[bytes, bytes], texts: Iterable[bytes]) -> set[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import identity, own_outputs
+from pytrace_exec.policy import identity, left_out, own_outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ class Relaxing:
         self._streams = streams
 
     def relax(self, run: Run, outputs: list[Output]) -> None:
-        """Take away what a plain run could not tell apart."""
+        """Take away what the user leaves out, and what a plain run could not tell apart."""
         options = self._invocation.options
+        left_out.drop(run, outputs, self._invocation.left_out)
         if options.strict:
             return
         own_outputs.relax(run, outputs)

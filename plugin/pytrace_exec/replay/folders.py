@@ -215,12 +215,17 @@ def empty(staging: int) -> None:
             remove_tree(staging, entry)
 
 
+def is_staging(name: bytes) -> bool:
+    """Whether a name is that of a staging folder, which may be removed with all that is in it."""
+    return name.startswith(STAGING) and not name.startswith(KEPT)
+
+
 def _remove_old(staging: int, name: bytes) -> None:
     """Remove an old directory: nothing but staging folders can rightly be in it."""
     fd = os.open(name, _OPEN, dir_fd=staging)
     try:
         for inner in map(os.fsencode, os.listdir(fd)):
-            if inner.startswith(STAGING):
+            if is_staging(inner):
                 below = os.open(inner, _OPEN, dir_fd=fd)
                 try:
                     empty(below)

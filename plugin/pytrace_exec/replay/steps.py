@@ -12,7 +12,7 @@ import os
 import stat
 
 from pytrace_exec.replay import renames
-from pytrace_exec.replay.names import STAGING
+from pytrace_exec.replay.folders import is_staging
 from pytrace_exec.replay.plan import ReplayRefused, join
 from pytrace_exec.replay.targets import label, same_type, unchanged
 
@@ -273,7 +273,7 @@ def require_empty(parent: int, name: bytes, path: bytes) -> None:
     """Raise `ReplayRefused` unless a directory holds nothing but staging folders."""
     fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        if not all(os.fsencode(inner).startswith(STAGING) for inner in os.listdir(fd)):
+        if not all(is_staging(os.fsencode(inner)) for inner in os.listdir(fd)):
             raise ReplayRefused("a directory that the run removed holds something now", path)
     finally:
         os.close(fd)

@@ -8,9 +8,9 @@ import os
 import signal
 
 from pytrace_exec.streams import kinds
-from pytrace_exec.streams.left_file import LeftFile
+from pytrace_exec.streams.left_file import LeftFile, read_back
 from pytrace_exec.streams.outlet import Outlet, Sink
-from pytrace_exec.streams.spool import Pieces, Spool
+from pytrace_exec.streams.spool import Spool
 from pytrace_exec.streams.stdin import ReadAhead
 
 TYPE_CHECKING = False
@@ -30,7 +30,9 @@ FOREIGN_WRITES = "foreign_writes"
 HELD = "held"
 """Something that was left running still holds an output."""
 UNRECORDED = "unrecorded"
-"""The record could not be kept (a full disk)."""
+"""There was more than a record may hold, or no room for it."""
+
+_RECORD_LIMIT = 1 << 30
 
 # How often settings of a pseudo-terminal are looked at, in seconds: their change is no event.
 _TERMINAL_TICK = 0.05
@@ -70,7 +72,7 @@ class Recorded:
 class Capture:
     """Looks at 0, 1 and 2 when made; `prepare`, spawn, `started`, then the loop calls the rest; `finish` at the end.
 
-    `folder` is where long records go. For one run, in the main thread.
+    `folder` is where long records go, which hold at most `limit` bytes. For one run, in the main thread.
     """
 
     __slots__ = (
@@ -78,9 +80,11 @@ class Capture:
         "_folder",
         "_former_winch",
         "_given",
+        "_limit",
         "_outlets",
         "_pid",
         "_problems",
+        "_recorded",
         "_segments",
         "_spools",
         "_terminals",
@@ -89,8 +93,10 @@ class Capture:
         "read_ahead",
     )
 
-    def __init__(self, folder: bytes) -> None:
+    def __init__(self, folder: bytes, limit: int = _RECORD_LIMIT) -> None:
         self._folder = folder
+        self._limit = limit
+        self._recorded = 0
         self.kinds = (kinds.classify(0), kinds.classify(1), kinds.classify(2))
         self.merged = kinds.CLOSED not in self.kinds[1:] and kinds.same_place(1, 2)
         self.read_ahead: ReadAhead | None = None
@@ -150,12 +156,14 @@ class Capture:
         def record(data: bytes) -> None:
             if UNRECORDED in self._problems:
                 return
+            _extend(self._segments, stream, len(data))
+            self._recorded += len(data)
             try:
                 self._spools[stream].append(data)
             except OSError:
-                # The command's output matters more than our record of it.
-                self._problems.add(UNRECORDED)
-            _extend(self._segments, stream, len(data))
+                self.stop_recording()
+            if self._recorded > self._limit:
+                self.stop_recording()
 
         return record
 
@@ -233,8 +241,12 @@ class Capture:
         return [outlet for outlet in self._outlets if not outlet.closed]
 
     def stop_recording(self) -> None:
-        """Only pump from now on."""
+        """Give up the record and only pump from now on: the command's output matters more, and so does its disk."""
         self._problems.add(UNRECORDED)
+        self._segments.clear()
+        for stream, spool in self._spools.items():
+            spool.close()
+            self._spools[stream] = Spool(self._folder)
 
     def finish(self, writes: Sequence[tuple[int, int]] | None = ()) -> Recorded:
         """Return the record.
@@ -247,31 +259,18 @@ class Capture:
         sources: dict[int, Source] = dict(self._spools)
         segments: list[tuple[int, int]] = []
         if self._files:
-            read_back = None if writes is None else self._read_back(writes)
-            if read_back is None:
+            together = self.merged and len(self._files) == 2
+            found = None if writes is None else read_back(self._files, writes, together)
+            if found is None:
                 self._problems.add(FOREIGN_WRITES)
             else:
-                sources |= read_back
+                sources |= found
                 for stream, size in writes or ():
                     _extend(segments, stream, size)
         segments += self._segments
         self.close()
         problems = sorted(self._problems)
         return Recorded(segments, sources[STDOUT], sources[STDERR], self.kinds, self.merged, problems)
-
-    def _read_back(self, writes: Sequence[tuple[int, int]]) -> dict[int, Source] | None:
-        """Open the files that were left in place at what each stream wrote; None if others wrote as well."""
-        together = self.merged and len(self._files) == 2
-        found: dict[int, Source] = {}
-        for stream, file in self._files.items():
-            total = sum(size for writer, size in writes if together or writer == stream)
-            descriptor = file.open_if_gained(total)
-            if descriptor is None:
-                for source in found.values():
-                    source.close()
-                return None
-            found[stream] = Pieces(descriptor, _pieces(file.start, writes, stream, together))
-        return found
 
     def close(self) -> None:
         """Close everything but the record."""
@@ -285,17 +284,6 @@ class Capture:
             self.read_ahead.hand_over()
             self.read_ahead.close_writer()
         self._terminals.clear()
-
-
-def _pieces(start: int, writes: Sequence[tuple[int, int]], stream: int, together: bool) -> list[tuple[int, int]]:
-    """Return where in a file the bytes of one stream lie, `(offset, length)`."""
-    pieces = []
-    for writer, size in writes:
-        if writer == stream:
-            pieces.append((start, size))
-        if together or writer == stream:
-            start += size
-    return pieces
 
 
 def _extend(segments: list[tuple[int, int]], stream: int, length: int) -> None:

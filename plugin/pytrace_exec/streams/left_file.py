@@ -6,6 +6,12 @@ from __future__ import annotations
 import fcntl
 import os
 
+from pytrace_exec.streams.spool import Pieces
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 class LeftFile:
     """Where the command's writes will begin in the file on `descriptor`, noted before it runs."""
@@ -34,3 +40,33 @@ class LeftFile:
             return os.open(b"/proc/self/fd/%d" % self._descriptor, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError:
             return None
+
+
+def read_back(
+    files: Mapping[int, LeftFile], writes: Sequence[tuple[int, int]], together: bool
+) -> dict[int, Pieces] | None:
+    """Open the files of some streams at what was written by each, or return None if others wrote as well.
+
+    `writes` are `(stream, size)` in order; `together` says that two streams share one file.
+    """
+    found: dict[int, Pieces] = {}
+    for stream, file in files.items():
+        total = sum(size for writer, size in writes if together or writer == stream)
+        descriptor = file.open_if_gained(total)
+        if descriptor is None:
+            for pieces in found.values():
+                pieces.close()
+            return None
+        found[stream] = Pieces(descriptor, _places(file.start, writes, stream, together))
+    return found
+
+
+def _places(start: int, writes: Sequence[tuple[int, int]], stream: int, together: bool) -> list[tuple[int, int]]:
+    """Return where in a file the bytes of one stream lie, `(offset, length)`."""
+    places = []
+    for writer, size in writes:
+        if writer == stream:
+            places.append((start, size))
+        if together or writer == stream:
+            start += size
+    return places

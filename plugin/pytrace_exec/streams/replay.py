@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,21 +12,31 @@ if TYPE_CHECKING:
     from pytrace_exec.streams.spool import Source
 
 
+class StreamFailed(Exception):
+    """A descriptor took no more bytes; `cause` says why, `begun` whether any byte was written before."""
+
+    def __init__(self, cause: OSError, begun: bool) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+        self.begun = begun
+
+
 def replay_streams(segments: Sequence[tuple[int, int]], stdout: Source, stderr: Source) -> None:
     """Write `segments` of the two sources to descriptors 1 and 2.
 
-    Who no longer reads is met as the command would have met it: this process ends by SIGPIPE. Raises OSError for
-    other failures (a full disk), and EOFError when a source is shorter than its segments.
+    Raises `StreamFailed` for a reader that has gone (`BrokenPipeError`), a full disk and the like, and EOFError when a
+    source is shorter than its segments.
     """
     readers = {1: _Reader(stdout.chunks()), 2: _Reader(stderr.chunks())}
-    try:
-        for stream, length in segments:
-            for data in readers[stream].take(length):
-                _write(stream, data)
-    except BrokenPipeError:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGPIPE)
-        raise
+    begun = False
+    for stream, length in segments:
+        for data in readers[stream].take(length):
+            while data:
+                try:
+                    data = data[_write(stream, data) :]
+                except OSError as error:
+                    raise StreamFailed(error, begun) from None
+                begun = True
 
 
 class _Reader:
@@ -53,10 +62,11 @@ class _Reader:
             yield piece
 
 
-def _write(descriptor: int, data: memoryview) -> None:
-    while data:
+def _write(descriptor: int, data: memoryview) -> int:
+    """Write as much as is taken at once; return how much. Waits for room."""
+    while True:
         try:
-            data = data[os.write(descriptor, data) :]
+            return os.write(descriptor, data)
         except BlockingIOError:
             # Somebody who shares the descriptor made it non-blocking.
             import select

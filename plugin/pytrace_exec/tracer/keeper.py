@@ -86,6 +86,7 @@ def _keep(log: int, streams: Streams, tracer: int) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
     os.chdir(b"/")
+    streams.stop_recording()
     _close_all_but(streams.kept_by_pumping() | {log})
     while True:
         poll = select.poll()

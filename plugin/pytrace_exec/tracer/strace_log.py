@@ -11,16 +11,8 @@ import re
 from functools import partial
 
 from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
-from pytrace_exec.tracer.strace_values import (
-    NUMBER,
-    Atoms,
-    Kept,
-    Reader,
-    UnreadableError,
-    descriptor,
-    flat_descriptor,
-    number,
-)
+from pytrace_exec.tracer.strace_flat import Atoms, Kept, flat_descriptor
+from pytrace_exec.tracer.strace_values import NUMBER, Reader, UnreadableError, descriptor, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -54,6 +54,9 @@ if TYPE_CHECKING:
         def kept_by_pumping(self) -> set[int]:
             """Return the descriptors that pumping on needs."""
 
+        def stop_recording(self) -> None:
+            """Give up the record and only pump from now on."""
+
         def sources(self) -> Sequence[Output]:
             """Return the outputs that have not ended."""
 

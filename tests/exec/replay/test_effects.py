@@ -103,7 +103,7 @@ def test_garbage_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedEffects):
         Effects.decode(data)
     with pytest.raises(MalformedEffects):
-        Effects.decode(b"pytrace-effects 1\n" + data + b"!\nexit 0\n")
+        Effects.decode(b"pytrace-effects 1\n" + data + b"\x01\nexit 0\n")
 
 
 def test_the_text_by_example() -> None:

@@ -62,6 +62,13 @@ def test_a_long_output_is_whole(driver: Driver) -> None:
     assert result.stdout == out
 
 
+def test_a_record_has_a_limit_and_the_output_has_none(driver: Driver) -> None:
+    result, out, _ = driver.run("head", "-c", "600000", "/dev/zero", env={"RECORD_LIMIT": "500000"})
+    assert out == bytes(600_000)
+    assert result.problems == ["unrecorded"]
+    assert (result.segments, result.stdout) == ([], b"")
+
+
 def test_a_socket_is_replaced_by_a_pipe(driver: Driver) -> None:
     ours, theirs = socket.socketpair()
     script = "[ -p /dev/stdout ] && head -c 500000 /dev/zero"

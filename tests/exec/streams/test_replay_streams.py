@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 REPLAY = """if True:
     import sys
-    from pytrace_exec.streams.replay import replay_streams
+    from pytrace_exec.streams.replay import StreamFailed, replay_streams
     from pytrace_exec.streams.spool import Spool
     out, err = Spool(b"/tmp"), Spool(b"/tmp")
     segments = eval(sys.argv[1])
     for stream, length in segments:
         (out if stream == 1 else err).append(b"%d" % stream * length)
-    replay_streams(segments, out, err)
+    sys.stdin.read()
+    try:
+        replay_streams(segments, out, err)
+    except StreamFailed as error:
+        print(f"begun={error.begun}", file=sys.stderr)
+        raise
 """
 
 
@@ -30,11 +36,15 @@ def test_streams_are_written_in_order() -> None:
     assert process.returncode == 0
 
 
-def test_a_reader_that_went_away_ends_it_by_sigpipe() -> None:
-    with replay([(1, 10_000_000)], stdout=subprocess.PIPE) as process:
-        process.stdout.read(10)
+@pytest.mark.parametrize("read", [0, 10])
+def test_a_reader_that_went_away_is_told_with_whether_it_read(read: int) -> None:
+    with replay([(1, 10_000_000)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE) as process:
+        process.stdout.read(read)
         process.stdout.close()
-    assert process.returncode == -signal.SIGPIPE
+        process.stdin.close()
+        said = process.stderr.read()
+    assert b"StreamFailed" in said
+    assert (b"begun=True" in said) == bool(read)
 
 
 def test_a_source_that_is_too_short_is_an_error() -> None:

@@ -24,7 +24,7 @@ DETAIL = Detail(("futex", "brk", "rt_sigaction", "rt_sigprocmask", "no_such_call
 def main() -> int:
     """Run the command line's command."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    capture = Capture(b"/tmp")
+    capture = Capture(b"/tmp", int(os.environ.pop("RECORD_LIMIT", 1 << 30)))
     path, grace, strace, *argv = sys.argv[1:]
     command = [os.fsencode(arg) for arg in argv]
     executable = os.fsencode(shutil.which(argv[0]) or argv[0])

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytrace_exec.tracer.events import TRUNCATED, Changed, Expr, Fd, Flags, Raw
-from pytrace_exec.tracer.strace_values import Atoms, Reader, UnreadableError
+from pytrace_exec.tracer.strace_flat import Atoms
+from pytrace_exec.tracer.strace_values import Reader, UnreadableError
 from tests.exec.tracer.rendering import arguments, flat, keys, render, words
 
 

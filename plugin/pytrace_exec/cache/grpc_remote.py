@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A cache that speaks the Remote Execution API over gRPC, whoever wrote it."""
+
+from __future__ import annotations
+
+import os
+from uuid import uuid4
+
+import grpc
+
+from pytrace_cas import __version__
+from pytrace_cas.digest import FUNCTIONS, Digest
+from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteRefused
+from pytrace_exec.cache.remote import LARGEST_RESULT, Terms
+from pytrace_proto import bytestream_pb2 as bytestream
+from pytrace_proto import remote_execution_pb2 as reapi
+from pytrace_proto.bytestream_pb2_grpc import ByteStreamStub
+from pytrace_proto.remote_execution_pb2_grpc import (
+    ActionCacheStub,
+    CapabilitiesStub,
+    ContentAddressableStorageStub,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import Any
+
+    from pytrace_cas.digest import DigestFunction
+    from pytrace_exec.cache.remote import Access, Address
+
+CHUNK = 1 << 20  # bytes in one message of a stream
+_QUESTIONS = 10_000  # digests in one FindMissingBlobs, less than 1 MiB
+_METADATA_KEY = "build.bazel.remote.execution.v2.requestmetadata-bin"
+_Code = grpc.StatusCode
+_REFUSALS = (
+    _Code.PERMISSION_DENIED,
+    _Code.UNAUTHENTICATED,
+    _Code.INVALID_ARGUMENT,
+    _Code.FAILED_PRECONDITION,
+    _Code.RESOURCE_EXHAUSTED,
+    _Code.NOT_FOUND,
+    _Code.OUT_OF_RANGE,
+    _Code.UNIMPLEMENTED,
+)
+"""Answers to a write that say nothing against reading on."""
+_HINTS = {
+    _Code.DEADLINE_EXCEEDED: "it did not answer in time (--remote-timeout)",
+    _Code.UNAUTHENTICATED: "it wants credentials (--remote-header)",
+    _Code.PERMISSION_DENIED: "these credentials may not do that (--remote-header)",
+}
+
+
+class GrpcRemote:
+    """One channel; see `Remote`. A cache without batches or FindMissingBlobs is asked blob by blob."""
+
+    def __init__(self, address: Address, access: Access) -> None:
+        self._address = address
+        self._access = access
+        self._credentials = _credentials(access) if address.scheme == "grpcs" else None
+        details = reapi.ToolDetails(tool_name="pytrace-exec", tool_version=__version__)
+        metadata = reapi.RequestMetadata(tool_details=details).SerializeToString()
+        headers: list[tuple[str, str | bytes]] = [(name.lower(), value) for name, value in access.headers]
+        self._metadata = (*headers, (_METADATA_KEY, metadata))
+        self._opened: grpc.Channel | None = None
+
+    def terms(self) -> Terms:
+        """What Capabilities says."""
+        request = reapi.GetCapabilitiesRequest(instance_name=self._address.instance)
+        offered = self._ask(CapabilitiesStub(self._channel).GetCapabilities, request).cache_capabilities
+        known = {function.number: name for name, function in FUNCTIONS.items()}
+        functions = [known[number] for number in offered.digest_functions if number in known]
+        # Where nothing is said of updates, they are tried.
+        unsaid = not offered.HasField("action_cache_update_capabilities")
+        return Terms(
+            functions if offered.digest_functions else ["sha256"],
+            unsaid or offered.action_cache_update_capabilities.update_enabled,
+            offered.max_batch_total_size_bytes,
+            offered.max_cas_blob_size_bytes,
+        )
+
+    def get_result(self, function: DigestFunction, action: Digest, inline: Sequence[str]) -> bytes | None:
+        """The message under a key."""
+        request = reapi.GetActionResultRequest(
+            **self._about(function), action_digest=_sent(action), inline_output_files=inline
+        )
+        answer = self._ask(ActionCacheStub(self._channel).GetActionResult, request, absent=_Code.NOT_FOUND)
+        return None if answer is None else answer.SerializeToString()
+
+    def put_result(self, function: DigestFunction, action: Digest, message: bytes) -> None:
+        """Keep a message under a key."""
+        request = reapi.UpdateActionResultRequest(
+            **self._about(function),
+            action_digest=_sent(action),
+            action_result=reapi.ActionResult.FromString(message),
+        )
+        self._ask(ActionCacheStub(self._channel).UpdateActionResult, request, writing=True)
+
+    def missing(self, function: DigestFunction, digests: Sequence[Digest]) -> list[Digest]:
+        """What FindMissingBlobs says; everything where it is not implemented."""
+        method = ContentAddressableStorageStub(self._channel).FindMissingBlobs
+        found: set[Digest] = set()
+        for start in range(0, len(digests), _QUESTIONS):
+            asked = [_sent(digest) for digest in digests[start : start + _QUESTIONS]]
+            request = reapi.FindMissingBlobsRequest(**self._about(function), blob_digests=asked)
+            answer = self._ask(method, request, absent=_Code.UNIMPLEMENTED, writing=True)
+            if answer is None:
+                return list(digests)
+            found |= {_received(digest) for digest in answer.missing_blob_digests}
+        return [digest for digest in digests if digest in found]
+
+    def read_many(self, function: DigestFunction, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
+        """One BatchReadBlobs."""
+        if len(digests) > 1:
+            request = reapi.BatchReadBlobsRequest(**self._about(function), digests=map(_sent, digests))
+            method = ContentAddressableStorageStub(self._channel).BatchReadBlobs
+            answer = self._ask(method, request, absent=_Code.UNIMPLEMENTED)
+            if answer is not None:
+                yield from self._batch(set(digests), answer)
+                return
+        for digest in digests:
+            try:
+                yield digest, b"".join(self.read(function, digest))
+            except BlobMissing:
+                continue
+
+    def _batch(self, wanted: set[Digest], answer: reapi.BatchReadBlobsResponse) -> Iterator[tuple[Digest, bytes]]:
+        for blob in answer.responses:
+            digest = _received(blob.digest)
+            if blob.status.code == _Code.OK.value[0] and digest in wanted:
+                yield digest, blob.data
+            elif blob.status.code not in (_Code.OK.value[0], _Code.NOT_FOUND.value[0]):
+                raise self._failed(f"blob {digest}: {blob.status.message or blob.status.code}")
+
+    def read(self, function: DigestFunction, digest: Digest) -> Iterator[bytes]:
+        """One ByteStream.Read; raise `BlobMissing`."""
+        request = bytestream.ReadRequest(resource_name=self._resource("blobs", function, digest))
+        left = digest.size_bytes
+        try:
+            answers = ByteStreamStub(self._channel).Read(
+                request, timeout=self._access.patience(digest.size_bytes), metadata=self._metadata
+            )
+            for answer in answers:
+                yield answer.data
+                left -= len(answer.data)
+                if left < 0:
+                    answers.cancel()
+                    return
+        except (grpc.RpcError, ValueError) as error:
+            if _code(error) == _Code.NOT_FOUND:
+                raise BlobMissing(digest) from None
+            raise self._failure(error, writing=False) from error
+
+    def write_many(self, function: DigestFunction, blobs: Sequence[tuple[Digest, bytes]]) -> None:
+        """One BatchUpdateBlobs."""
+        requests = [reapi.BatchUpdateBlobsRequest.Request(digest=_sent(digest), data=data) for digest, data in blobs]
+        request = reapi.BatchUpdateBlobsRequest(**self._about(function), requests=requests)
+        method = ContentAddressableStorageStub(self._channel).BatchUpdateBlobs
+        size = sum(digest.size_bytes for digest, _ in blobs)
+        answer = self._ask(method, request, absent=_Code.UNIMPLEMENTED, writing=True, size=size)
+        if answer is None:
+            for digest, data in blobs:
+                self.write(function, digest, (data,))
+            return
+        for blob in answer.responses:
+            if blob.status.code != _Code.OK.value[0]:
+                why = blob.status.message or f"code {blob.status.code}"
+                raise RemoteRefused(self._address.name, f"blob {_received(blob.digest)}: {why}")
+
+    def write(self, function: DigestFunction, digest: Digest, chunks: Iterable[bytes]) -> None:
+        """One ByteStream.Write."""
+        name = self._resource(f"uploads/{uuid4()}/blobs", function, digest)
+        requests = _write_requests(name, chunks, digest.size_bytes)
+        method = ByteStreamStub(self._channel).Write
+        answer = self._ask(method, requests, absent=_Code.ALREADY_EXISTS, writing=True, size=digest.size_bytes)
+        if answer is not None and answer.committed_size != digest.size_bytes:
+            raise self._failed(f"it kept {answer.committed_size} bytes of blob {digest}")
+
+    def close(self) -> None:
+        """Close the channel, and with it gRPC's threads and descriptors."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _channel(self) -> grpc.Channel:
+        if self._opened is None:
+            target = f"unix:{self._address.path}" if self._address.path else self._address.authority
+            options = (("grpc.max_receive_message_length", LARGEST_RESULT),)
+            if self._credentials is None:
+                self._opened = grpc.insecure_channel(target, options)
+            else:
+                self._opened = grpc.secure_channel(target, self._credentials, options)
+        return self._opened
+
+    def _about(self, function: DigestFunction) -> dict[str, Any]:
+        """The fields that say where and how; a function that servers of any age infer is not stated."""
+        number = reapi.DigestFunction.UNKNOWN if function.inferable else function.number
+        return {"instance_name": self._address.instance, "digest_function": number}
+
+    def _resource(self, kind: str, function: DigestFunction, digest: Digest) -> str:
+        named = "" if function.inferable else f"{function.name}/"
+        instance = f"{self._address.instance}/" if self._address.instance else ""
+        return f"{instance}{kind}/{named}{digest}"
+
+    def _ask(
+        self, method: Any, request: Any, *, absent: grpc.StatusCode | None = None, writing: bool = False, size: int = 0
+    ) -> Any:
+        """Call; None for the answer `absent`. With `writing`, some errors are `RemoteRefused`."""
+        try:
+            return method(request, timeout=self._access.patience(size), metadata=self._metadata)
+        except (grpc.RpcError, ValueError) as error:
+            if absent is not None and _code(error) == absent:
+                return None
+            raise self._failure(error, writing) from error
+
+    def _failure(self, error: Exception, writing: bool) -> RemoteFailed | RemoteRefused:
+        code = _code(error)
+        details = getattr(error, "details", lambda: str(error))() or ""
+        why = _HINTS.get(code) if code is not None else None
+        kind = RemoteRefused if writing and code in _REFUSALS else RemoteFailed
+        return kind(self._address.name, why or " ".join(f"{code.name if code else 'error'}: {details}".split()))
+
+    def _failed(self, why: str) -> RemoteFailed:
+        return RemoteFailed(self._address.name, why)
+
+
+def _code(error: Exception) -> grpc.StatusCode | None:
+    """The status of a call that failed; None when it was not even begun (a header that gRPC does not take)."""
+    return error.code() if isinstance(error, grpc.Call) else None
+
+
+def _write_requests(name: str, chunks: Iterable[bytes], size: int) -> Iterator[bytestream.WriteRequest]:
+    """The messages of one upload; the first alone names it, the last alone ends it."""
+    offset = 0
+    for chunk in chunks:
+        for start in range(0, len(chunk), CHUNK):
+            data = chunk[start : start + CHUNK]
+            end = offset + len(data) == size
+            yield bytestream.WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=end)
+            offset += len(data)
+            name = ""
+
+
+def _sent(digest: Digest) -> reapi.Digest:
+    return reapi.Digest(hash=digest.hash, size_bytes=digest.size_bytes)
+
+
+def _received(digest: reapi.Digest) -> Digest:
+    return Digest(digest.hash, digest.size_bytes)
+
+
+def _credentials(access: Access) -> grpc.ChannelCredentials:
+    """TLS as the user wants it; raise OSError when a file cannot be read."""
+    return grpc.ssl_channel_credentials(_content(access.ca), _content(access.key), _content(access.cert))
+
+
+def _content(path: bytes | None) -> bytes | None:
+    if path is None:
+        return None
+    with open(os.fsdecode(path), "rb") as file:
+        return file.read()

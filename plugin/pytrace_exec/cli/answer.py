@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How an answer is written: JSON, aligned lines, or tables and colours where a person reads them on a terminal."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import attrs
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+STYLES = {"good": "green", "doubtful": "yellow", "bad": "red", "faint": "bright_black", "strong": "bold"}
+
+
+@attrs.frozen
+class Answer:
+    """Writes to one stream. `colored`: whether colours are wanted there; `terminal`: whether it is a terminal."""
+
+    stream: TextIO
+    format: str = "text"
+    colored: bool = False
+    terminal: bool = False
+
+    @classmethod
+    def on_stdout(cls, format: str, color: str) -> Answer:
+        """Write to standard output; `color` is auto, always or never (auto: `NO_COLOR`, `FORCE_COLOR`, a terminal)."""
+        terminal = sys.stdout.isatty()
+        if color == "auto":
+            colored = (terminal or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
+        else:
+            colored = color == "always"
+        return cls(sys.stdout, format, colored, terminal)
+
+    def json(self, answer: dict[str, Any]) -> None:
+        """Write one object, its `schema` first."""
+        self.line(json.dumps({"schema": 1, **answer}))
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Write a line."""
+        if style and self.colored:
+            text = click.style(text, **_style(style))
+        self.stream.write(text + "\n")
+
+    def table(self, rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> None:
+        """Write rows: a table with headings on a terminal, else columns that line up."""
+        listed = [list(row) for row in rows]
+        if not listed:
+            return
+        if self.terminal:
+            self._rich_table(listed, headings)
+            return
+        widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+        for row in listed:
+            self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+    def _rich_table(self, rows: list[list[str]], headings: Sequence[str]) -> None:
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*headings, box=box.SIMPLE_HEAD, show_header=bool(headings), pad_edge=False)
+        for row in rows:
+            table.add_row(*map(Text, row))
+        Console(file=self.stream, no_color=not self.colored).print(table)
+
+
+def _style(style: str) -> dict[str, Any]:
+    name = STYLES[style]
+    return {"bold": True} if name == "bold" else {"fg": name}
+
+
+def text_fields(name: str, raw: bytes | None) -> dict[str, Any]:
+    """A field for bytes: readable under its name and, where that loses something, exact under `name_b64`."""
+    if raw is None:
+        return {name: None}
+    try:
+        return {name: raw.decode("utf-8")}
+    except UnicodeDecodeError:
+        return {name: raw.decode("utf-8", "replace"), f"{name}_b64": base64.b64encode(raw).decode("ascii")}
+
+
+def list_fields(name: str, raws: Sequence[bytes]) -> dict[str, Any]:
+    """As `text_fields` for a list; the exact one is the whole list."""
+    readable = {name: [raw.decode("utf-8", "replace") for raw in raws]}
+    if all(text.encode() == raw for text, raw in zip(readable[name], raws, strict=True)):
+        return readable
+    return {**readable, f"{name}_b64": [base64.b64encode(raw).decode("ascii") for raw in raws]}
+
+
+def below(path: bytes, root: bytes) -> bytes:
+    """A path as answers name it: relative when it lies under the root."""
+    if path == root:
+        return b"."
+    folder = root.rstrip(b"/") + b"/"
+    return path[len(folder) :] if path.startswith(folder) else path
+
+
+def one_line(text: str) -> str:
+    """Text that keeps to its line and its characters on a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A command line as the wrapper would take it: found, with its places and the caller's descriptors."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from pytrace_exec.cli.exit_status import DIFFERENT, USAGE
+from pytrace_exec.cli.main import Failed
+from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation, find_places
+from pytrace_exec.standard_streams import StandardStreams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytrace_exec.options import Options
+
+
+def asked(options: Options, command: Sequence[bytes], inherited: dict[int, bytes]) -> Invocation:
+    """What `pytrace-exec` would begin with here; raise `Failed` for a command or root that is not there."""
+    streams = StandardStreams(os.environb.get(b"TMPDIR") or b"/tmp", inherited)
+    try:
+        places = find_places(options, os.getcwdb(), os.environb)
+        return Invocation(options, list(command), os.environb, streams, places)
+    except CommandNotFound as error:
+        raise Failed(str(error), DIFFERENT) from None
+    except BadRoot as error:
+        raise Failed(str(error), USAGE) from None

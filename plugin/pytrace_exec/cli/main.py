@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The group of `pytrace`'s verbs, and how their errors end: with one line that says what to do."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from pytrace_cas.cli.exit_status import status_of
+from pytrace_cas.store import StoreError
+from pytrace_exec.cli.exit_status import INTERRUPTED, USAGE, stated
+from pytrace_exec.options import UsageError
+
+VERBS = ("doctor", "explain", "show", "stats", "trace")
+
+
+class Failed(Exception):
+    """A verb cannot do what was asked: the message says why and what to do, `status` how to end."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Verbs(click.Group):
+    """Imports the module of a verb, `pytrace_exec.cli.VERB`, when the verb is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every verb."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """The verb of that name; its module adds it to this group."""
+        if name in VERBS:
+            import_module(f"pytrace_exec.cli.{name}")
+        return super().get_command(ctx, name)
+
+
+@click.group(
+    cls=Verbs,
+    epilog=stated("0 ok; 1 differences or problems found"),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="pytrace-exec", prog_name="pytrace")
+def cli() -> None:
+    """What is in the cache, what a command depends on, and why a run missed."""
+
+
+def main() -> None:
+    """Run `pytrace` with the arguments in `sys.argv`."""
+    try:
+        sys.exit(cli.main(prog_name="pytrace", standalone_mode=False) or 0)
+    except click.UsageError as error:
+        page = f"{error.ctx.command_path} --help" if error.ctx is not None else "pytrace --help"
+        _end(f"{error.format_message()} (see {page})", USAGE)
+    except click.ClickException as error:
+        _end(error.format_message(), USAGE)
+    except UsageError as error:
+        _end(str(error), USAGE)
+    except Failed as error:
+        _end(str(error), error.status)
+    except StoreError as error:
+        _end(str(error), status_of(error))
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever reads our output has seen enough; what is still buffered has nowhere to go.
+        sys.stdout = None
+        sys.exit(0)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    line = " ".join(message.split("\n"))
+    click.echo(f"pytrace: {line}", err=True)
+    sys.exit(status)

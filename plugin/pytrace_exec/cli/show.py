@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pytrace show`: one stored result: its command, what it depends on, what it did."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pytrace_exec.cli.answer import Answer, below, list_fields, text_fields
+from pytrace_exec.cli.choices import chosen, format_options, open_store, twin, wrapper_options
+from pytrace_exec.cli.exit_status import stated
+from pytrace_exec.cli.main import cli
+from pytrace_exec.cli.observations import described, line_of
+from pytrace_exec.cli.stored import Finder, StoredRun
+from pytrace_exec.explain.commands import properties, variables
+from pytrace_exec.invocation import find_places
+from pytrace_exec.replay.entries import Dir, File, Hardlink, LinkTo, Mode, Move, Remove, Symlink, Times
+from pytrace_exec.replay.names import link_target, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_exec.places import Places
+    from pytrace_exec.replay.entries import Entry
+
+_STATUSES = stated("0 shown", more="20 no such result")
+_HASHED = b"sha256:"
+
+
+@cli.command(epilog=_STATUSES, short_help="One stored result.")
+@format_options("sh")
+@wrapper_options("dir", "root", "instance-name")
+@click.option("--inputs", is_flag=True, **twin("PYTRACE_SHOW_INPUTS"), help="What the result depends on.")
+@click.option("--outputs", is_flag=True, **twin("PYTRACE_SHOW_OUTPUTS"), help="What the command did.")
+@click.option("--env", is_flag=True, **twin("PYTRACE_SHOW_ENV"), help="The variables that count.")
+@click.argument("ref")
+def show(ref: str, inputs: bool, outputs: bool, env: bool, format: str, as_json: bool, color: str) -> None:
+    """Show the stored result REF: a digest or the beginning of one, 'latest', or the path of an output.
+
+    Without --inputs, --outputs and --env all three are told in JSON, and how many there are in text. --format sh
+    writes a script that runs the command again.
+    """
+    options = chosen()
+    answer = Answer.on_stdout("json" if as_json else format, color)
+    with open_store(options) as store:
+        finder = Finder(store, options.instance_name, find_places(options, os.getcwdb(), os.environb))
+        run = finder.find(ref)
+    if answer.format == "sh":
+        _print_script(answer, run, finder.places)
+        return
+    parts = {"inputs": inputs, "outputs": outputs, "env": env}
+    if answer.format == "json":
+        answer.json(_described(run, finder.places, parts if any(parts.values()) else dict.fromkeys(parts, True)))
+    else:
+        _print(answer, _described(run, finder.places, dict.fromkeys(parts, True)), parts)
+
+
+def _described(run: StoredRun, places: Places, parts: dict[str, bool]) -> dict[str, Any]:
+    told = properties(run.key.command)
+    folder = places.decode_path(told.get("working-directory", "%R").encode())
+    found: dict[str, Any] = {
+        "action": str(run.digest),
+        "digest_function": run.cache.function.name,
+        **list_fields("command", [places.restore(word.encode()) for word in run.key.command.arguments]),
+        **text_fields("cwd", below(folder, places.root)),
+        "umask": told.get("umask"),
+        "platform": told,
+        "exit_code": run.effects.exit_code,
+        "stdout": _stream(run, 1),
+        "stderr": _stream(run, 2),
+    }
+    if parts["env"]:
+        found["env"] = [_variable(name, value, places) for name, value in variables(run.key.command).items()]
+    if parts["inputs"]:
+        values = sorted(run.key.values.items(), key=lambda item: (len(item[0].paths) != 1, item[0].paths, item[0]))
+        found["inputs"] = [described(subject, value, places.root) for subject, value in values]
+    if parts["outputs"]:
+        found["outputs"] = [output for entry in run.effects.entries for output in _outputs(entry, places)]
+    return found
+
+
+def _stream(run: StoredRun, number: int) -> str:
+    """Digest of what was written to a standard descriptor."""
+    digest = run.result.stdout_digest if number == 1 else run.result.stderr_digest
+    raw = run.result.stdout_raw if number == 1 else run.result.stderr_raw
+    return str(digest if digest is not None else run.cache.function.of(raw))
+
+
+def _variable(name: str, value: str, places: Places) -> dict[str, Any]:
+    return {
+        **text_fields("name", places.restore(name.encode())),
+        **text_fields("value", places.restore(value.encode())),
+    }
+
+
+def _outputs(entry: Entry, places: Places) -> Iterator[dict[str, Any]]:
+    """An entry of the effects as `pytrace trace` tells outputs."""
+
+    def named(field: str, name: bytes) -> dict[str, Any]:
+        return text_fields(field, below(path_of(places, name), places.root))
+
+    if isinstance(entry, File):
+        yield {"kind": "file", **named("path", entry.path), "digest": str(entry.digest), "mode": f"{entry.mode:04o}"}
+    elif isinstance(entry, Dir):
+        yield {"kind": "directory", **named("path", entry.path), "mode": f"{entry.mode:04o}"}
+    elif isinstance(entry, Symlink):
+        yield {
+            "kind": "symlink",
+            **named("path", entry.path),
+            **text_fields("target", link_target(places, entry.target)),
+        }
+    elif isinstance(entry, Hardlink | LinkTo):
+        yield {"kind": "hardlink", **named("path", entry.path), **named("target", entry.other)}
+    elif isinstance(entry, Remove):
+        yield {
+            "kind": "removed",
+            **named("path", entry.path),
+            "type": "directory" if entry.type == "dir" else entry.type,
+        }
+    elif isinstance(entry, Move):
+        yield {"kind": "moved", **named("path", entry.to), **named("moved_from", entry.path)}
+    elif isinstance(entry, Mode):
+        yield {"kind": "metadata", **named("path", entry.path), "mode": f"{entry.mode:04o}"}
+    elif isinstance(entry, Times):
+        yield {"kind": "metadata", **named("path", entry.path), "atime": entry.atime, "mtime": entry.mtime}
+
+
+def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> None:
+    answer.line(f"action    {found['action']} ({found['digest_function']})", "strong")
+    answer.line(f"command   {shlex.join(found['command'])}")
+    answer.line(f"in        {found['cwd']} (umask {found['umask']})")
+    answer.line(f"exit      {found['exit_code']}")
+    for name in ("stdout", "stderr"):
+        if not found[name].endswith("/0"):
+            answer.line(f"{name}    {found[name]}")
+    answer.line(f"env       {len(found['env'])} variables", "strong")
+    for item in found["env"] if parts["env"] else ():
+        answer.line(f"  {item['name']}={shlex.quote(item['value'])}")
+    for part in ("inputs", "outputs"):
+        answer.line(f"{part:9} {len(found[part])}", "strong")
+        for item in found[part] if parts[part] else ():
+            answer.line(f"  {line_of(item)}")
+
+
+def _print_script(answer: Answer, run: StoredRun, places: Places) -> None:
+    """A script that runs the command as it was run; a value that was stored as a hash is left to the caller."""
+    told = properties(run.key.command)
+    folder = places.decode_path(told.get("working-directory", "%R").encode())
+    words, hidden = [], []
+    for name, value in variables(run.key.command).items():
+        exact = places.restore(value.encode())
+        if exact.startswith(_HASHED):
+            hidden.append(name)
+        else:
+            words.append(shlex.quote(f"{name}={os.fsdecode(exact)}"))
+    command = [shlex.quote(os.fsdecode(places.restore(word.encode()))) for word in run.key.command.arguments]
+    answer.line("#!/bin/sh")
+    answer.line(f"# action {run.digest}")
+    for name in hidden:
+        answer.line(f"# {name} is stored as a hash only: set it yourself")
+    answer.line(f"cd {shlex.quote(os.fsdecode(folder))} || exit")
+    answer.line(f"umask {told.get('umask', '0022')}")
+    answer.line(" ".join(["exec env", *words, *command]))

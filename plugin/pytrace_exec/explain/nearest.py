@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stored result nearest to a look-up: by shared values among those of its weak key, else by its command."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from pytrace_exec.cache.errors import BlobMissing
+from pytrace_exec.explain.commands import command_differences
+from pytrace_exec.explain.facts import Comparison
+from pytrace_exec.explain.reasons import in_order, reason
+from pytrace_exec.keys.values import MalformedKey, read_command, read_key
+from pytrace_exec.places import MalformedText
+from pytrace_exec.policy.terms import serves
+from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
+from pytrace_exec.replay.entries import Move
+from pytrace_exec.replay.names import path_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_cas.digest import Digest
+    from pytrace_exec.cache.local import LocalCache
+    from pytrace_exec.keys.values import StoredKey
+    from pytrace_exec.lookup import LookUp
+
+_SCANNED = 200
+"""How many of the results stored last are looked at for a command like this one."""
+
+
+def stored_in(look_up: LookUp) -> LocalCache:
+    """The local store: only what is at hand is compared."""
+    return look_up.cache
+
+
+def nearest(look_up: LookUp) -> list[dict[str, object]]:
+    """How the nearest of the results that the weak key leads to differs from today."""
+    found = []
+    for _, action in look_up.candidates.sets:
+        key = _read(look_up, action)
+        if key is not None:
+            found.append((compare(look_up, key), key))
+    if not found:
+        return [reason("unknown")]
+    closest, key = min(found, key=lambda item: len(item[0].differing))
+    return told(look_up, closest, key)
+
+
+def differences(look_up: LookUp, action: Digest) -> list[dict[str, object]]:
+    """How one complete stored result differs from today; none when it would be a hit."""
+    key = _read(look_up, action)
+    if key is None:
+        return [reason("unknown")]
+    reasons = list(command_differences(key.command, look_up.command, look_up.invocation.places))
+    comparison = compare(look_up, key)
+    same = not comparison.differing and serves(look_up.invocation.options, key.values)
+    return in_order([*reasons, *(() if same else told(look_up, comparison, key))])
+
+
+def _read(look_up: LookUp, action: Digest) -> StoredKey | None:
+    try:
+        return read_key(stored_in(look_up).get, action, look_up.invocation.places)
+    except (BlobMissing, MalformedKey):
+        return None
+
+
+def compare(look_up: LookUp, key: StoredKey) -> Comparison:
+    """Hold a result's values against today's."""
+    return Comparison(key.values, look_up.value, look_up.invocation.places)
+
+
+def told(look_up: LookUp, comparison: Comparison, key: StoredKey) -> list[dict[str, object]]:
+    """The differences as reasons; without any, the result itself is what is missing."""
+    options = look_up.invocation.options
+    reasons = list(comparison.reasons(produced_by(look_up, key.digest), look_up.view.digest))
+    if not serves(options, key.values):
+        reasons.append(reason("options_changed", name="more exact facts are asked for"))
+    if reasons:
+        return reasons
+    code = "outputs_missing" if stored_in(look_up).get_result(key.digest) is None else "unusable"
+    return [reason(code, None, str(key.digest), None)]
+
+
+def produced_by(look_up: LookUp, action: Digest) -> set[bytes]:
+    """Paths that a stored result makes, removes or changes; none when its effects are gone."""
+    result = stored_in(look_up).get_result(action)
+    effects = next((file.digest for file in result.output_files if file.path == EFFECTS_PATH), None) if result else None
+    if effects is None:
+        return set()
+    places = look_up.invocation.places
+    try:
+        entries = Effects.decode(stored_in(look_up).get(effects)).entries
+        changed = [entry.to if isinstance(entry, Move) else entry.path for entry in entries]
+        moved = [entry.path for entry in entries if isinstance(entry, Move)]
+        return {path_of(places, name) for name in (*changed, *moved)}
+    except (BlobMissing, MalformedText, ValueError):
+        return set()
+
+
+def nearest_command(look_up: LookUp) -> list[dict[str, object]]:
+    """How the nearest stored command differs from one whose weak key leads to nothing."""
+    found = None
+    for action in _strong_actions(look_up):
+        ranked = _ranked(look_up, action)
+        if ranked is not None and (found is None or ranked[0] < found[0]):
+            found = ranked
+    if found is None:
+        return [reason("never_seen")]
+    (other_arguments, *_), reasons, action = found
+    if other_arguments:
+        return [reason("never_seen"), *reasons]
+    key = _read(look_up, action)
+    if key is None:
+        return reasons or [reason("unknown")]
+    comparison = compare(look_up, key)
+    return [*reasons, *(told(look_up, comparison, key) if comparison.differing or not reasons else ())]
+
+
+def _ranked(look_up: LookUp, action: Digest) -> tuple[tuple[bool, int, int], list[dict[str, object]], Digest] | None:
+    """How far a stored command is from ours, and by what; None when it runs another program."""
+    ours = look_up.command
+    try:
+        stored, command = read_command(stored_in(look_up).get, action)
+    except (BlobMissing, MalformedKey):
+        return None
+    if command.arguments[:1] != ours.arguments[:1]:
+        return None
+    reasons = list(command_differences(command, ours, look_up.invocation.places))
+    if stored.salt != look_up.salt:
+        reasons.append(reason("invalidated"))
+    words = len(set(command.arguments) ^ set(ours.arguments))
+    return (command.arguments != ours.arguments, words, len(reasons)), reasons, action
+
+
+def _strong_actions(look_up: LookUp) -> Iterator[Digest]:
+    """Keys of the results stored last, without the lists of path sets."""
+    cache = stored_in(look_up)
+    listed = cache.store.action_results(cache.function, cache.instance, newest_first=True)
+    for row in islice(listed, _SCANNED):
+        result = cache.get_result(row.digest)
+        if result is not None and any(file.path == EFFECTS_PATH for file in result.output_files):
+            yield row.digest

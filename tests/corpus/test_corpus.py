@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small programs whose exact facts, outputs and reasons are written by hand, from their source and the design."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from _pytest.mark import ParameterSet
+
+from tests.corpus import (
+    descriptors,
+    directories,
+    environment,
+    failures,
+    links,
+    machine,
+    metadata,
+    processes,
+    reads,
+    renames,
+    streams,
+    writes,
+)
+from tests.corpus.case import Case, Change
+from tests.corpus.wording import Observed, World, lines
+from tests.support import tree
+from tests.support.runner import Invocation, Pair, Runner, wrapper_command
+from tests.support.sandbox import TWINS, Sandbox
+from tests.support.scenario import Scenario
+
+HERE = Path(__file__).parent
+GROUPS = (
+    reads, writes, renames, links, directories, metadata, processes, failures, descriptors, streams, environment, machine,
+)  # fmt: skip
+OLD = "find . -exec touch -h -d @1500000000 {} +"
+
+
+def parameters() -> list[ParameterSet]:
+    """Every case in every mode in which it is to run."""
+    found = []
+    for group in GROUPS:
+        for case in group.CASES:
+            marks = [pytest.mark.compiler] if case.source else []
+            lacking = "needs to be root" if case.root_only and os.geteuid() != 0 else case.lacking
+            if lacking:
+                marks.append(pytest.mark.skip(reason=lacking))
+            for mode in case.modes():
+                name = f"{group.__name__.rpartition('.')[2]}: {case.name}"
+                name = name if mode == "strict" else f"{name} ({mode})"
+                found.append(pytest.param(case, mode, id=name, marks=marks))
+    return found
+
+
+@pytest.fixture
+def scenario() -> Iterator[Scenario]:
+    """Two empty worlds and an empty store."""
+    with Sandbox("pytrace-corpus-") as sandbox:
+        yield Scenario.over(sandbox)
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the corpus's C programs, compiled when first asked for."""
+    return tmp_path_factory.mktemp("programs")
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(("case", "mode"), parameters())
+def test_observed(case: Case, mode: str, scenario: Scenario, programs: Path) -> None:
+    told = Telling(case, mode, scenario)
+    told.prepare(programs)
+    seen = told.observe()
+    told.check(seen)
+    if case.reasons:
+        return
+    for change in case.hits:
+        told.ask(change, "hit")
+    for change in case.shared:
+        told.ask(change, "hit" if mode == "relaxed" else "miss")
+    for change in case.misses:
+        told.ask(change, "miss|not_stored")
+
+
+@attrs.frozen
+class Telling:
+    """One case in one mode, in its two worlds."""
+
+    case: Case
+    mode: str
+    scenario: Scenario
+
+    def prepare(self, programs: Path) -> None:
+        """Make the start state."""
+        scenario, case = self.scenario, self.case
+        if case.source:
+            binary = compiled(case.source, programs)
+            for twin in TWINS:
+                tree.copy(os.fsencode(binary), os.path.join(scenario.sandbox.twin(twin), b"work", binary.name.encode()))
+        scenario.do(f"{case.given}\n{OLD}")
+        scenario.keep()
+
+    def observe(self) -> Observed:
+        """Run in both worlds, which must agree; return what was observed."""
+        sandbox = self.scenario.sandbox
+        world = World.of(os.path.join(sandbox.base, b"place"), sandbox.take("cached"))
+        note = os.path.join(sandbox.base, b"observed.json")
+        self._both((sys.executable, str(HERE / "observer.py"), os.fsdecode(note)), {})
+        with open(note, encoding="ascii") as file:
+            return Observed.read(json.load(file), world)
+
+    def check(self, seen: Observed) -> None:
+        """Hold what was observed against what was written by hand."""
+        case, sandbox = self.case, self.scenario.sandbox
+        self.scenario.anew()
+        world = World.of(os.path.join(sandbox.base, b"place"), sandbox.take("cached"))
+        facts = case.facts if self.mode == "strict" or case.relaxed is None else case.relaxed
+        assert seen.reasons == tuple(sorted(case.reasons))
+        if facts or (facts is not None and not case.reasons):
+            assert seen.facts == world.expected(facts)
+        if case.outputs or not case.reasons:
+            assert seen.outputs == set(lines(case.outputs))
+        everything = seen.facts | seen.elsewhere
+        assert world.expected(case.also) <= everything
+        assert [fact for fact in everything for start in lines(case.never) if fact.startswith(start)] == []
+
+    def ask(self, change: Change, outcome: str) -> None:
+        """Ask again after a change of the start state; both worlds must agree, and it must hit, or miss."""
+        self.scenario.anew()
+        if isinstance(change, str):
+            self.scenario.do(change)
+        pair = self._both(wrapper_command(), {} if isinstance(change, str) else change)
+        assert pair.record.outcome in outcome.split("|"), (change, pair.record.line)
+
+    def _both(self, wrapper: tuple[str, ...], change: object) -> Pair:
+        """Run plainly and wrapped; the shell text around the command stands around the wrapper too."""
+        case = self.case
+        around = {**case.around, **(change if isinstance(change, dict) else {})}
+        options = (*around.pop("options", ()), *(("--strict",) if self.mode == "strict" else ()))
+        outer = around.pop("outer", case.outer)
+        around_it = ("sh", "-c", outer, "outer") if outer else ()
+        invocation = Invocation(around.pop("command", case.command), options=options, **around)
+        runner = Runner(self.scenario.sandbox, wrapper=(*around_it, *wrapper))
+        plain = runner.plain(attrs.evolve(invocation, command=(*around_it, *invocation.command)))
+        cached, record = runner.cached(invocation)
+        differences = tuple(runner.compare(plain, cached))
+        assert not differences, "\n".join(map(str, differences))
+        return Pair(plain, cached, record, differences)
+
+
+def compiled(name: str, folder: Path) -> Path:
+    """Compile a C program of the corpus, once a session."""
+    binary = folder / name
+    if not binary.exists():
+        source = HERE / "programs" / f"{name}.c"
+        subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", binary, source], check=True)
+    return binary
