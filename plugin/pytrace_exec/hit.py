@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.replay.apply import ReplayRefused, prepare
+from pytrace_exec.replay.apply import ReplayRefused, UndoFailed, prepare
 from pytrace_exec.streams.replay import StreamFailed, replay_streams
 
 TYPE_CHECKING = False
@@ -73,6 +74,10 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
         raise NotReplayed(f"an output is missing from the cache: {error.digest}", None) from None
     except ReplayRefused as error:
         raise NotReplayed(error.why, error.path) from None
+    except UndoFailed as error:
+        # What could not be put back lies beside its place; the command makes its outputs anew.
+        sys.stderr.write(f"pytrace-exec: {error}\n")
+        raise NotReplayed(str(error), None) from None
     try:
         replay_streams(hit.effects.streams, stdout, stderr)
     except StreamFailed as error:

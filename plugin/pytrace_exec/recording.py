@@ -136,6 +136,8 @@ class Recording:
         for subject, value in self._seen.values.items():
             if subject.kind == "target" and subject.paths[0] == path and value == b"plain":
                 return PLAIN
+        if any(output.kind == "moved" and output.other == path for output in self._seen.outputs):
+            return None
         found = self._earlier.lstat(path)
         if isinstance(found, str):
             return None
@@ -149,11 +151,18 @@ class Recording:
         raise Unstorable("special_file", path)
 
     def _order(self) -> list[list[bytes]]:
-        """Outputs by the order of their times, equal ones together."""
+        """What was made, and folders whose entries changed, by the order of their times, equal ones together."""
+        made = {output.path for output in self._seen.outputs if output.kind in ("file", "dir", "symlink")}
+        named = (output for output in self._seen.outputs if output.kind != "metadata")
+        spots = {path for output in named for path in (output.path, output.other if output.kind == "moved" else b"")}
         groups: dict[int, list[bytes]] = {}
-        for output in self._seen.outputs:
-            if output.kind == "file":
-                groups.setdefault(output.mtime, []).append(self._name(output.path))
+        for path in made | {os.path.dirname(spot) for spot in spots if spot}:
+            try:
+                moment = os.lstat(path).st_mtime_ns
+                name = b"." if path == self._places.root else name_of(self._places, path)
+            except (OSError, UnstorablePath):
+                continue
+            groups.setdefault(moment, []).append(name)
         return [groups[moment] for moment in sorted(groups)]
 
     def produced(self) -> list[bytes]:

@@ -6,9 +6,7 @@ from __future__ import annotations
 import os
 import time
 
-from pytrace_cas.digest import function_named
-from pytrace_exec.cache.errors import CacheFailed
-from pytrace_exec.cache.local import LocalCache
+from pytrace_exec.cache.opening import open_cache
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.observe.digest_cache import DigestCache
 from pytrace_exec.outcome import Outcome, say
@@ -17,6 +15,7 @@ from pytrace_exec.store_opening import NoPlaceForStore, StoreRefused, open_store
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.store import Store
+    from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import Hit
     from pytrace_exec.miss import Traced
@@ -74,23 +73,11 @@ class Session:
 
     def _open(self) -> LocalCache:
         store = self._store = open_store(self.options, os.environb)
-        cache = self._cache = self._cache_over(store)
-        cache.writable &= self.options.mode != "readonly"
+        cache = self._cache = open_cache(store, self.options)
         if not store.read_only:
             path = os.path.join(store.path, b"digests.sqlite")
             self._digests = DigestCache(path, cache.function, self.options.trust_stat)
         return cache
-
-    def _cache_over(self, store: Store) -> LocalCache:
-        """The store, with the remote behind it if there is one."""
-        options = self.options
-        if options.remote is not None:
-            from pytrace_exec.cache.tiered import open_tiers
-
-            return open_tiers(store, options.remote, options)
-        if options.remote_only:
-            raise CacheFailed("PYTRACE_REMOTE_ONLY is set, but there is no remote; --remote names one")
-        return LocalCache(store, function_named(options.digest_function or "blake3"), options.instance_name)
 
     def _replayed(self, look_up: LookUp) -> int | None:
         """Put a stored result in place of running the command; return its wait status, None if none serves."""

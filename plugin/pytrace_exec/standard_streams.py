@@ -52,12 +52,13 @@ class StandardStreams(Capture):
         return mapping
 
     def standing(self) -> dict[int, Standing]:
-        """What stands on the descriptors that the command inherits."""
+        """What stands on the descriptors that the command inherits; above 2 the null device is nobody's."""
         from pytrace_exec.observe.run import Standing
 
         found = {number: Standing(self.kinds[number], self._names.get(number)) for number in (0, 1, 2)}
         for number, name in self._inherited.items():
-            found[number] = Standing("inherited", name)
+            if name != b"/dev/null":
+                found[number] = Standing("inherited", name)
         return found
 
     def value(self, what: str) -> bytes:

@@ -82,7 +82,7 @@ CASES = (
         ),
         facts="""
             content in : =in
-            error . : dir
+            change/l f : ENOENT
         """,
         misses=("echo two > in",),
         covers="A41",

@@ -78,7 +78,10 @@ CASES = (
         "a link that leaves the root",
         python(READ.format("'l'")),
         given="echo one > ../home/f; ln -s ../home/f l; echo two > ../home/g",
-        facts="content l : =../home/f",
+        facts="""
+            content l : =../home/f
+            change/l . : dir
+        """,
         misses=("echo three > ../home/f", "ln -sf ../home/g l"),
         hits=("true", "cp ../home/f same; ln -sf same l"),
     ),

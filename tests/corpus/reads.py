@@ -262,7 +262,7 @@ CASES = (
             "os.close(os.open('f', os.O_CREAT | os.O_WRONLY)); os.open('f', 0); os.unlink('f')\n"
             "for _ in range(30): os.chdir('..'); os.rmdir(name)"
         ),
-        facts="error . : dir",
+        facts=f"change/l {200 * 'x'} : ENOENT",
         covers="A83",
     ),
     Case(

@@ -44,7 +44,7 @@ _REFUSALS = (
     _Code.UNIMPLEMENTED,
 )
 """Answers to a write that say nothing against reading on."""
-_HINTS = {
+_HINTS: dict[grpc.StatusCode | None, str] = {
     _Code.DEADLINE_EXCEEDED: "it did not answer in time (--remote-timeout)",
     _Code.UNAUTHENTICATED: "it wants credentials (--remote-header)",
     _Code.PERMISSION_DENIED: "these credentials may not do that (--remote-header)",
@@ -216,10 +216,13 @@ class GrpcRemote:
 
     def _failure(self, error: Exception, writing: bool) -> RemoteFailed | RemoteRefused:
         code = _code(error)
-        details = getattr(error, "details", lambda: str(error))() or ""
-        why = _HINTS.get(code) if code is not None else None
+        details = " ".join(str(error.details() if isinstance(error, grpc.Call) else error).split())
+        if code == _Code.UNAVAILABLE:
+            why = f"it cannot be reached: {details.rpartition(': ')[2]}"
+        else:
+            why = _HINTS.get(code) or f"{code.name if code else 'error'}: {details}"
         kind = RemoteRefused if writing and code in _REFUSALS else RemoteFailed
-        return kind(self._address.name, why or " ".join(f"{code.name if code else 'error'}: {details}".split()))
+        return kind(self._address.name, why)
 
     def _failed(self, why: str) -> RemoteFailed:
         return RemoteFailed(self._address.name, why)

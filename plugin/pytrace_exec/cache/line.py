@@ -39,8 +39,9 @@ class Line:
         self.troubles: list[RemoteTrouble] = []
         self.read_only = False
         self.dead = False
+        self._skipped: RemoteSkipped | None = None
         if why := remembered.failure():
-            self.end(RemoteSkipped(address.name, f"not asked, since it failed a moment ago: {why}"))
+            self.skip(f"not asked, since it failed a moment ago: {why}")
         self.function = self._agree(options.digest_function)
 
     def ask(self, question: Callable[[Remote, Terms], T], otherwise: T) -> T:
@@ -52,11 +53,10 @@ class Line:
         if all(str(known) != str(trouble) for known in self.troubles):
             self.troubles.append(trouble)
 
-    def end(self, trouble: RemoteTrouble) -> None:
-        """Ask nothing from now on."""
+    def skip(self, why: str) -> None:
+        """Ask nothing; the first question that would have been asked is told of."""
         self.dead = True
-        self.note(trouble)
-        self.hang_up()
+        self._skipped = RemoteSkipped(self._address.name, why)
 
     def hang_up(self) -> None:
         """Close the connection; the next question opens another one."""
@@ -65,12 +65,16 @@ class Line:
 
     def _try(self, call: Callable[[], T], otherwise: T) -> T:
         if self.dead:
+            if self._skipped is not None:
+                self.note(self._skipped)
             return otherwise
         begun = time.monotonic()
         try:
             return call()
         except RemoteFailed as error:
-            self.end(error)
+            self.dead = True
+            self.note(error)
+            self.hang_up()
             self._remembered.failed(error.why, time.monotonic() - begun)
         except RemoteRefused as error:
             self.note(error)

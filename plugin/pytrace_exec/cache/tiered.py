@@ -10,7 +10,7 @@ from __future__ import annotations
 from pytrace_cas.digest import MalformedDigest
 from pytrace_cas.reapi import ActionResult, MalformedMessage
 from pytrace_cas.store import DigestMismatch, OutOfSpace, RefusedBlobs
-from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteLacks, RemoteRefused, RemoteSkipped
+from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteLacks, RemoteRefused
 from pytrace_exec.cache.line import Line
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.cache.remembered import Remembered
@@ -43,8 +43,7 @@ def open_tiers(store: Store, url: str, options: Options) -> TieredCache:
     address = Address(url, options.instance_name)
     line = Line(address, options, Remembered(store, address.name))
     if store.read_only:
-        why = "not asked, since the local store, which would have to keep what it sends, is read only"
-        line.end(RemoteSkipped(address.name, why))
+        line.skip("not asked, since the local store, which would have to keep what it sends, is read only")
     local = LocalCache(store, line.function, options.instance_name)
     return TieredCache(local, line, address.name, options.remote_only)
 

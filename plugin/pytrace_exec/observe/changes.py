@@ -122,6 +122,9 @@ def rename(run: Run, task: Task, call: Call, row: Row) -> None:
         return
     if source.node is target.node:
         return
+    if _same_file(source.node, target.node):
+        run.refuse("many_links", source.path(), call)  # two names of one file: a rename leaves both
+        return
     _note_moved(run, call, source)
     if "RENAME_EXCHANGE" in flags and target.node is not None:
         _note_moved(run, call, target)
@@ -132,6 +135,12 @@ def rename(run: Run, task: Task, call: Call, row: Row) -> None:
     _note_replaced(run, call, source, target, "RENAME_NOREPLACE" in flags)
     run.world.bind(target.parent, target.name, source.node)
     run.world.bind(source.parent, source.name, None)
+
+
+def _same_file(node: Node, other: Node | None) -> bool:
+    """Whether two nodes of the tree before the run were names of one file."""
+    one, two = node.status, other.status if other is not None else None
+    return one is not None and two is not None and (one.st_dev, one.st_ino) == (two.st_dev, two.st_ino)
 
 
 def _note_moved(run: Run, call: Call, found: Found) -> None:

@@ -8,6 +8,7 @@ import os
 from pytrace_exec.observe.failures import SEARCH, failed
 from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
+from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
 from pytrace_exec.policy import machine, programs
 from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
@@ -121,6 +122,8 @@ def listing(run: Run, task: Task, call: Call, row: Row) -> None:
     seen = run.reading.setdefault(key, {})
     for entry in entries:
         if isinstance(entry, dict) and isinstance(name := entry.get("d_name"), bytes) and name not in (b".", b".."):
+            if is_staging(name):
+                continue
             kinds = flag_names(entry.get("d_type"))
             seen[name] = next((letter for word, letter in _TYPES.items() if word in kinds), "o")
     if not entries:

@@ -81,7 +81,8 @@ def _transfer(run: Run, call: Call) -> None:
         if number > 2:
             run.refuse("inherited_descriptor", fd.path, call)
         elif writes and call.result is not None:
-            run.writes.append((number, call.result))
+            if what.kind == "file":  # what goes into a pipe passes through us
+                run.writes.append((number, call.result))
         elif not writes and what.kind == "tty":
             run.refuse("terminal_read", fd.path, call)
         elif not writes and number == 0:

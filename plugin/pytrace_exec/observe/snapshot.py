@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pytrace_exec.observe.view import error_name
+from pytrace_exec.observe.view import error_name, is_staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class Snapshot:
             try:
                 with os.scandir(folder) as entries:
                     for entry in entries:
+                        if is_staging(entry.name):
+                            continue
                         found = entry.stat(follow_symlinks=False)
                         names.append(entry.name)
                         self.stats[entry.path] = found

@@ -57,6 +57,11 @@ def hash_file(path: bytes, function: DigestFunction) -> tuple[str, os.stat_resul
     return f"{state.hexdigest()}/{size}", after
 
 
+def is_staging(name: bytes) -> bool:
+    """Whether a name is that of a folder in which a replay prepares its files; it is no part of any tree."""
+    return name.startswith(b".pytrace-")
+
+
 class LiveView:
     """The tree as it is. Answers are kept for the view's life: make a new one for a new moment.
 
@@ -108,7 +113,7 @@ class LiveView:
         """Names and type letters of a directory, in no order, or the error's name."""
         try:
             with os.scandir(path) as entries:
-                return [(entry.name, _entry_letter(entry)) for entry in entries]
+                return [(entry.name, _entry_letter(entry)) for entry in entries if not is_staging(entry.name)]
         except OSError as error:
             return error_name(error)
 
