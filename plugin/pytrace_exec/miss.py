@@ -18,6 +18,7 @@ from pytrace_exec.observe.snapshot import Snapshot
 from pytrace_exec.observe.variables import read_text, variable_subjects
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.observe.world import under
+from pytrace_exec.policy.clock import clock_reasons
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.policy.relaxing import Relaxing
 from pytrace_exec.policy.storing import allowed_reasons
@@ -105,6 +106,7 @@ def observe(
     _note_variables(invocation, run, texts)
     relaxing = Relaxing(invocation, texts)
     seen = conclude(run, earlier, invocation.surroundings(function), relaxing.relax)
+    seen.reasons += clock_reasons(run, seen.outputs, invocation.environ)
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
     return Traced(trace, seen, recorded, earlier)

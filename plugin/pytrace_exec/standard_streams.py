@@ -110,18 +110,26 @@ class StandardStreams(Capture):
 def inherited_descriptors() -> dict[int, bytes]:
     """Descriptors above 2 that a command started now would inherit, by the names the kernel gives them.
 
-    Call it before anything is opened.
+    Those of a make job server, which `MAKEFLAGS` names, are left out: they decide when something runs, not what it
+    does. Call it before anything is opened.
     """
     found = {}
+    server = _job_server(os.environb.get(b"MAKEFLAGS", b""))
     for text in os.listdir("/proc/self/fd"):
         number = int(text)
-        if number > 2:
+        if number > 2 and number not in server:
             try:
                 if os.get_inheritable(number):
                     found[number] = os.readlink(b"/proc/self/fd/%d" % number)
             except OSError:
                 continue
     return found
+
+
+def _job_server(flags: bytes) -> set[int]:
+    words = (word for word in flags.split() if word.startswith((b"--jobserver-auth=", b"--jobserver-fds=")))
+    numbers = (number for word in words for number in word.partition(b"=")[2].split(b","))
+    return {int(number) for number in numbers if number.isdigit()}
 
 
 def _offset() -> int | None:

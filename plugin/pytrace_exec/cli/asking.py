@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def asked(options: Options, command: Sequence[bytes], inherited: dict[int, bytes]) -> Invocation:
     """What `pytrace-exec` would begin with here; raise `Failed` for a command or root that is not there."""
     streams = StandardStreams(os.environb.get(b"TMPDIR") or b"/tmp", inherited)
+    streams.hold_closed()
     try:
         places = find_places(options, os.getcwdb(), os.environb)
         return Invocation(options, list(command), os.environb, streams, places)

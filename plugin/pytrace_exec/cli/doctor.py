@@ -14,7 +14,9 @@ from pytrace_exec.cli.main import cli
 _STYLES = {"ok": "good", "warning": "doubtful", "problem": "bad"}
 
 
-@cli.command(epilog=stated("0 nothing keeps it from working; 1 some problem found", store=False))
+@cli.command(
+    epilog=stated("0 nothing keeps it from working; 1 some problem found", store=False), short_help="What works here."
+)
 @format_options()
 @wrapper_options("dir", "root", "tracer", "digest-function")
 def doctor(format: str, as_json: bool, color: str) -> None:

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _STATUSES = stated("0 the trace is complete, whatever the command's own status; 1 it is not", store=False)
 
 
-@cli.command(epilog=_STATUSES, context_settings={"allow_interspersed_args": False})
+@cli.command(
+    epilog=_STATUSES, short_help="What a command depends on.", context_settings={"allow_interspersed_args": False}
+)
 @format_options()
 @click.option(
     "-o", "output", type=click.Path(dir_okay=False, path_type=bytes), help="Where the report goes.  [default: stdout]",
@@ -45,6 +47,8 @@ def trace(command: tuple[str, ...], calls: bool, output: bytes | None, format: s
     answer = _answer(output, "json" if as_json else format, color)
     report = run(command, inherited, calls)
     found = report.describe(calls)
+    if output is None and report.ended_within_line:
+        answer.line()
     if answer.format == "json":
         answer.json(found)
     else:

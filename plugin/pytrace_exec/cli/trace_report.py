@@ -54,6 +54,12 @@ class Report:
         """Whether the trace holds all that the run did."""
         return self._traced.trace.complete and not any(reason.code in UNSEEN for reason in self._traced.seen.reasons)
 
+    @property
+    def ended_within_line(self) -> bool:
+        """Whether the last line on the command's standard output has no end."""
+        written = b"".join(self._traced.recorded.stdout.chunks())
+        return bool(written) and not written.endswith(b"\n")
+
     def describe(self, calls: bool) -> dict[str, Any]:
         """The whole object; with `calls` every call that was traced."""
         traced = self._traced

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from pytrace_exec.observe.failures import SEARCH, failed
 from pytrace_exec.observe.interpreters import interpreter_of
@@ -195,6 +196,9 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     if found.node is None:
         run.refuse("input_changed", found.path(), call)
         return
+    before = found.node.status
+    if run.setting.uid and before is not None and before.st_mode & (stat.S_ISUID | stat.S_ISGID):
+        run.refuse("privilege", found.path(), call)
     path = found.path()
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()

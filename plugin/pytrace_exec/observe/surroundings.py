@@ -80,6 +80,8 @@ class Surroundings:
             return " ".join(os.uname()).encode()
         if what == "cpus":
             return b"%d" % len(os.sched_getaffinity(0))
+        if what == "cpu features":
+            return _cpu_features()
         import resource
 
         soft, hard = resource.getrlimit(getattr(resource, what.removeprefix("limit ")))
@@ -92,3 +94,13 @@ class Surroundings:
     def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes:
         """Order of the files' times."""
         return self._ordering.ranks(view, arg, paths)
+
+
+def _cpu_features() -> bytes:
+    """Model and features of the processor, for what is compiled for the machine it is compiled on."""
+    import hashlib
+
+    wanted = (b"model name", b"flags", b"Features", b"CPU part")
+    with open("/proc/cpuinfo", "rb") as file:
+        lines = {line for line in file if line.startswith(wanted)}
+    return hashlib.sha256(b"".join(sorted(lines))).hexdigest().encode()

@@ -23,6 +23,9 @@ ld.lld lld rustc
 """
 """Compilers, preprocessors, assemblers and linkers."""
 
+PREPROCESSORS = "cc1 cc1plus cpp *-cpp cpp-[0-9]* *-cpp-[0-9]* clang clang++ clang-[0-9]* clang++-[0-9]*"
+"""Those of them that expand `__DATE__` and its like."""
+
 BINARY_TOOLS = """
 nm *-nm objdump *-objdump objcopy *-objcopy strip *-strip readelf *-readelf ranlib *-ranlib size *-size strings
 """
@@ -66,7 +69,9 @@ _CLOCK = _pattern(CLOCK)
 _ENVIRONMENT = _pattern(PRINT_ENVIRONMENT)
 _SHELLS = _pattern(SHELLS)
 _COMPILERS = _pattern(COMPILERS)
+_PREPROCESSORS = _pattern(PREPROCESSORS)
 _NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
+_NATIVE = re.compile(rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native")
 _MINUTES = re.compile(rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)")
 
 
@@ -104,6 +109,11 @@ def is_compiler(program: Program) -> bool:
     return bool(_COMPILERS.match(program.name))
 
 
+def expands_macros(program: Program) -> bool:
+    """Whether it preprocesses what it reads."""
+    return bool(_PREPROCESSORS.match(program.name))
+
+
 def is_neutral(program: Program) -> bool:
     """Whether what it makes depends on nobody and no place but what it reads and is told."""
     return bool(_NEUTRAL.match(program.name))
@@ -123,6 +133,8 @@ def started(run: Run, program: Program, call: Call) -> None:
         run.refuse("clock", program.path, call)
     elif program.name == "touch" and not run.setting.writable(program.path):
         return
+    if any(_NATIVE.fullmatch(word) for word in program.argv):
+        run.note_plain(call, "fact", "cpu features")
     if _ENVIRONMENT.match(program.name) and not _gives_command(program):
         run.environment_dumped = True
 

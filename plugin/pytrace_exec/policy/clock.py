@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Results that hold the time at which they were made (DESIGN 5): what shows it without a call to see."""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pytrace_exec.observe.variables import read_text
+from pytrace_exec.policy import programs
+from pytrace_exec.policy.reasons import Reason
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytrace_exec.observe.outputs import Output
+    from pytrace_exec.observe.run import Run
+
+TIMES_AS_CONTENT = frozenset({b".ninja_deps", b".ninja_log"})
+"""Files into which their tool writes absolute times of others."""
+
+_OF_FILE = re.compile(rb"\b__TIMESTAMP__\b")
+_ANY = re.compile(rb"\b__(?:DATE|TIME|TIMESTAMP)__\b")
+
+
+def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, bytes]) -> list[Reason]:
+    """Return what was compiled with the time of day in it, and the files that hold times as content."""
+    names = [output.path for output in outputs if os.path.basename(output.path) in TIMES_AS_CONTENT]
+    reasons = [Reason("absolute_times", path) for path in names]
+    mark = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
+    sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
+    compiled = [path for path in sources if _compiled(run, path)]
+    return reasons + [Reason("clock", path) for path in compiled if mark.search(read_text(path))]
+
+
+def _compiled(run: Run, path: bytes) -> bool:
+    """Whether a compiler proper read the file (a driver or a linker expands no macros)."""
+    return any(programs.expands_macros(program) for program in run.lookers.get(path, ()))

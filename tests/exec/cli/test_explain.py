@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pytrace explain`, and the explanations of `pytrace-exec --explain`, over real runs."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+
+import attrs
+import pytest
+
+from tests.exec.cli.project import Project, codes, settle
+
+pytestmark = pytest.mark.strace
+
+SEARCH = "cat one/x 2>/dev/null || cat two/x"
+
+
+@attrs.frozen
+class Case:
+    """A script that was run in a project with `two/x`, a change, and the reasons that it is one."""
+
+    name: str
+    script: str
+    change: Callable[[Project], object]
+    expected: dict[str, str | None]
+
+
+def _write(path: str, text: str = "other") -> Callable[[Project], None]:
+    return lambda project: project.write(**{path: text})
+
+
+def _tool(text: str) -> Callable[[Project], None]:
+    def change(project: Project) -> None:
+        tool = project.root / "tool"
+        tool.write_text(f"#!/bin/sh\necho {text}\n")
+        tool.chmod(0o755)
+        settle()
+
+    return change
+
+
+CASES = (
+    Case("input changed", "cat two/x", _write("two__x"), {"inputs_changed": "two/x"}),
+    Case("new file before the old one", SEARCH, _write("one__x"), {"new_file": "one/x"}),
+    Case("input removed", SEARCH, lambda project: (project.root / "two/x").unlink(), {"input_removed": "two/x"}),
+    Case("listing changed", "echo two/*", _write("two__y"), {"listing_changed": "two"}),
+    Case(
+        "link changed", "readlink link; cat link", lambda project: _relink(project, "two/z"), {"link_changed": "link"}
+    ),
+    Case("tool changed", "./tool", _tool("2"), {"tool_changed": "tool"}),
+    Case("output differs", "[ -s y ] || echo y > y", _write("y"), {"output_differs": "y"}),
+    Case(
+        "several at once",
+        f"{SEARCH}; echo two/*; ./tool",
+        lambda project: (_write("two__x")(project), _write("two__y")(project), _tool("3")(project)),
+        {"inputs_changed": "two/x", "listing_changed": "two", "tool_changed": "tool"},
+    ),
+)
+
+
+def _relink(project: Project, target: str) -> None:
+    (project.root / "link").unlink(missing_ok=True)
+    (project.root / "link").symlink_to(target)
+    settle()
+
+
+@pytest.fixture
+def ready(project: Project) -> Project:
+    """A project with something to look at."""
+    project.write(two__x="x", two__z="z")
+    _relink(project, "two/x")
+    _tool("1")(project)
+    return project
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_changed_is_named(ready: Project, case: Case) -> None:
+    assert ready.wrapped("sh", "-c", case.script).status == 0
+    assert ready.last()["outcome"] == "miss", ready.last()
+    if "y" in case.script and "[ -s" in case.script:
+        (ready.root / "y").unlink()
+    before = ready.pytrace("explain", "--json", "--", "sh", "-c", case.script)
+    assert (before.status, before.json["outcome"], before.json["reasons"]) == (0, "hit", [])
+    case.change(ready)
+    after = ready.pytrace("explain", "--json", "--", "sh", "-c", case.script)
+    told = {reason["code"]: reason["path"] for reason in after.json["reasons"]}
+    assert (after.status, after.json["outcome"], told) == (1, "miss", case.expected)
+    assert all(reason["old"] != reason["new"] for reason in after.json["reasons"])
+    by_digest = ready.pytrace("explain", "--json", before.json["action"])
+    assert (by_digest.status, {reason["code"]: reason["path"] for reason in by_digest.json["reasons"]}) == (1, told)
+
+
+def test_the_wrapper_says_the_same(ready: Project) -> None:
+    ready.wrapped("sh", "-c", SEARCH)
+    ready.write(one__x="new")
+    lines = ready.wrapped("sh", "-c", SEARCH).stderr.decode().splitlines()
+    assert lines[0].startswith("pytrace: miss ")
+    (reason,) = ready.last()["reasons"]
+    assert lines[1:] == [f"pytrace: {reason['message']}"]
+    assert (reason["code"], reason["path"]) == ("new_file", str(ready.root / "one/x"))
+    assert reason["new"].endswith("/3")
+
+
+def test_a_result_of_long_ago_is_the_nearest(ready: Project) -> None:
+    """Of several stored results the one that shares most values with today is held against it."""
+    script = "cat two/x two/z"
+    ready.wrapped("sh", "-c", f"{script}; [ -e one ] && cat one")
+    ready.write(two__x="2", two__z="2", one="2")
+    ready.wrapped("sh", "-c", f"{script}; [ -e one ] && cat one")
+    ready.write(two__z="3")
+    found = ready.pytrace("explain", "--json", "--", "sh", "-c", f"{script}; [ -e one ] && cat one").json
+    assert [(reason["code"], reason["path"]) for reason in found["reasons"]] == [("inputs_changed", "two/z")]
+
+
+def test_the_command_changed(ready: Project) -> None:
+    ready.wrapped("cat", "two/x", MODE="fast")
+    explained = ready.pytrace("explain", "--json", "--", "cat", "two/x", MODE="slow").json
+    (reason,) = explained["reasons"]
+    assert (reason["code"], reason["name"], reason["old"], reason["new"]) == (
+        "environment_changed",
+        "MODE",
+        "fast",
+        "slow",
+    )
+    unset = ready.pytrace("explain", "--json", "--", "cat", "two/x").json["reasons"]
+    assert [(reason["code"], reason["new"]) for reason in unset] == [("environment_changed", None)]
+    elsewhere = ready.pytrace("explain", "--json", "--", "cat", "two/x", cwd="root/two", MODE="fast")
+    assert (elsewhere.status, codes(elsewhere.json)[0]) == (1, "directory_changed")
+    other = ready.pytrace("explain", "--json", "--", "cat", "two/z", MODE="fast")
+    assert (other.status, codes(other.json)) == (20, ["never_seen", "arguments_changed"])
+    ready.write(two__x="other")
+    both = ready.pytrace("explain", "--json", "--", "cat", "two/x", MODE="slow").json
+    assert set(codes(both)) == {"environment_changed", "inputs_changed"}
+
+
+def test_a_secret_is_never_told(ready: Project) -> None:
+    ready.wrapped("cat", "two/x", API_TOKEN="first-secret")
+    done = ready.pytrace("explain", "--json", "--", "cat", "two/x", API_TOKEN="second-secret")
+    (reason,) = done.json["reasons"]
+    assert reason["name"] == "API_TOKEN"
+    assert b"-secret" not in done.stdout
+
+
+def test_never_seen(project: Project) -> None:
+    assert project.pytrace("explain", "--", "true").status == 10  # there is not even a store
+    project.wrapped("true")
+    done = project.pytrace("explain", "--json", "--", "false")
+    assert (done.status, done.json["outcome"], codes(done.json)) == (20, "never_seen", ["never_seen"])
+    assert project.pytrace("explain", "0123456789").status == 20
+
+
+def test_it_belongs_to_its_checkout(ready: Project) -> None:
+    command = ("sh", "-c", "pwd; cat two/x")
+    ready.wrapped(*command)
+    shutil.copytree(ready.root, ready.base / "second", symlinks=True)
+    settle()
+    done = ready.pytrace("explain", "--json", "--", *command, cwd="second")
+    assert done.status == 1
+    told = {reason["name"]: reason["new"] for reason in done.json["reasons"] if reason["code"] == "belongs_to_checkout"}
+    assert told["root"] == str(ready.base / "second")
+
+
+@pytest.mark.compiler
+def test_debug_information_belongs_to_its_checkout(project: Project) -> None:
+    project.write(**{"main.c": "int main(void) { return 0; }\n"})
+    for flags in ((), ("-g",)):
+        assert project.wrapped("gcc", *flags, "-c", "main.c").status == 0
+    shutil.copytree(project.root, project.base / "second")
+    (project.base / "second/main.o").unlink()
+    settle()
+    assert project.pytrace("explain", "--", "gcc", "-c", "main.c", cwd="second").status == 0
+    done = project.pytrace("explain", "--json", "--", "gcc", "-g", "-c", "main.c", cwd="second")
+    assert (done.status, set(codes(done.json))) == (1, {"belongs_to_checkout"})
+
+
+def test_outputs_that_are_missing(ready: Project) -> None:
+    ready.wrapped("cat", "two/x")
+    action = ready.last()["action"]
+    with sqlite3.connect(ready.store / "index.sqlite") as index:
+        needed = "SELECT f.hash FROM refs f JOIN results r ON r.id = f.result WHERE r.hash = ?"
+        index.execute(f"DELETE FROM blobs WHERE hash IN ({needed})", (bytes.fromhex(action.partition("/")[0]),))
+    index.close()
+    done = ready.pytrace("explain", "--json", "--", "cat", "two/x")
+    assert (done.status, codes(done.json)) == (1, ["outputs_missing"])
+    assert done.json["reasons"][0]["old"] == action
+
+
+def test_options_that_decide(ready: Project) -> None:
+    ready.wrapped("cat", "two/x", options=("--env", "HOSTNAME"), HOSTNAME="here")
+    assert ready.pytrace("explain", "--env", "HOSTNAME", "--", "cat", "two/x", HOSTNAME="here").status == 0
+    assert ready.pytrace("explain", "--", "cat", "two/x", HOSTNAME="here").status == 1
+    strict = ready.pytrace("explain", "--json", "--strict", "--env", "HOSTNAME", "--", "cat", "two/x", HOSTNAME="here")
+    assert (strict.status, codes(strict.json)) == (1, ["options_changed"])
+
+
+def test_recache_answers_nothing(ready: Project) -> None:
+    ready.wrapped("cat", "two/x")
+    ready.wrapped("cat", "two/x", options=("--mode", "recache"))
+    assert (ready.last()["outcome"], codes(ready.last())) == ("miss", ["recache"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--",), ("latest", "--", "true"), ("--bogus", "latest"), ("--probe", "x", "latest")]
+)
+def test_usage(project: Project, arguments: tuple[str, ...]) -> None:
+    done = project.pytrace("explain", *arguments)
+    assert (done.status, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
