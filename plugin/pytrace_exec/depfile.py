@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from pytrace_exec.observe.facts import Subject
 
-_SPECIAL = re.compile(rb"(\\*)([ \t#:%])|(\\+)$")
+_SPECIAL = re.compile(rb"(\\*)([ \t#:])|(\\+)$")
 
 
 def rule(outputs: Iterable[bytes], inputs: Iterable[bytes], cwd: bytes) -> bytes:
     """The rule by which the outputs depend on the inputs, absolute paths all of them."""
-    made = _words(outputs, cwd)
+    made = [word.replace(b"%", b"\\%") for word in _words(outputs, cwd)]  # of a target, it would make a pattern
     read = _words(set(inputs) - set(outputs), cwd)
     return b" ".join(made) + b":" + b"".join(b" \\\n  " + word for word in read) + b"\n"
 

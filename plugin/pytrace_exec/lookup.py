@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pytrace_cas.reapi import ActionResult
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing
@@ -54,6 +56,7 @@ class LookUp:
     """
 
     def __init__(self, invocation: Invocation, cache: LocalCache, digests: DigestCache | None) -> None:
+        self.begun_ns = time.time_ns()
         self.invocation = invocation
         self.cache = cache
         self.function = cache.function

@@ -8,7 +8,7 @@ import re
 
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.observe.before import EarlierView
+from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.calls import untraced
 from pytrace_exec.observe.conclude import conclude
 from pytrace_exec.observe.facts import Subject, value_of
@@ -210,7 +210,7 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
 def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
     """Digests taken while looking up, of what earlier runs changed and of what the command names.
 
-    They prove content that this run destroys.
+    They prove content that this run destroys; not of a file so young that a change might not show.
     """
     view, invocation = look_up.view, look_up.invocation
     paths = {path for _, path_set, _ in look_up.tried for path in path_set.produced}
@@ -220,7 +220,8 @@ def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
         found = view.lstat(path) if under(path, invocation.places.root) else ""
         if not isinstance(found, str) and found.st_size <= MAX_KNOWN:
             value_of(Subject("content", "", path), view, look_up.around)
-    return view.digests
+    latest = look_up.begun_ns - GRANULE_NS
+    return {path: known for path, known in view.digests.items() if known[0].st_ctime_ns < latest}
 
 
 _WORDS = re.compile(rb"[\s;|&<>()'\"=]+")

@@ -133,6 +133,8 @@ class Recording:
     def _state(self, output: Output) -> State | None:
         """The earlier state that a replay must still find; None for absence."""
         path = output.path
+        if isinstance(self._earlier.lstat(os.path.dirname(path)), str):
+            return None  # its directory is new
         for subject, value in self._seen.values.items():
             if subject.kind == "target" and subject.paths[0] == path and value == b"plain":
                 return PLAIN

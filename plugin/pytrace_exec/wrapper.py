@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pytrace_exec.options import UsageError, load_files, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import NoReturn
 
     from pytrace_exec.options import Options
@@ -82,17 +84,37 @@ def _become(options: Options, command: list[bytes], why: str = "") -> NoReturn:
     """Run the command in our place, without a cache."""
     if why and options.explain:
         _say(f"pytrace: bypass: {why}\n")
-    environ = os.environb
+    environ: Mapping[bytes, bytes] = os.environb
     if options.env_only:
-        environ = {name: environ[name] for name in options.env if name in environ}  # type: ignore[assignment]
+        environ = {name: environ[name] for name in options.env if name in environ}
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)  # Python ignores them
     try:
-        os.execvpe(command[0], command, environ)
+        _execute(command, environ)
     except FileNotFoundError:
-        _fail(f"{os.fsdecode(command[0])}: not found", 127)
+        _fail(f"{os.fsdecode(command[0])}: not found", 127 if _is_absent(command[0]) else 126)
     except OSError as error:
         _fail(f"{os.fsdecode(command[0])}: {error.strerror}", 126)
+
+
+def _execute(command: list[bytes], environ: Mapping[bytes, bytes]) -> NoReturn:
+    """Do what execvp(3) does; raise OSError."""
+    try:
+        os.execvpe(command[0], command, environ)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+    name = command[0]
+    for folder in [b""] if b"/" in name else os.get_exec_path():
+        path = os.path.join(os.fsencode(folder), name)
+        if os.access(path, os.X_OK):
+            os.execve(b"/bin/sh", [b"sh", path, *command[1:]], environ)
+    raise FileNotFoundError
+
+
+def _is_absent(name: bytes) -> bool:
+    """Whether a name leads to no file; a file that is there may lack its interpreter."""
+    return b"/" not in name or not os.path.exists(name)
 
 
 def _tell(options: Options) -> NoReturn:

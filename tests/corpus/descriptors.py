@@ -38,8 +38,7 @@ CASES = (
     Case(
         "the numbers that are open",
         python("print(os.listdir('/proc/self/fd'))"),
-        facts="",
-        misses=({"outer": 'exec 5<in; exec "$@"'},),
+        reasons=("machine",),
         covers="A74",
     ),
     Case(

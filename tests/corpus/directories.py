@@ -67,7 +67,10 @@ CASES = (
         "a folder removed",
         python("os.rmdir('d')"),
         given="mkdir d",
-        facts="change/l d : dir",
+        facts="""
+            change/l d : dir
+            listing d : {}
+        """,
         outputs="removed d dir",
         misses=("rmdir d", "touch d/x"),
     ),
@@ -88,6 +91,7 @@ CASES = (
         given="mkdir d; echo one > d/f",
         facts="""
             change/l d : dir
+            listing d : {f}
             change/l d/f : file
         """,
         outputs="""
@@ -101,14 +105,18 @@ CASES = (
         "a folder made and removed again",
         python("os.mkdir('d'); os.mkdir('d/e'); os.rmdir('d/e'); os.rmdir('d')"),
         given="true",
-        facts="error . : dir",
+        facts="change/l d : ENOENT",
+        misses=("mkdir d",),
         hits=("touch x",),
     ),
     Case(
         "a removed folder made again",
         python("os.rmdir('d'); os.mkdir('d', 0o700)"),
         given="mkdir d",
-        facts="change/l d : dir",
+        facts="""
+            change/l d : dir
+            listing d : {}
+        """,
         outputs="dir d 0700",
         misses=("rmdir d", "touch d/x"),
     ),

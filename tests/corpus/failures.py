@@ -95,7 +95,10 @@ CASES = (
     Case(
         "a file with a slash behind it",
         python(TRY.format("os.stat('in/')")),
-        facts="error in : file",
+        facts="""
+            error in : file
+            order in : order
+        """,
         misses=("rm in; mkdir in", "rm in"),
     ),
     Case(

@@ -81,7 +81,7 @@ CASES = (
         "another root",
         python("os.chroot('d'); os.read(os.open('/f', 0), 9)"),
         given="mkdir d; echo one > d/f",
-        reasons=("namespace",),
+        reasons=("input_changed", "namespace"),
         root_only=True,
         covers="A57",
     ),

@@ -169,8 +169,8 @@ CASES = (
             content in : =in
             change/l in : file
         """,
-        outputs="metadata in times",
-        misses=("rm in",),
+        outputs="file in 0644 in place times",
+        misses=("rm in", "echo two > in"),
     ),
     Case(
         "the owner that it has",

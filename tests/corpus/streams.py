@@ -14,7 +14,7 @@ CASES = (
         also="""
             stream/kind%200 : file
             stream/kind%201 : pipe
-            stream/stdin : sha256
+            stream/stdin : file sha256
         """,
         misses=({"stdin": b"two"}, {"stdin_offset": 3}),
         covers="A14",
@@ -24,7 +24,7 @@ CASES = (
         ("head", "-c", "3"),
         around={"stdin": b"one two", "stdin_offset": 1},
         facts="",
-        also="stream/stdin : sha256",
+        also="stream/stdin : file sha256",
         misses=({"stdin": b"ten two"},),
         covers="A14 A15",
     ),
@@ -52,7 +52,7 @@ CASES = (
         outer='printf one | "$@"',
         around={"options": ("--stdin",)},
         facts="",
-        also="stream/stdin : sha256",
+        also="stream/stdin : pipe sha256",
         misses=({"outer": 'printf two | "$@"'},),
         covers="A16",
     ),
@@ -78,7 +78,7 @@ CASES = (
         ("head", "-c", "3", "redirected"),
         given="echo one > redirected",
         around={"streams": "append"},
-        reasons=("stream_is_input",),
+        reasons=("input_changed", "stream_is_input"),
         covers="A76",
     ),
     Case(

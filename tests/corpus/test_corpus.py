@@ -29,6 +29,7 @@ from tests.corpus import (
     writes,
 )
 from tests.corpus.case import Case, Change
+from tests.corpus.coverage import CASES_OF_THE_FIELD, NOT_HERE
 from tests.corpus.wording import Observed, World, lines
 from tests.support import tree
 from tests.support.runner import Invocation, Pair, Runner, wrapper_command
@@ -161,3 +162,10 @@ def compiled(name: str, folder: Path) -> Path:
         source = HERE / "programs" / f"{name}.c"
         subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", binary, source], check=True)
     return binary
+
+
+def test_every_case_of_the_field_is_covered_or_explained() -> None:
+    covered = {case for group in GROUPS for one in group.CASES for case in one.covers.split()}
+    assert covered <= CASES_OF_THE_FIELD
+    assert covered & NOT_HERE.keys() == set()
+    assert CASES_OF_THE_FIELD - covered == NOT_HERE.keys()

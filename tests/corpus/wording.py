@@ -62,7 +62,7 @@ class World:
         return _MACHINE.sub(r"\1...", f"{head} : {self._value(kind, value)}")
 
     def _value(self, kind: str, value: str) -> str:
-        value = _DIGEST.sub(lambda found: self.names.get(found[0], found[0]), value)
+        value = _DIGEST.sub(lambda found: self.names.get(found[0], found[0]), value.rstrip())
         value = _LINK.sub(lambda found: "symlink " + _spelled(bytes.fromhex(found[1])), value)
         value = _TIMES.sub("times", value)
         value = _ORDER.sub(r"\1", value)

@@ -48,15 +48,19 @@ CASES = {
 }  # fmt: skip
 
 
+# What overwrites its own input is not stored by a tracer that reads its log afterwards.
+NOT_STORED = {"sed -i of a changed file"}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_as_a_plain_run(scenario: Scenario, name: str) -> None:
     there, command, happenings = CASES[name]
     scenario.do(there)
     scenario.keep()
-    scenario.ask("sh", "-c", command, outcome="miss")
+    scenario.ask("sh", "-c", command, outcome="not_stored" if name in NOT_STORED else "miss")
     for happening in happenings:
         scenario.anew()
-        scenario.ask("sh", "-c", command, outcome="hit")
+        scenario.ask("sh", "-c", command, outcome="not_stored" if name in NOT_STORED else "hit")
         scenario.anew()
         scenario.do(happening)
         scenario.ask("sh", "-c", command)

@@ -25,7 +25,7 @@ class ForeignCache:
 
     `overwriting`: "yes", or how a change of a result is refused: "silently" or "aloud". `lacking`: methods that are
     not implemented. `refusing`: the status of each write. `corrupt`: every blob comes out with its first byte changed.
-    `before_update` is called before a result is taken.
+    `before_update` and `after_update` are called, once, before and after a result is taken.
     """
 
     functions: tuple[int, ...] = (SHA256,)
@@ -37,6 +37,7 @@ class ForeignCache:
     refusing: grpc.StatusCode | None = None
     corrupt: bool = False
     before_update: Callable[[], None] | None = None
+    after_update: Callable[[], None] | None = None
     blobs: dict[str, bytes] = attrs.field(factory=dict)
     results: dict[tuple[str, str], bytes] = attrs.field(factory=dict)
     calls: list[str] = attrs.field(factory=list)
@@ -89,14 +90,18 @@ class _ActionCache(remote_execution_pb2_grpc.ActionCacheServicer):
     def UpdateActionResult(self, request: Any, context: Any) -> reapi.ActionResult:
         cache = self._cache
         cache.asked("UpdateActionResult", context, writing=True)
-        if cache.before_update is not None:
-            cache.before_update()
+        before, cache.before_update = cache.before_update, None
+        if before is not None:
+            before()
         key = (request.instance_name, request.action_digest.hash)
         message = request.action_result.SerializeToString()
         if key not in cache.results or cache.overwriting == "yes":
             cache.results[key] = message
         elif cache.overwriting == "aloud":
             context.abort(Code.FAILED_PRECONDITION, "there is a result already")
+        after, cache.after_update = cache.after_update, None
+        if after is not None:
+            after()
         return request.action_result  # type: ignore[no-any-return]
 
 
@@ -131,6 +136,18 @@ class _Storage(remote_execution_pb2_grpc.ContentAddressableStorageServicer):
             else:
                 one.status.code = Code.NOT_FOUND.value[0]
         return answer
+
+    def GetTree(self, request: Any, context: Any) -> Iterator[reapi.GetTreeResponse]:
+        context.abort(Code.UNIMPLEMENTED, "GetTree")
+        yield reapi.GetTreeResponse()
+
+    def SplitBlob(self, request: Any, context: Any) -> reapi.SplitBlobResponse:
+        context.abort(Code.UNIMPLEMENTED, "SplitBlob")
+        return reapi.SplitBlobResponse()
+
+    def SpliceBlob(self, request: Any, context: Any) -> reapi.SpliceBlobResponse:
+        context.abort(Code.UNIMPLEMENTED, "SpliceBlob")
+        return reapi.SpliceBlobResponse()
 
     def _check(self, digests: Any, context: Any) -> None:
         limit = self._cache.batch_limit
@@ -169,18 +186,25 @@ class _ByteStream(bytestream_pb2_grpc.ByteStreamServicer):
             cache.blobs[name.split("/")[-2]] = data
         return bytestream.WriteResponse(committed_size=len(data))
 
+    def QueryWriteStatus(self, request: Any, context: Any) -> bytestream.QueryWriteStatusResponse:
+        context.abort(Code.UNIMPLEMENTED, "QueryWriteStatus")
+        return bytestream.QueryWriteStatusResponse()
+
 
 @contextmanager
-def foreign_grpc(cache: ForeignCache, address: str = "127.0.0.1:0") -> Iterator[str]:
-    """Serve a cache; yield its URL."""
+def foreign_grpc(
+    cache: ForeignCache, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
+) -> Iterator[str]:
+    """Serve a cache, over TLS with credentials; yield its URL."""
     server = grpc.server(ThreadPoolExecutor(8))
     remote_execution_pb2_grpc.add_CapabilitiesServicer_to_server(_Capabilities(cache), server)
     remote_execution_pb2_grpc.add_ActionCacheServicer_to_server(_ActionCache(cache), server)
     remote_execution_pb2_grpc.add_ContentAddressableStorageServicer_to_server(_Storage(cache), server)
     bytestream_pb2_grpc.add_ByteStreamServicer_to_server(_ByteStream(cache), server)
-    port = server.add_insecure_port(address)
+    port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    scheme = "grpcs" if credentials else "grpc"
     server.start()
     try:
-        yield address if address.startswith("unix:") else f"grpc://127.0.0.1:{port}"
+        yield address if address.startswith("unix:") else f"{scheme}://127.0.0.1:{port}"
     finally:
         server.stop(None).wait()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -82,14 +83,16 @@ def _handler(cache: ForeignHttp) -> type[BaseHTTPRequestHandler]:
 
 
 @contextmanager
-def foreign_http(cache: ForeignHttp) -> Iterator[str]:
-    """Serve a cache; yield its URL."""
+def foreign_http(cache: ForeignHttp, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve a cache, over TLS with a context; yield its URL."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cache))
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

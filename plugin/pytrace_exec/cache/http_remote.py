@@ -85,6 +85,8 @@ class HttpRemote:
 
     def write(self, function: DigestFunction, digest: Digest, chunks: Iterable[bytes]) -> None:
         """Send a blob a piece at a time."""
+        # On a connection of its own: what was sent of it cannot be sent again when a kept one proves to be closed.
+        self._connection.close()
         self._put(f"/cas/{digest.hash}", chunks, digest.size_bytes)
 
     def close(self) -> None:

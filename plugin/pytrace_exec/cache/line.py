@@ -102,6 +102,8 @@ class Line:
             return function_named(chosen)
         if self._remembered.function is not None:
             return self._remembered.function
+        if self.dead:
+            return SHA256
         offered = self._try(self._offered, None)
         if offered is not None:
             self._remembered.function = offered

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from pytrace_cas.store import NoStore, Store, StoreError
+from pytrace_cas.store import NoStore, Store, StoreError, StoreNotWritable
 from pytrace_cas.store.mounts import kind_of
 from pytrace_exec.cli.choices import function_of
 from pytrace_exec.invocation import find_places
@@ -93,10 +93,11 @@ def store(options: Options) -> tuple[str, ...]:
     try:
         with Store.open(folder, create=False) as opened:
             used, limit = opened.size()
-            opened.check()
         return OK, f"{shown}, {used >> 20} of {limit >> 20} MiB"
     except NoStore:
         return _new_store(folder, shown)
+    except StoreNotWritable as error:
+        return WARNING, str(error), "until then results are replayed from it and none is stored"
     except StoreError as error:
         return PROBLEM, str(error)
 

@@ -11,7 +11,7 @@ import click
 
 from pytrace_cas.cli.exit_status import status_of
 from pytrace_cas.store import StoreError
-from pytrace_exec.cli.exit_status import INTERRUPTED, USAGE, stated
+from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
 VERBS = ("doctor", "explain", "show", "stats", "trace")
@@ -52,7 +52,7 @@ def cli() -> None:
 def main() -> None:
     """Run `pytrace` with the arguments in `sys.argv`."""
     try:
-        sys.exit(cli.main(prog_name="pytrace", standalone_mode=False) or 0)
+        _answer()
     except click.UsageError as error:
         page = f"{error.ctx.command_path} --help" if error.ctx is not None else "pytrace --help"
         _end(f"{error.format_message()} (see {page})", USAGE)
@@ -66,10 +66,20 @@ def main() -> None:
         _end(str(error), status_of(error))
     except (click.Abort, KeyboardInterrupt):
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever reads our output has seen enough; what is still buffered has nowhere to go.
+    except OSError as error:
+        # What is still buffered has nowhere to go; whoever closed a pipe has seen enough.
         sys.stdout = None
-        sys.exit(0)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(0)
+        _end(str(error), DIFFERENT)
+
+
+def _answer() -> NoReturn:
+    """Run the verb; when this ends, what it wrote has been taken."""
+    try:
+        sys.exit(cli.main(prog_name="pytrace", standalone_mode=False) or 0)
+    finally:
+        sys.stdout.flush()
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -43,6 +43,13 @@ def with_entries(observation: dict[str, Any], names: list[tuple[bytes, str]]) ->
     return {**observation, **list_fields("entries", [name for name, _ in ordered]), "types": types}
 
 
+def reading_order(subject: Subject, root: bytes) -> tuple[bool, bool, tuple[bytes, ...], Subject]:
+    """Sort by path, the project's own first; what concerns several paths, or none, comes last."""
+    paths = subject.paths
+    outside = not all(path == root or path.startswith(root.rstrip(b"/") + b"/") for path in paths)
+    return len(paths) != 1, outside, paths, subject
+
+
 def line_of(observation: dict[str, Any]) -> str:
     """An observation, or an output, as one line: its kind, its path or name, then what is known of it."""
     rest = dict(observation)

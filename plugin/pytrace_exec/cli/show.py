@@ -13,7 +13,7 @@ from pytrace_exec.cli.answer import Answer, below, list_fields, text_fields
 from pytrace_exec.cli.choices import chosen, format_options, open_store, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
-from pytrace_exec.cli.observations import described, line_of
+from pytrace_exec.cli.observations import described, line_of, reading_order
 from pytrace_exec.cli.stored import Finder, StoredRun
 from pytrace_exec.explain.commands import properties, variables
 from pytrace_exec.invocation import find_places
@@ -75,8 +75,8 @@ def _described(run: StoredRun, places: Places, parts: dict[str, bool]) -> dict[s
     if parts["env"]:
         found["env"] = [_variable(name, value, places) for name, value in variables(run.key.command).items()]
     if parts["inputs"]:
-        values = sorted(run.key.values.items(), key=lambda item: (len(item[0].paths) != 1, item[0].paths, item[0]))
-        found["inputs"] = [described(subject, value, places.root) for subject, value in values]
+        subjects = sorted(run.key.values, key=lambda subject: reading_order(subject, places.root))
+        found["inputs"] = [described(subject, run.key.values[subject], places.root) for subject in subjects]
     if parts["outputs"]:
         found["outputs"] = [output for entry in run.effects.entries for output in _outputs(entry, places)]
     return found

@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from pytrace_exec.cli.answer import below, list_fields, text_fields
-from pytrace_exec.cli.observations import described, with_entries
+from pytrace_exec.cli.observations import described, reading_order, with_entries
 from pytrace_exec.observe.calls import TABLE, call_name
 from pytrace_exec.observe.facts import type_name
 from pytrace_exec.observe.view import hash_file
@@ -69,7 +69,7 @@ class Report:
             "complete": self.complete,
             "digest_function": self._function.name,
             **text_fields("root", self._root),
-            "observations": [self._observation(*item) for item in sorted(traced.seen.values.items(), key=_by_path)],
+            "observations": [self._observation(subject) for subject in self._subjects()],
             "outputs": [output for found in traced.seen.outputs for output in self._outputs(found)],
             "stdout": self._digest(traced.recorded.stdout),
             "stderr": self._digest(traced.recorded.stderr),
@@ -79,8 +79,11 @@ class Report:
         }
         return {**found, "calls": list(self._calls())} if calls else found
 
-    def _observation(self, subject: Subject, value: bytes) -> dict[str, Any]:
-        found = described(subject, value, self._root)
+    def _subjects(self) -> list[Subject]:
+        return sorted(self._traced.seen.values, key=lambda subject: reading_order(subject, self._root))
+
+    def _observation(self, subject: Subject) -> dict[str, Any]:
+        found = described(subject, self._traced.seen.values[subject], self._root)
         if subject.kind == "listing":
             names = self._traced.earlier.names(subject.paths[0])
             return with_entries(found, names) if not isinstance(names, str) else found
@@ -153,12 +156,6 @@ def counted(calls: Iterable[Call]) -> dict[str, int]:
         if kind is not None and (call.error is None or kind not in ("execs", "forks")):
             counts[kind] += 1
     return counts
-
-
-def _by_path(item: tuple[Subject, bytes]) -> tuple[bool, tuple[bytes, ...], Subject]:
-    """What concerns one path stands together; what concerns several, or none, comes last."""
-    subject = item[0]
-    return len(subject.paths) != 1, subject.paths, subject
 
 
 def _number(events: Iterable[object]) -> int:

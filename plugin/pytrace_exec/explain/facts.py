@@ -71,7 +71,8 @@ class Comparison:
     ) -> dict[str, object]:
         if subject.kind == "order":
             names = [self._places.readable(path) for path in subject.paths if path.startswith(self._places.root)]
-            return reason(code, None, name=", ".join(names) or f"{len(subject.paths)} files")
+            told = reason(code, None, name=", ".join(names) or f"{len(subject.paths)} files")
+            return {**told, "old": os.fsdecode(old), "new": os.fsdecode(new)}
         before, now = _shown(subject, old, new), _shown(subject, new, old)
         if not subject.paths:
             return reason(code, None, before, now, name=subject.arg.replace(_OPTION, "--"))

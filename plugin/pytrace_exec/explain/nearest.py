@@ -18,12 +18,15 @@ from pytrace_exec.replay.names import path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from typing import TypeAlias
 
     from pytrace_cas.digest import Digest
+    from pytrace_cas.reapi import Command
     from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.keys.values import StoredKey
     from pytrace_exec.lookup import LookUp
+
+    Ranked: TypeAlias = tuple[tuple[bool, int, int], list[dict[str, object]], Digest]
 
 _SCANNED = 200
 """How many of the results stored last are looked at for a command like this one."""
@@ -100,11 +103,7 @@ def produced_by(look_up: LookUp, action: Digest) -> set[bytes]:
 
 def nearest_command(look_up: LookUp) -> list[dict[str, object]]:
     """How the nearest stored command differs from one whose weak key leads to nothing."""
-    found = None
-    for action in _strong_actions(look_up):
-        ranked = _ranked(look_up, action)
-        if ranked is not None and (found is None or ranked[0] < found[0]):
-            found = ranked
+    found = _closest(look_up)
     if found is None:
         return [reason("never_seen")]
     (other_arguments, *_), reasons, action = found
@@ -117,27 +116,35 @@ def nearest_command(look_up: LookUp) -> list[dict[str, object]]:
     return [*reasons, *(told(look_up, comparison, key) if comparison.differing or not reasons else ())]
 
 
-def _ranked(look_up: LookUp, action: Digest) -> tuple[tuple[bool, int, int], list[dict[str, object]], Digest] | None:
+def _closest(look_up: LookUp) -> Ranked | None:
+    """The result whose command is nearest to ours, of those stored last; the newest of several."""
+    cache = stored_in(look_up)
+    known: dict[Digest, Command] = {}
+    found: Ranked | None = None
+    for row in islice(cache.store.action_results(cache.function, cache.instance, newest_first=True), _SCANNED):
+        ranked = _ranked(look_up, row.digest, known)
+        if ranked is not None and (found is None or ranked[0] < found[0]) and _is_result(cache, row.digest):
+            found = ranked
+    return found
+
+
+def _ranked(look_up: LookUp, digest: Digest, known: dict[Digest, Command]) -> Ranked | None:
     """How far a stored command is from ours, and by what; None when it runs another program."""
     ours = look_up.command
     try:
-        stored, command = read_command(stored_in(look_up).get, action)
+        action, command = read_command(stored_in(look_up).get, digest, known)
     except (BlobMissing, MalformedKey):
         return None
     if command.arguments[:1] != ours.arguments[:1]:
         return None
     reasons = list(command_differences(command, ours, look_up.invocation.places))
-    if stored.salt != look_up.salt:
+    if action.salt != look_up.salt:
         reasons.append(reason("invalidated"))
     words = len(set(command.arguments) ^ set(ours.arguments))
-    return (command.arguments != ours.arguments, words, len(reasons)), reasons, action
+    return (command.arguments != ours.arguments, words, len(reasons)), reasons, digest
 
 
-def _strong_actions(look_up: LookUp) -> Iterator[Digest]:
-    """Keys of the results stored last, without the lists of path sets."""
-    cache = stored_in(look_up)
-    listed = cache.store.action_results(cache.function, cache.instance, newest_first=True)
-    for row in islice(listed, _SCANNED):
-        result = cache.get_result(row.digest)
-        if result is not None and any(file.path == EFFECTS_PATH for file in result.output_files):
-            yield row.digest
+def _is_result(cache: LocalCache, digest: Digest) -> bool:
+    """Whether a complete result is stored there, and no list of path sets."""
+    result = cache.get_result(digest)
+    return result is not None and any(file.path == EFFECTS_PATH for file in result.output_files)

@@ -42,13 +42,17 @@ class StoredKey:
         self.values = values
 
 
-def read_command(get: Get, digest: Digest) -> tuple[Action, Command]:
-    """The action of a digest, and its command; raise `BlobMissing` or `MalformedKey`."""
+def read_command(get: Get, digest: Digest, known: dict[Digest, Command] | None = None) -> tuple[Action, Command]:
+    """The action of a digest, and its command; raise `BlobMissing` or `MalformedKey`. `known`: commands read before."""
+    commands = {} if known is None else known
     try:
         action = Action.decode(get(digest))
-        if action.command_digest is None or action.input_root_digest is None:
+        named = action.command_digest
+        if named is None or action.input_root_digest is None:
             raise MalformedKey(f"{digest} is no action")
-        return action, Command.decode(get(action.command_digest))
+        if named not in commands:
+            commands[named] = Command.decode(get(named))
+        return action, commands[named]
     except MalformedMessage as error:
         raise MalformedKey(str(error)) from None
 

@@ -67,11 +67,20 @@ class EarlierView:
         target = self._snapshot.targets.get(path)
         if target is None:
             found = self._snapshot.lstat(path)
-            return self.live.readlink(path) if found is None else "EINVAL" if not isinstance(found, str) else found
+            if found is None:
+                return self._outside_link(path)
+            return found if isinstance(found, str) else "EINVAL"
         place = self._place(path) if self.world is not None else None
         if place is not None and self.live.readlink(place) != target:
             self._problem("input_changed", path)
         return target
+
+    def _outside_link(self, path: bytes) -> bytes | str:
+        """Target of a link outside the snapshot, which must be older than the run."""
+        found = self.live.lstat(path)
+        if not isinstance(found, str) and stat.S_ISLNK(found.st_mode) and found.st_ctime_ns >= self._started_ns:
+            self._problem("input_changed", path)
+        return self.live.readlink(path)
 
     def names(self, path: bytes) -> list[tuple[bytes, str]] | str:
         """Names and type letters of a directory."""

@@ -96,6 +96,8 @@ def unlink(run: Run, task: Task, call: Call, row: Row) -> None:
         failed(run, call, found, changes=True)
         return
     _note_removed(run, call, found)
+    if found.node is not None and found.node.kind == "dir":
+        run.note(call, "listing", "", found.node.subject)  # what it held, the run took away first
     run.world.bind(found.parent, found.name, None)
 
 

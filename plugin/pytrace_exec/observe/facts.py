@@ -98,7 +98,9 @@ def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
 
 
 def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
-    """`status`: type, mode and content; argument `l`: links themselves; `times`: times, owner, links, size too."""
+    """`status`: type, mode and content; `l` in the argument: of links themselves; `times`: also times, owner, links and
+    size; `mode`: without the content.
+    """
     follow = "l" not in arg.split(",")
     found = view.stat(path) if follow else view.lstat(path)
     if isinstance(found, str):
@@ -108,6 +110,8 @@ def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
         text = b"symlink " + (target.hex().encode() if isinstance(target, bytes) else target.encode())
     else:
         text = b"%s %04o" % (type_name(found.st_mode).encode(), stat.S_IMODE(found.st_mode))
+    if "mode" in arg.split(","):
+        return text
     if "times" in arg.split(","):
         text += b" mtime=%d owner=%d:%d links=%d size=%d" % (
             found.st_mtime_ns,

@@ -11,7 +11,7 @@ from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
 from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
-from pytrace_exec.policy import machine, programs
+from pytrace_exec.policy import archives, machine, programs
 from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 
 TYPE_CHECKING = False
@@ -47,8 +47,16 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     else:
         _note_look(task, found)
         if not found.node.own:
-            times = ["times"] if run.setting.times or programs.copies_times(task.program) else []
-            run.note(call, "status", ",".join(times if follow else ["l", *times]), found.subject)
+            extent = _extent(run, task, found)
+            run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject)
+
+
+def _extent(run: Run, task: Task, found: Found) -> list[str]:
+    """How much of a status the program can use: everything, type and mode alone, or these and the content."""
+    copies = programs.copies_times(task.program) and found.subject != task.program.archive
+    if run.setting.times or copies:
+        return ["times"]
+    return ["mode"] if programs.looks_at_mode_only(task.program) else []
 
 
 def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
@@ -188,10 +196,12 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
         if call.error is None:
             run.refuse("not_whole", place.fd.path if place.fd else None, call)
         return
+    if call.error == "ENOEXEC":
+        run.note(call, "content", "", found.subject)
+        run.note(call, "access", str(os.X_OK), found.subject)
+        return
     if call.error is not None:
         failed(run, call, found, access=SEARCH)
-        if call.error == "ENOEXEC":
-            run.note(call, "content", "", found.subject)
         return
     if found.node is None:
         run.refuse("input_changed", found.path(), call)
@@ -203,7 +213,9 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
     _note_program(run, task, call, found, depth=0)
-    run.processes.execute(task, _real_program(run, task, found, path), words)
+    program = run.processes.execute(task, _real_program(run, task, found, path), words)
+    if not under(program.path, run.setting.root):
+        program.archive = archives.own_archive(program, task.context.cwd.path())
     programs.started(run, task.program, call)
 
 

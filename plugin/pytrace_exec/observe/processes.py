@@ -85,6 +85,12 @@ class Processes:
                 found = self.tasks[pid] = self._child(pid, parent, _clone_flags(birth.args))
         return found
 
+    def forked(self, call: Call) -> None:
+        """Make the child of a call that forked, as its parent is now, unless it has been seen before."""
+        births = self._births.get(call.result or 0)
+        if births and births[0] is call and call.result:
+            self.task(call.result)
+
     def _child(self, pid: int, parent: Task, flags: frozenset[str]) -> Task:
         context = parent.context
         if "CLONE_FS" not in flags:

@@ -90,7 +90,8 @@ def _transfer(run: Run, call: Call) -> None:
 
 
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:
-    """`clone` and its kinds: the child is made when it is first seen; a new namespace is a reason not to store."""
+    """`clone` and its kinds: the child may outlive its parent; a new namespace is a reason not to store."""
+    run.processes.forked(call)
     for arg in call.args:
         names = arg.get("flags") if isinstance(arg, dict) else arg
         if isinstance(names, Flags) and any(name.startswith("CLONE_NEW") for name in names.names):

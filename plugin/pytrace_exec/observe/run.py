@@ -175,6 +175,8 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
         if call.error not in UNRESOLVED_ERRORS:
             run.refuse("incomplete", path if isinstance(path, bytes) else None, call)
         return Place(None)
+    if path == b"" and call.error == "ENOENT":
+        return Place(None)  # an empty path is an error whatever there is
     if path == b"":
         return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(base)
     found = run.world.walk(path, base or run.world.top, follow)

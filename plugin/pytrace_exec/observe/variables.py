@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.world import under
@@ -61,8 +62,10 @@ def _read_texts(run: Run) -> Iterator[bytes]:
 
 
 def read_text(path: bytes) -> bytes:
-    """Content of a file, nothing if it cannot be read."""
+    """Content of a regular file, nothing if it cannot be read (a FIFO would be waited for)."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return b""
         with open(path, "rb") as file:
             return file.read()
     except OSError:

@@ -32,7 +32,7 @@ nm *-nm objdump *-objdump objcopy *-objcopy strip *-strip readelf *-readelf ranl
 
 PLAIN_TOOLS = """
 cat echo printf true false sort uniq wc head tail cut tr tee paste join comm fold nl od expr seq basename dirname
-readlink realpath mkdir rmdir rm ln cmp diff sum cksum md5sum sha1sum sha256sum sha512sum b2sum base64 sed grep egrep
+readlink realpath mkdir rmdir rm ln cmp sum cksum md5sum sha1sum sha256sum sha512sum b2sum base64 sed grep egrep
 fgrep protoc mktemp chmod sleep env uname arch nproc id whoami hostname
 """
 """Tools that use content and names; none of them compares two files' times."""
@@ -43,8 +43,17 @@ sha1sum sha256sum sha512sum b2sum base64 protoc flex bison m4 gperf
 """
 """Tools whose results depend on no user, place or machine."""
 
-COPY_TIMES = "ls dir vdir tar bsdtar zip cpio pax rsync stat find install cp mv ar *-ar git bsdcpio du touch"
+COPY_TIMES = """
+ls dir vdir tar bsdtar zip jar cpio pax rsync stat find install cp ar *-ar bsdcpio du touch diff sdiff diff3 gzip pigz
+bzip2 xz zstd lzip lz4 compress 7z 7za busybox toybox tree
+"""
 """Programs that print or copy times, owners, links and sizes: for them these are the value."""
+
+MODE_ONLY = "rm rmdir unlink mkdir ln mv cp install"
+"""Programs that look at what they are about to change or copy for its type and mode, not for its size or times."""
+
+PRINT_INODES = "stat"
+"""Programs that print inodes and times of access, which are no fact of a tree."""
 
 COMPARE_FOLDERS = "make gmake find rsync ninja"
 """Programs that compare times of directories too."""
@@ -72,6 +81,9 @@ _COMPILERS = _pattern(COMPILERS)
 _PREPROCESSORS = _pattern(PREPROCESSORS)
 _NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
 _NATIVE = re.compile(rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native")
+_INODE_FORMAT = re.compile(rb"%[-0-9.]*[iDaAcC]|^-ls$|^-(?:inum|samefile)$")
+_INODES = _pattern(PRINT_INODES)
+_MODE_ONLY = _pattern(MODE_ONLY)
 _MINUTES = re.compile(rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)")
 
 
@@ -87,19 +99,24 @@ def compares_folders(program: Program) -> bool:
 
 def copies_times(program: Program) -> bool:
     """Whether it prints or copies times, owners, links and sizes."""
-    if program.name in ("cp", "mv", "install"):
-        return program.name != "mv" and _preserves(program.argv)
-    if program.name == "git":
-        return False
+    if program.name in ("cp", "install"):
+        return _preserves(program.argv)
     return bool(_COPIES.match(program.name))
 
 
+def looks_at_mode_only(program: Program) -> bool:
+    """Whether a look of the program at a path tells it no more than type and mode (content is a fact when read)."""
+    if program.name in ("cp", "install", "mv"):
+        return not _preserves(program.argv)
+    return bool(_MODE_ONLY.match(program.name))
+
+
 def _preserves(argv: tuple[bytes, ...]) -> bool:
-    """Whether the arguments of `cp` or `install` ask for times, or for a comparison of times."""
+    """Whether the arguments of `cp`, `mv` or `install` ask for times, or for a comparison of times or content."""
     for word in argv[1:]:
-        if word.startswith((b"--preserve", b"--archive", b"--update")):
+        if word.startswith((b"--preserve", b"--archive", b"--update", b"--compare")):
             return True
-        if word.startswith(b"-") and not word.startswith(b"--") and set(word[1:]) & set(b"pau"):
+        if word.startswith(b"-") and not word.startswith(b"--") and set(word[1:]) & set(b"pauC"):
             return True
     return False
 
@@ -131,12 +148,20 @@ def started(run: Run, program: Program, call: Call) -> None:
             run.refuse("clock", program.path, call)
     elif program.name == "git" and b"commit" in program.argv:
         run.refuse("clock", program.path, call)
-    elif program.name == "touch" and not run.setting.writable(program.path):
-        return
+    if _INODES.match(program.name) or _shows_inodes(program):
+        run.refuse("machine", program.path, call)
     if any(_NATIVE.fullmatch(word) for word in program.argv):
         run.note_plain(call, "fact", "cpu features")
     if _ENVIRONMENT.match(program.name) and not _gives_command(program):
         run.environment_dumped = True
+
+
+def _shows_inodes(program: Program) -> bool:
+    """Whether `ls` or `find` was asked for inodes, or times of access or change."""
+    if program.name == "ls":
+        short = b"".join(word[1:] for word in program.argv[1:] if re.fullmatch(rb"-[A-Za-z0-9]+", word))
+        return bool(set(short) & set(b"icu")) or any(w.startswith((b"--inode", b"--time=")) for w in program.argv)
+    return program.name == "find" and any(_INODE_FORMAT.search(word) for word in program.argv[1:])
 
 
 def _fixed_date(program: Program) -> bool:

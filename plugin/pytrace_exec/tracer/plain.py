@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pytrace_exec.tracer.child import Relay, spawn
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytrace_exec.tracer.watch import Streams
+
+SHELL = b"/bin/sh"
 
 # Long enough to pump what a command wrote just before it ended, in seconds.
 _GRACE = 0.1
@@ -28,7 +31,14 @@ def run_plain(
     """
     program = argv[0] if b"/" in argv[0] else executable
     with Relay() as relay:
-        pid = spawn(program, argv, env, streams.prepare() if streams is not None else None)
+        descriptors = streams.prepare() if streams is not None else None
+        try:
+            pid = spawn(program, argv, env, descriptors)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without an interpreter is the shell's, as for execvp(3).
+            pid = spawn(SHELL, [SHELL, program, *argv[1:]], env, descriptors)
         relay.attach(pid)
         if streams is None:
             _, status = os.waitpid(pid, 0)

@@ -122,6 +122,8 @@ def _problem(log: Log, tracer_lost: bool, left: list[int], argv: Sequence[bytes]
     """Say what keeps the trace from being whole, or None."""
     if left or not log.ended:
         return "processes were left running"
+    if log.unreadable is not None:
+        return f"the log could not be read: {log.unreadable}"
     log.parser.finish()
     if not log.begun:
         return "the command was killed before it began"

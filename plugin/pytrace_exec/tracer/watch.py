@@ -77,10 +77,11 @@ _SLICE = 1 << 16
 class Log:
     """The pipe that strace writes to: read without ever waiting for the parser, parsed when nothing else is to do.
 
-    `begun` says that the command has been executed; `refused` is the error if it could not be.
+    `begun` says that the command has been executed; `refused` is the error if it could not be. `unreadable` says how
+    the parser failed, if it did: then the rest is not parsed.
     """
 
-    __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused")
+    __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused", "unreadable")
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -89,6 +90,7 @@ class Log:
         self.parser = LogParser()
         self.begun = False
         self.refused: str | None = None
+        self.unreadable: str | None = None
         self.ended = False
 
     @property
@@ -143,7 +145,7 @@ class Log:
     def parse_some(self) -> None:
         """Parse a slice of what was read."""
         chunk = self._chunks.pop(0)
-        self.parser.feed(chunk[:_SLICE])
+        self._parse(chunk[:_SLICE])
         if len(chunk) > _SLICE:
             self._chunks.insert(0, chunk[_SLICE:])
 
@@ -151,7 +153,14 @@ class Log:
         """Parse everything that was read."""
         chunks, self._chunks = self._chunks, []
         for chunk in chunks:
-            self.parser.feed(chunk)
+            self._parse(chunk)
+
+    def _parse(self, data: bytes) -> None:
+        if self.unreadable is None:
+            try:
+                self.parser.feed(data)
+            except Exception as error:  # whatever it is: the command runs on
+                self.unreadable = repr(error)
 
 
 def _enlarge(pipe: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pytrace_cas.digest import BLAKE3, SHA256
+from pytrace_cas.digest import BLAKE3, SHA256, DigestFunction
 from pytrace_cas.store import Store
 from pytrace_exec.cache.opening import NoRemote, open_cache
 from pytrace_exec.options import parse
@@ -41,9 +41,7 @@ def test_only_a_remote_needs_one(store: Store) -> None:
         ((), SHA256),
     ],
 )
-def test_the_remotes_own_is_remembered(
-    tiered: Open, offered: tuple[int, ...], function: foreign_grpc.Any
-) -> None:
+def test_the_remotes_own_is_remembered(tiered: Open, offered: tuple[int, ...], function: DigestFunction) -> None:
     with foreign_grpc.foreign_grpc(ForeignCache(functions=offered)) as url:
         assert tiered("near", url).function is function
     assert tiered("near", url).function is function

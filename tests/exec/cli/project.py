@@ -67,9 +67,9 @@ class Project:
             path.write_text(text)
         settle()
 
-    def pytrace(self, *arguments: str | bytes, cwd: str = "root", **variables: str | None) -> Ended:
+    def pytrace(self, *arguments: str | bytes, cwd: str | None = None, **variables: str | None) -> Ended:
         """Run `pytrace`."""
-        return self._run((*_PYTRACE, *arguments), cwd, variables)
+        return self._run((*_PYTRACE, *arguments), cwd or "root", variables)
 
     def wrapped(
         self, *command: str | bytes, cwd: str = "root", options: tuple[str, ...] = (), **variables: str

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -38,6 +41,22 @@ def test_a_store_that_is_a_file(project: Project) -> None:
     (project.base / "store").touch()
     done = project.pytrace("stats")
     assert (done.status, done.stderr.count(b"\n")) == (2, 1)
+
+
+def test_a_reader_that_goes_away_is_no_mistake(project: Project) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", "from pytrace_exec.cli import main; main()", "doctor", "--json"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, cwd=project.root, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_an_answer_that_cannot_be_written(project: Project) -> None:
+    command = [sys.executable, "-c", "from pytrace_exec.cli import main; main()", "--help"]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, cwd=project.root, check=False)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
 
 
 @pytest.mark.parametrize(

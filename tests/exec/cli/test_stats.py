@@ -47,9 +47,9 @@ def test_since(used: Project) -> None:
     old = {**used.last(), "time": used.last()["time"] - 7200}
     with used.log.open("a") as log:
         log.write(json.dumps(old) + "\n")
-    log = str(used.log)
-    assert sum(used.pytrace("stats", "--log", log, "--since", "1h", "--json").json["runs"].values()) == 3
-    assert sum(used.pytrace("stats", "--log", log, "--since", "1d", "--json").json["runs"].values()) == 4
+    path = str(used.log)
+    assert sum(used.pytrace("stats", "--log", path, "--since", "1h", "--json").json["runs"].values()) == 3
+    assert sum(used.pytrace("stats", "--log", path, "--since", "1d", "--json").json["runs"].values()) == 4
 
 
 def test_text(used: Project) -> None:

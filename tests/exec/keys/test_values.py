@@ -31,8 +31,9 @@ plain = st.binary(max_size=12)
 
 
 def _apart(content: dict[bytes, bytes]) -> bool:
-    """No file lies below a file."""
-    return not any(inner.startswith(outer + b"/") for outer in content for inner in content)
+    """No file lies below a file, and none is a place itself."""
+    below = any(inner.startswith(outer + b"/") for outer in content for inner in content)
+    return not below and content.keys().isdisjoint((PLACES.root, PLACES.home, PLACES.tmp))
 
 
 @given(st.dictionaries(paths, digests, max_size=6).filter(_apart), st.dictionaries(others, plain, max_size=6))

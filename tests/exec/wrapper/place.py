@@ -80,9 +80,7 @@ class Place:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    def run(
-        self, *words: str, variables: Mapping[str, str | None] | None = None, cwd: str = ".", **how: Any
-    ) -> Ended:
+    def run(self, *words: str, variables: Mapping[str, str | None] | None = None, cwd: str = ".", **how: Any) -> Ended:
         """Run `pytrace-exec` with these words and wait for it."""
         before = len(self.lines())
         how = {"stdin": subprocess.DEVNULL, "timeout": SECONDS, "cwd": self.root / cwd, **how}

@@ -157,5 +157,3 @@ def test_labels_are_told_and_no_part_of_the_key(place: Place) -> None:
     assert first.record is not None
     assert first.record.line["labels"] == {"team": "a", "step": "x=y"}
     assert again.outcome == "hit"
-
-
