@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -30,19 +32,41 @@ def bench(context: click.Context, quick: bool) -> None:
 @_quick
 @_peers
 def wrapper(quick: bool, peers: tuple[str, ...] = ()) -> None:
-    """Time commands plain, traced, stored and answered from the cache."""
+    """Time commands plain, traced, stored and answered from the cache; beside other wrappers with --peer."""
     from bench.wrapper import measure_all
 
-    with tempfile.TemporaryDirectory(prefix="pytrace-bench-") as folder:
-        click.echo(f"{report.machine(Path(folder))}\n")
-        for part in measure_all(Path(folder).resolve(), peers, quick):
-            click.echo(f"{part}\n")
+    with _folder() as folder:
+        _say(measure_all(folder, peers, quick))
 
 
 @bench.command()
 @_quick
-def server(quick: bool) -> None:
-    """Load a server."""
+@click.option("--peer", "peers", multiple=True, metavar="URL", help="Another server, measured beside the first.")
+@click.option("--instance-name", default="", metavar="NAME", help="Instance of all servers that are given.")
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (), instance_name: str = "") -> None:
+    """Load the REAPI servers at grpc://HOST:PORT; without a URL, our own over a new store, and the floor.
+
+    A server that is given keeps some hundred MB of what was uploaded.
+    """
+    from bench.server import measure_all
+
+    with _folder() as folder:
+        _say(measure_all(folder, urls, peers, instance_name, quick))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder of our own; say what machine it is on."""
+    with tempfile.TemporaryDirectory(prefix="pytrace-bench-") as name:
+        folder = Path(name).resolve()
+        click.echo(f"{report.machine(folder)}\n")
+        yield folder
+
+
+def _say(parts: Iterable[object]) -> None:
+    for part in parts:
+        click.echo(f"{part}\n")
 
 
 if __name__ == "__main__":

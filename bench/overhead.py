@@ -65,7 +65,17 @@ def tables(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[str])
 
 def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[str]) -> Table:
     cost = fixed.extra_seconds(RECACHE)
-    columns = ("workload", "bare", "rounds", "strace", "recache", "less fixed cost", "strace cpu", "recache cpu", *peers)
+    columns = (
+        "workload",
+        "bare",
+        "rounds",
+        "strace",
+        "recache",
+        "less fixed cost",
+        "strace cpu",
+        "recache cpu",
+        *peers,
+    )
     rows = [
         (
             one.workload,
@@ -80,7 +90,9 @@ def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[st
         )
         for one in workloads
     ]
-    return Table("Tracing and storing, over the bare command (recache: pytrace-exec into an empty store)", columns, rows)
+    return Table(
+        "Tracing and storing, over the bare command (recache: pytrace-exec into an empty store)", columns, rows
+    )
 
 
 def _fixed_costs(fixed: Measured, peers: Sequence[str]) -> Table:
@@ -96,10 +108,18 @@ def _over(measured: Measured, variant: str) -> str:
 
 def _hits(fixed: Measured, workloads: Sequence[Measured]) -> Table:
     rows = [
-        (one.workload, one.typical(BARE), one.typical(HIT), spread(one.over_bare(HIT), 3), spread(one.cpu_over_bare(HIT), 3))
+        (
+            one.workload,
+            one.typical(BARE),
+            one.typical(HIT),
+            spread(one.over_bare(HIT), 3),
+            spread(one.cpu_over_bare(HIT), 3),
+        )
         for one in (*workloads, fixed)
     ]
     if PYTHON in fixed.samples and HIT in fixed.samples:
         over_python = timing.ratios(fixed.wall(HIT), fixed.wall(PYTHON))
-        rows.append(("true, over python -c pass", fixed.typical(PYTHON), fixed.typical(HIT), spread(over_python), ABSENT))
+        rows.append(
+            ("true, over python -c pass", fixed.typical(PYTHON), fixed.typical(HIT), spread(over_python), ABSENT)
+        )
     return Table("A hit, over running the command", ("workload", "bare", "hit", "hit over bare", "cpu"), rows)

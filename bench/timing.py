@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import statistics
 import time
-from typing import TYPE_CHECKING, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Measured = TypeVar("Measured")
@@ -72,26 +74,32 @@ class Rounds:
         return done < self.least or (done < self.most and time.monotonic() - began < self.seconds)
 
 
-def adopt_orphans() -> None:
-    """Make this process the parent of what its children leave behind, so that a detached tracer's CPU is counted.
+def own_children() -> None:
+    """Let children inherit nothing but what they are given, and let us be the parent of what they leave behind.
 
-    See PR_SET_CHILD_SUBREAPER in prctl(2).
+    A detached tracer's CPU is then counted (PR_SET_CHILD_SUBREAPER in prctl(2)), and a descriptor of whoever started
+    us does not make the wrapper trace what it would not.
     """
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        with suppress(OSError):  # the one that listed the folder
+            os.set_inheritable(descriptor, descriptor < 3)
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
-def run(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> Sample:
+def run(command: Sequence[str], directory: Path, environment: Mapping[str, str], jobserver: bool = False) -> Sample:
     """Run a command as a build tool does, its output read from a pipe; raise `CommandFailed`.
 
-    For a process without other children that has adopted orphans: it waits for all that the command left.
+    With `jobserver` it inherits a pipe as descriptors 3 and 4, as every job of `make -j` does. For a process without
+    other children that owns those it starts: it waits for all that the command left.
     """
-    began = time.perf_counter()
-    pid, output = _start(command, directory, environment)
-    said = _drain(output)
-    _, status, used = os.wait4(pid, 0)
-    wall = time.perf_counter() - began
+    with _pipe() as given:
+        began = time.perf_counter()
+        pid, output = _start(command, directory, environment, given if jobserver else ())
+        said = _drain(output)
+        _, status, used = os.wait4(pid, 0)
+        wall = time.perf_counter() - began
     cpu = used.ru_utime + used.ru_stime + _reap_orphans()
     code = os.waitstatus_to_exitcode(status)
     if code != 0:
@@ -99,24 +107,37 @@ def run(command: Sequence[str], directory: Path, environment: Mapping[str, str])
     return Sample(wall, cpu)
 
 
-def _start(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> tuple[int, int]:
-    """Spawn, with both outputs on one pipe; return the process and the pipe's end to read."""
+@contextmanager
+def _pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    try:
+        yield ends
+    finally:
+        for end in ends:
+            os.close(end)
+
+
+def _start(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], given: Sequence[int]
+) -> tuple[int, int]:
+    """Spawn, with both outputs on one pipe and `given` from 3 on; return the process and the pipe's end to read."""
     reading, writing = os.pipe()
-    actions = [
-        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_DUP2, writing, 1),
-        (os.POSIX_SPAWN_DUP2, writing, 2),
-    ]
+    # Out of the way of the numbers that the child gets.
+    held = [fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 10) for descriptor in (writing, *given)]
+    actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, held[0], 1), (os.POSIX_SPAWN_DUP2, held[0], 2)]
+    actions += [(os.POSIX_SPAWN_DUP2, descriptor, number) for number, descriptor in enumerate(held[1:], 3)]
     before = os.getcwd()
     os.chdir(directory)
     try:
-        return os.posix_spawnp(command[0], command, environment, file_actions=actions), reading
+        return os.posix_spawnp(command[0], list(command), environment, file_actions=actions), reading
     except OSError:
         os.close(reading)
         raise
     finally:
         os.chdir(before)
-        os.close(writing)
+        for descriptor in (writing, *held):
+            os.close(descriptor)
 
 
 def _drain(descriptor: int) -> bytes:

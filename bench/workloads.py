@@ -43,6 +43,9 @@ MODULES = (
 )
 
 
+AS_JOB = "the same under make -j"
+
+
 class Unavailable(Exception):
     """This machine lacks what a workload runs; the message says what."""
 
@@ -54,6 +57,11 @@ class Workload:
     name: str
     command: tuple[str, ...]
     directory: Path
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it runs as a job of `make -j`."""
+        return self.name == AS_JOB
 
     def reset(self) -> None:
         """Empty the folder of outputs."""
@@ -111,6 +119,7 @@ def imports(_folder: Path, _quick: bool) -> tuple[str, ...]:
 
 WORKLOADS: Makers = {
     "one C compile": one_compile,
+    AS_JOB: one_compile,
     "make -j2": two_jobs,
     "400 processes": short_processes,
     "find + stat": header_tree,

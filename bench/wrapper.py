@@ -66,7 +66,7 @@ class Bench:
 
     def _run(self, workload: Workload, command: tuple[str, ...]) -> Sample:
         workload.reset()
-        return timing.run(command, workload.directory, self._environment)
+        return timing.run(command, workload.directory, self._environment, jobserver=workload.is_job)
 
     def _repeating(self, workload: Workload, command: tuple[str, ...]) -> Callable[[], Sample]:
         return lambda: self._run(workload, command)
@@ -112,7 +112,7 @@ def _found(name: bytes, search_path: bytes) -> bytes:
 
 def measure_all(folder: Path, peers: tuple[str, ...], quick: bool) -> Iterator[Table | str]:
     """Time every workload, then give the tables and what could not be measured."""
-    timing.adopt_orphans()
+    timing.own_children()
     bench = Bench(folder, peers, quick)
     fixed = bench.measure("true", FIXED_COST)
     measured, troubles = [], list(fixed.troubles)

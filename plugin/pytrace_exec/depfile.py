@@ -33,7 +33,7 @@ def inputs_of(values: Mapping[Subject, bytes], root: bytes) -> list[bytes]:
     return [
         subject.paths[0]
         for subject, value in values.items()
-        if subject.kind == "content" and b"/" in value and under(subject.paths[0], root)
+        if subject.kind == "content" and (b"/" in value or b"=" in value) and under(subject.paths[0], root)
     ]
 
 

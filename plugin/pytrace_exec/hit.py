@@ -68,6 +68,7 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
             allowed=invocation.outputs,
             newest_input_ns=look_up.newest_input(),
             digest_of=_digest_of(look_up),
+            status_of=_status_of(look_up),
         )
         prepared.commit()
     except BlobMissing as error:
@@ -109,3 +110,11 @@ def _digest_of(look_up: LookUp) -> Callable[[bytes, os.stat_result], str | None]
         return digest if "/" in digest else None
 
     return digest_of
+
+
+def _status_of(look_up: LookUp) -> Callable[[bytes], os.stat_result | None]:
+    def status_of(path: bytes) -> os.stat_result | None:
+        found = look_up.view.stat(path)
+        return None if isinstance(found, str) else found
+
+    return status_of

@@ -9,9 +9,10 @@ import re
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
+from pytrace_exec.observe.bytecode import source_of
 from pytrace_exec.observe.calls import untraced
 from pytrace_exec.observe.conclude import conclude
-from pytrace_exec.observe.facts import Subject, value_of
+from pytrace_exec.observe.facts import BYTECODE, Subject, value_of
 from pytrace_exec.observe.reader import read_events
 from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot
@@ -219,7 +220,7 @@ def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
     for path in paths:
         found = view.lstat(path) if under(path, invocation.places.root) else ""
         if not isinstance(found, str) and found.st_size <= MAX_KNOWN:
-            value_of(Subject("content", "", path), view, look_up.around)
+            value_of(Subject("content", BYTECODE if source_of(path) else "", path), view, look_up.around)
     latest = look_up.begun_ns - GRANULE_NS
     return {path: known for path, known in view.digests.items() if known[0].st_ctime_ns < latest}
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MODES = ("readwrite", "readonly", "recache", "off")
+LEVELS = ("debug", "info", "warning", "error")
 # What separates the values of a repeatable option in its variable.
 _PATHS = b":"
 _LINES = b"\n"
@@ -83,15 +84,15 @@ CACHE = (
     Option("digest-function", "NAME", values.choice("sha256", "blake3"), "default: the remote's own, else blake3"),
     Option("instance-name", "NAME", values.text, "instance of the remote", default=""),
     Option("mode", "MODE", values.choice(*MODES), f"one of {', '.join(MODES)}", default="readwrite"),
-    Option("generation-max-age", "DUR", values.duration, "how old known invalidations may be", default=60.0),
+    Option("generation-max-age", "DUR", values.duration, "how old what is known of invalidations may be", default=60.0),
     _switch("upload-inputs", "upload what the command read, too"),
-    _switch("remote-only", "leave the local store alone", scope="env"),
+    _switch("remote-only", "keep results in the remote only", scope="env"),
 )
 IDENTITY = (
     Option("root", "DIR", values.path, "default: the nearest folder upward that is a workspace", scope="flag env"),
     Option("output", "PATH", values.path, "a place that the command writes", short="o", many=_PATHS),
     Option("input", "PATH", values.path, "a declared input; its age does not count", many=_PATHS),
-    Option("ignore", "GLOB", values.pattern, "paths that are neither inputs nor outputs", many=_PATHS),
+    Option("ignore", "GLOB", values.pattern, "paths that are neither inputs nor outputs; * matches / too", many=_PATHS),
     Option("disposable", "GLOB", values.pattern, "scratch files, and caches that a tool checks itself", many=_PATHS),
     Option("env", "NAME", values.variable, "a variable that counts", many=_PATHS),
     _switch("env-only", "start the command with the variables of --env and no others"),
@@ -122,8 +123,8 @@ TELLING = (
     _switch("verbose", "say on stderr when the cache failed", short="v"),
     Option("stats-log", "FILE", values.path, "append one JSON object a run"),
     Option("depfile", "FILE", values.path, "write what was read as a rule of make"),
-    Option("log", "FILE", values.path, "append a log of the wrapper's own", scope="env"),
-    Option("log-level", "LEVEL", values.choice("debug", "info", "warning", "error"), "", default="info", scope="env"),
+    Option("log", "FILE", values.path, "append what --explain would say", scope="env"),
+    Option("log-level", "LEVEL", values.choice(*LEVELS), f"one of {', '.join(LEVELS)}", default="info", scope="env"),
     _switch("version", "print the version", scope="flag"),
     _switch("help", "print this page", short="h", scope="flag"),
 )

@@ -14,6 +14,7 @@ from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.keys.messages import strong_key
 from pytrace_exec.keys.pathset import PathSet
 from pytrace_exec.observe.facts import Subject
+from pytrace_exec.policy.bytecode import made_by_import
 from pytrace_exec.replay.effects import EFFECTS_PATH, Effects, InvalidEffects
 from pytrace_exec.replay.entries import (
     DIRECTORY,
@@ -97,7 +98,8 @@ class Recording:
         out: list[Entry] = []
         if output.kind == "file":
             assert output.mode is not None
-            out.append(File(name, output.mode, self._keep(output.path), output.in_place))
+            stamped = made_by_import(self._seen.run, self._seen.outputs, output.path)
+            out.append(File(name, output.mode, self._keep(output.path), output.in_place, stamped))
         elif output.kind == "dir":
             out.append(Dir(name, output.mode or 0))
         elif output.kind == "symlink":

@@ -7,16 +7,15 @@ import fcntl
 import os
 import time
 
+from pytrace_exec.option_table import LEVELS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.outcome import Outcome
 
-LEVELS = ("debug", "info", "warning", "error")
-"""`error`: the cache or the wrapper failed; `warning`: not cached; `info`: every run; `debug`: with all reasons."""
-
 
 def append_run(path: bytes, level: str, outcome: Outcome) -> None:
-    """Append how a run went, if that is at least of this level."""
+    """Append how a run went, if that matters as much as `level`: with `debug` all reasons, else the first line."""
     weight = level_of(outcome)
     if LEVELS.index(weight) < LEVELS.index(level):
         return
@@ -28,7 +27,7 @@ def append_run(path: bytes, level: str, outcome: Outcome) -> None:
 
 
 def level_of(outcome: Outcome) -> str:
-    """How much a run's outcome matters."""
+    """How much a run matters: `error` when the cache or the wrapper failed, `warning` when it was not cached."""
     from pytrace_exec.outcome import FAILURES
 
     if outcome.kind == "error" or any(reason["code"] in FAILURES for reason in outcome.reasons):
@@ -44,11 +43,20 @@ def append(path: bytes, lines: bytes) -> None:
         return
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
-        _write_whole(fd, lines)
+        _write_whole(fd, b"\n" + lines if _is_cut_short(path) else lines)
     except OSError:
         return
     finally:
         os.close(fd)
+
+
+def _is_cut_short(path: bytes) -> bool:
+    """Whether a file ends within a line, as a writer leaves it that is killed within its write."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        return size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"
 
 
 def _write_whole(fd: int, lines: bytes) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 
+from pytrace_exec.tracer.descendants import descendants, send
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
@@ -42,31 +44,7 @@ class TimeLimit:
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         last, self.reached = self.reached, True
-        for pid in _descendants(os.getpid()):
-            try:
-                os.kill(pid, signal.SIGKILL if last else signal.SIGTERM)
-                os.kill(pid, signal.SIGCONT)  # a stopped process gets nothing else
-            except (ProcessLookupError, PermissionError):
-                continue
+        for pid in descendants(os.getpid()):
+            send(pid, signal.SIGKILL if last else signal.SIGTERM)
+            send(pid, signal.SIGCONT)  # a stopped process gets nothing else
         signal.setitimer(signal.ITIMER_REAL, GRACE)
-
-
-def _descendants(top: int) -> list[int]:
-    """Processes that `top` started, theirs, and so on, the nearest first; a tracer is none, having left its parents."""
-    children: dict[int, list[int]] = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            children.setdefault(_parent(name), []).append(int(name))
-    found = [top]
-    for pid in found:
-        found += children.get(pid, ())
-    return found[1:]
-
-
-def _parent(pid: str) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as status:
-            # The name in brackets may hold anything, brackets too.
-            return int(status.read(4096).rpartition(b")")[2].split()[1])
-    except OSError:
-        return 0

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe.bytecode import split
 from pytrace_exec.observe.view import hash_file
 from pytrace_exec.replay.entries import Dir, File, Move, Remove, Symlink
 from pytrace_exec.replay.names import link_target, path_of
@@ -65,7 +66,9 @@ def _stored_outputs(look_up: LookUp, expected: Hit) -> Iterator[Difference]:
     made = {entry.path for entry in expected.effects.entries if not isinstance(entry, Remove)}
     for entry in expected.effects.entries:
         path = path_of(places, entry.path)
-        if isinstance(entry, File):
+        if isinstance(entry, File) and entry.stamped:
+            then = f"file {entry.mode:04o} {split(look_up.cache.get(entry.digest), look_up.function).code}"
+        elif isinstance(entry, File):
             then = f"file {entry.mode:04o} {entry.digest}"
         elif isinstance(entry, Symlink):
             then = f"symlink {os.fsdecode(link_target(places, entry.target))}"
@@ -75,7 +78,7 @@ def _stored_outputs(look_up: LookUp, expected: Hit) -> Iterator[Difference]:
             then = "absent"
         else:
             continue
-        now = _state(look_up, path)
+        now = _state(look_up, path, isinstance(entry, File) and entry.stamped)
         if then != now:
             yield Difference(repr(os.fsdecode(path)), then, now, path)
 
@@ -90,11 +93,15 @@ def _other_outputs(look_up: LookUp, expected: Hit, traced: Traced) -> Iterator[D
         yield Difference(repr(os.fsdecode(path)), "not touched", _state(look_up, path), path)
 
 
-def _state(look_up: LookUp, path: bytes) -> str:
+def _state(look_up: LookUp, path: bytes, stamped: bool = False) -> str:
+    """What is at a path; of a `.pyc` that is `stamped` anew the stamp is no matter."""
     try:
         found = os.lstat(path)
     except OSError:
         return "absent"
+    if stamped and stat.S_ISREG(found.st_mode):
+        with open(path, "rb") as file:
+            return f"file {stat.S_IMODE(found.st_mode):04o} {split(file.read(), look_up.function).code}"
     if stat.S_ISREG(found.st_mode):
         return f"file {stat.S_IMODE(found.st_mode):04o} {hash_file(path, look_up.function)[0]}"
     if stat.S_ISLNK(found.st_mode):

@@ -98,7 +98,7 @@ CASES = (
     ),
     Case(
         "a time printed by a program that prints times",
-        ("stat", "-c", "%Y", "in"),
+        ("du", "--time", "in"),
         facts="""
             status/l,times in : file 0644 times =in
             order in : order
@@ -106,6 +106,7 @@ CASES = (
         misses=("touch -d @1600000000 in",),
         covers="A33",
     ),
+    Case("an inode printed", ("stat", "-c", "%i", "in"), reasons=("machine",)),
     Case(
         "a time printed by any program, told so",
         python("print(os.stat('in').st_mtime)"),

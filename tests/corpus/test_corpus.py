@@ -77,8 +77,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_observed(case: Case, mode: str, scenario: Scenario, programs: Path) -> None:
     told = Telling(case, mode, scenario)
     told.prepare(programs)
-    seen = told.observe()
-    told.check(seen)
+    told.check(*told.observe())
     if case.reasons:
         return
     for change in case.hits:
@@ -107,20 +106,19 @@ class Telling:
         scenario.do(f"{case.given}\n{OLD}")
         scenario.keep()
 
-    def observe(self) -> Observed:
-        """Run in both worlds, which must agree; return what was observed."""
+    def observe(self) -> tuple[World, Observed]:
+        """Run in both worlds, which must agree; return the start state, and what was observed."""
         sandbox = self.scenario.sandbox
         world = World.of(os.path.join(sandbox.base, b"place"), sandbox.take("cached"))
         note = os.path.join(sandbox.base, b"observed.json")
-        self._both((sys.executable, str(HERE / "observer.py"), os.fsdecode(note)), {})
+        pair = self._both((sys.executable, str(HERE / "observer.py"), os.fsdecode(note)), {})
+        assert os.path.exists(note), pair.record.line
         with open(note, encoding="ascii") as file:
-            return Observed.read(json.load(file), world)
+            return world, Observed.read(json.load(file), world)
 
-    def check(self, seen: Observed) -> None:
+    def check(self, world: World, seen: Observed) -> None:
         """Hold what was observed against what was written by hand."""
-        case, sandbox = self.case, self.scenario.sandbox
-        self.scenario.anew()
-        world = World.of(os.path.join(sandbox.base, b"place"), sandbox.take("cached"))
+        case = self.case
         facts = case.facts if self.mode == "strict" or case.relaxed is None else case.relaxed
         assert seen.reasons == tuple(sorted(case.reasons))
         if facts or (facts is not None and not case.reasons):

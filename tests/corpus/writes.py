@@ -233,14 +233,14 @@ CASES = (
         "cp",
         ("cp", "in", "out"),
         facts="""
-            status in : file 0644 =in
+            status/mode in : file 0644
             content in : =in
             error out : ENOENT
             change/l out : ENOENT
             order in : order
         """,
         relaxed="""
-            status in : file 0644 =in
+            status/mode in : file 0644
             content in : =in
             target/0644 out : plain
             order in : order

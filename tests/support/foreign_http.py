@@ -17,13 +17,16 @@ class ForeignHttp:
     """What it holds by path, how it behaves, and what it was asked.
 
     `status`: the answer to every request of a method, in place of the right one. `corrupt`: every blob comes out with
-    its first byte changed; `cut`: with its last byte missing. `forgetful`: each connection is closed after one answer
+    its first byte changed; `cut`: with its last byte missing. `torn`: of each body only half comes, then the end, or
+    with `stalled` nothing until the client goes. `forgetful`: each connection is closed after one answer
     that promised to keep it.
     """
 
     status: dict[str, int] = attrs.field(factory=dict)
     corrupt: bool = False
     cut: bool = False
+    torn: bool = False
+    stalled: bool = False
     forgetful: bool = False
     bodies: dict[str, bytes] = attrs.field(factory=dict)
     requests: list[tuple[str, str]] = attrs.field(factory=list)
@@ -72,9 +75,12 @@ def _handler(cache: ForeignHttp) -> type[BaseHTTPRequestHandler]:
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            half = cache.torn or cache.stalled
             if self.command != "HEAD":
-                self.wfile.write(body)
-            self.close_connection = cache.forgetful
+                self.wfile.write(body[: len(body) // 2] if half else body)
+            if cache.stalled:
+                self.rfile.read(1)
+            self.close_connection = cache.forgetful or half
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""

@@ -21,12 +21,15 @@ KINDS = {
 }
 
 
-PYC_STAMP = slice(8, 12)  # the source's modification time: it differs between two copies of one world
+PYC_FLAGS, PYC_STAMP = slice(4, 8), slice(8, 12)  # the stamp is the source's time: it differs between two worlds
 
 
 @attrs.frozen
 class Entry:
-    """One name in a tree; `value` is a file's content (a `.pyc` less its source stamp) or a symlink's target."""
+    """One name in a tree; `value` is a file's content or a symlink's target.
+
+    Of a `.pyc` the content is less its source's time, with a word on whether it is that of the source beside.
+    """
 
     kind: str
     mode: int
@@ -79,15 +82,24 @@ def _entry(root: bytes, path: bytes, status: os.stat_result, groups: Mapping[tup
     if kind == "file":
         with open(full, "rb") as file:
             value = file.read()
+        if path.endswith(b".pyc") and not any(value[PYC_FLAGS]):
+            value = _fits(full, value[PYC_STAMP]) + value[: PYC_STAMP.start] + value[PYC_STAMP.stop :]
     elif kind == "symlink":
         value = os.readlink(full)
-        if path.endswith(b".pyc"):
-            value = value[: PYC_STAMP.start] + value[PYC_STAMP.stop :]
     linked = tuple(groups.get((status.st_dev, status.st_ino), ()))
     return Entry(
         kind, stat.S_IMODE(status.st_mode), value, linked if len(linked) > 1 else (), _attributes(full),
         status.st_mtime_ns,
     )  # fmt: skip
+
+
+def _fits(pyc: bytes, stamp: bytes) -> bytes:
+    """Whether a `.pyc` in a cache folder carries the time of its source."""
+    folder, name = os.path.split(pyc)
+    source = os.path.join(os.path.dirname(folder), name.partition(b".")[0] + b".py")
+    if not os.path.exists(source):
+        return b"no source "
+    return b"fits " if int(os.stat(source).st_mtime).to_bytes(4, "little") == stamp else b"stale "
 
 
 def _attributes(full: bytes) -> tuple[tuple[str, bytes], ...]:

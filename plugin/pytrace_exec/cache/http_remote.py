@@ -47,7 +47,7 @@ class HttpRemote:
         with self._exchange("GET", f"/ac/{action.hash}", LARGEST_RESULT) as response:
             if self._absent(response):
                 return None
-            message = response.read(LARGEST_RESULT + 1)
+            message = b"".join(self._body(response, LARGEST_RESULT))
         if len(message) > LARGEST_RESULT:
             raise self._failed("the answer is larger than any result")
         return message
@@ -73,10 +73,7 @@ class HttpRemote:
         with self._exchange("GET", f"/cas/{digest.hash}", digest.size_bytes) as response:
             if self._absent(response):
                 raise BlobMissing(digest)
-            left = digest.size_bytes + 1
-            while left and (chunk := response.read(min(CHUNK, left))):
-                left -= len(chunk)
-                yield chunk
+            yield from self._body(response, digest.size_bytes)
 
     def write_many(self, function: DigestFunction, blobs: Sequence[tuple[Digest, bytes]]) -> None:
         """Send blobs one by one."""
@@ -111,6 +108,15 @@ class HttpRemote:
         hint = "; --remote-header gives credentials" if response.status in (401, 403) else ""
         raise self._failed(f"is answered with status {response.status}{hint}")
 
+    def _body(self, response: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
+        """An answer's body, one byte beyond the limit at most; raise `RemoteFailed` if it ends too early."""
+        left = limit + 1
+        while left and (chunk := response.read(min(CHUNK, left))):
+            left -= len(chunk)
+            yield chunk
+        if left and response.length:
+            raise self._failed("its answer was cut short")
+
     def _failed(self, why: str) -> RemoteFailed:
         return RemoteFailed(self._address.name, why)
 
@@ -136,10 +142,12 @@ class HttpRemote:
                     response = self._answer(method, path, size, body)
                 yield response
                 self._finish(response)
-        except _FAILURES as error:
+        except (*_FAILURES, RemoteFailed) as error:
             self._connection.close()
             if late.is_set() or isinstance(error, TimeoutError):
                 raise self._failed("it did not answer in time (--remote-timeout)") from error
+            if isinstance(error, RemoteFailed):
+                raise
             raise self._failed(str(error) or type(error).__name__) from error
         except BaseException:
             self._connection.close()

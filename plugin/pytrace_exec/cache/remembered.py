@@ -38,8 +38,8 @@ class Remembered:
     def failed(self, why: str, seconds: float) -> None:
         """Note that the remote failed and that this took so long.
 
-        It is left alone for three times as long, so that a remote that is down takes a quarter of the time at most;
-        at least 5 s, since many runs may follow one another at once, and at most a minute.
+        It is left alone for three times as long, so that a remote that does not answer takes about a quarter of the
+        time; at least 5 s, since many runs may follow one another at once, and at most a minute.
         """
         until = time.time() + min(LONGEST, max(SHORTEST, _SHARE * seconds))
         try:

@@ -89,6 +89,11 @@ def open_store(options: Options) -> Store:
     return Store.open(folder_of(options), read_only=True)
 
 
+def open_store_for_remote(options: Options) -> Store:
+    """Open or make the store, which keeps what a remote sends; without remote as `open_store`."""
+    return open_store(options) if options.remote is None else Store.open(folder_of(options))
+
+
 def function_of(options: Options) -> DigestFunction:
     """The digest function that `pytrace-exec` would use with these options."""
     return function_named(options.digest_function or "blake3")

@@ -6,6 +6,7 @@ from __future__ import annotations
 DIFFERENT = 1
 USAGE = 2
 NO_STORE = 10
+UNREACHABLE = 13
 NOT_FOUND = 20
 INTERRUPTED = 130
 

@@ -26,6 +26,13 @@ _BY_KIND = {
     "order": "order_changed",
 }
 _OPTION = "option "
+STREAMS = {
+    "stdin": "content of standard input",
+    "kind 0": "standard input",
+    "kind 1": "standard output",
+    "kind 2": "standard error",
+}
+"""What stream subjects are called."""
 _EXECUTED = str(os.X_OK)
 
 
@@ -75,12 +82,19 @@ class Comparison:
             return {**told, "old": os.fsdecode(old), "new": os.fsdecode(new)}
         before, now = _shown(subject, old, new), _shown(subject, new, old)
         if not subject.paths:
-            return reason(code, None, before, now, name=subject.arg.replace(_OPTION, "--"))
+            return reason(code, None, before, now, name=_name(subject))
         path = subject.paths[0]
         if code == "new_file":
             found = digest(path)
             before, now = "absent", found if "/" in found else now
         return reason(code, path, before, now, shown=self._places.readable(path))
+
+
+def _name(subject: Subject) -> str:
+    """What concerns no path, as people call it."""
+    if subject.kind == "stream":
+        return STREAMS[subject.arg]
+    return subject.arg.replace(_OPTION, "--")
 
 
 def _rank(subject: Subject) -> tuple[int, Subject]:

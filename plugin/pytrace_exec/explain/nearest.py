@@ -6,6 +6,7 @@ from __future__ import annotations
 from itertools import islice
 
 from pytrace_exec.cache.errors import BlobMissing
+from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.reasons import in_order, reason
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import Command
-    from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.keys.values import StoredKey
     from pytrace_exec.lookup import LookUp
 
@@ -33,8 +33,9 @@ _SCANNED = 200
 
 
 def stored_in(look_up: LookUp) -> LocalCache:
-    """The local store: only what is at hand is compared."""
-    return look_up.cache
+    """The local store alone: what is not at hand is not fetched only to be compared."""
+    cache = look_up.cache
+    return LocalCache(cache.store, cache.function, cache.instance)
 
 
 def nearest(look_up: LookUp) -> list[dict[str, object]]:

@@ -31,10 +31,10 @@ SENTENCES = {
     "order_changed": "order of modification times changed",
     "attribute_changed": "extended attribute changed",
     "output_differs": "an output that was looked at differs",
-    "stream_changed": "a standard descriptor is another, or standard input has other content",
+    "stream_changed": "a standard descriptor is another one",
     "outputs_missing": "outputs missing from the cache",
     "unusable": "the stored result is of a form that this version does not replay",
-    "unknown": "what the nearest result depended on is not in the cache any more, so that it cannot be compared",
+    "unknown": "what the nearest result depended on is not in the local store, so that it cannot be compared",
 }
 _PLACES = {code: place for place, code in enumerate(SENTENCES)}
 

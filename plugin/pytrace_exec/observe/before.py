@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe.bytecode import Bytecode
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS, file_systems
 from pytrace_exec.observe.view import LiveView, identity_of, type_letter
 from pytrace_exec.policy.reasons import Reason
@@ -120,6 +121,15 @@ class EarlierView:
             return self._proved(path, found)
         moved = place != path or node.mode is not None or len(node.places) > 1
         return self._hash(place, found, moved or node.times is not None, node.times is not None)
+
+    def bytecode(self, path: bytes) -> Bytecode:
+        """What a `.pyc` held; of one that the run replaced, only what an earlier look-up knew can be told."""
+        digest = self.digest(path)
+        known = self.live.code(digest, self._place(path) or path)
+        if known is None:
+            self._problem("input_destroyed", path)
+            return Bytecode(b"", digest)
+        return known
 
     def _hash(self, place: bytes, found: os.stat_result, moved: bool = False, stamped: bool = False) -> str:
         """Digest of what lies at a place now, held against its status before.

@@ -12,6 +12,8 @@ import _sqlite3 as sqlite
 import os
 import time
 
+from pytrace_exec.observe.bytecode import Bytecode
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
@@ -21,12 +23,17 @@ LOCAL_FILE_SYSTEMS = frozenset(
     {"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "overlay", "reiserfs", "xfs", "zfs"}
 )
 _LIMIT = 500_000
+_CODES_LIMIT = 50_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS digests(
     device INTEGER, inode INTEGER, function TEXT, size INTEGER, mtime INTEGER, ctime INTEGER, hash TEXT,
     PRIMARY KEY (device, inode, function)) WITHOUT ROWID
 """
 
+_CODES = """
+CREATE TABLE IF NOT EXISTS codes(digest TEXT, function TEXT, stamp BLOB, code TEXT, PRIMARY KEY (digest, function))
+WITHOUT ROWID
+"""
 _FIND = "SELECT hash FROM digests WHERE device=? AND inode=? AND function=? AND size=? AND mtime=? AND ctime=?"
 
 
@@ -53,6 +60,7 @@ class DigestCache:
         self._trust = trust_stat
         self._database: sqlite.Connection | None = None
         self._devices: dict[int, str] | None = None
+        self._codes: dict[str, Bytecode] = {}
         self._new: dict[tuple[int, int], tuple[int, int, int, str]] = {}
 
     def find(self, found: os.stat_result) -> str | None:
@@ -74,13 +82,29 @@ class DigestCache:
             key = _signed(found.st_dev), _signed(found.st_ino)
             self._new[key] = found.st_size, found.st_mtime_ns, found.st_ctime_ns, digest.partition("/")[0]
 
+    def find_code(self, digest: str) -> Bytecode | None:
+        """What a `.pyc` of this digest holds, or None."""
+        if digest in self._codes:
+            return self._codes[digest]
+        try:
+            query = "SELECT stamp, code FROM codes WHERE digest=? AND function=?"
+            row = self._open().execute(query, (digest, self._function.name)).fetchone()
+        except sqlite.Error:
+            return None
+        return Bytecode(*row) if row else None
+
+    def keep_code(self, digest: str, code: Bytecode) -> None:
+        """Keep what a `.pyc` of this digest holds; it is true for ever."""
+        self._codes[digest] = code
+
     def close(self) -> None:
         """Write what is new."""
-        if self._new:
+        if self._new or self._codes:
             try:
                 self._write()
             except sqlite.Error:
                 self._new.clear()
+                self._codes.clear()
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -95,7 +119,12 @@ class DigestCache:
             database.executemany("INSERT OR REPLACE INTO digests VALUES (?,?,?,?,?,?,?)", rows)
             if len(self._new) > 1000 and database.execute("SELECT count(*) FROM digests").fetchone()[0] > _LIMIT:
                 database.execute("DELETE FROM digests")
+            codes = ((digest, self._function.name, code.stamp, code.code) for digest, code in self._codes.items())
+            database.executemany("INSERT OR REPLACE INTO codes VALUES (?,?,?,?)", codes)
+            if self._codes and database.execute("SELECT count(*) FROM codes").fetchone()[0] > _CODES_LIMIT:
+                database.execute("DELETE FROM codes")
         self._new.clear()
+        self._codes.clear()
 
     def _open(self) -> sqlite.Connection:
         if self._database is None:
@@ -103,6 +132,7 @@ class DigestCache:
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
             database.execute(_SCHEMA)
+            database.execute(_CODES)
             self._database = database
         return self._database
 

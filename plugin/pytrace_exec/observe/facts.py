@@ -11,12 +11,15 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe.bytecode import source_of, stamp_for
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Protocol, TypeAlias
 
     from pytrace_cas.digest import DigestFunction
+    from pytrace_exec.observe.bytecode import Bytecode
 
     Lookup: TypeAlias = os.stat_result | str
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
         def readlink(self, path: bytes) -> bytes | str: ...
         def names(self, path: bytes) -> list[tuple[bytes, str]] | str: ...  # with a letter for the type
         def digest(self, path: bytes) -> str: ...  # of a regular file: HASH/SIZE, or an error
+        def bytecode(self, path: bytes) -> Bytecode: ...  # of a regular file
         def access(self, path: bytes, mode: int) -> str: ...  # "" when granted
         def attribute(self, path: bytes, name: bytes, follow: bool) -> bytes | str: ...
         def attributes(self, path: bytes, follow: bool) -> list[bytes] | str: ...
@@ -46,6 +50,10 @@ if TYPE_CHECKING:
         def host(self, what: str) -> bytes: ...
         def counting(self, folder: bytes, names: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]: ...
         def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes: ...
+
+
+BYTECODE = "pyc"
+"""The argument of content and status of a `.pyc` that counts by its meaning."""
 
 
 class Subject:
@@ -89,17 +97,28 @@ def type_name(mode: int) -> str:
 
 
 def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py)."""
     found = view.stat(path)
     if isinstance(found, str):
         return found.encode()
     if not stat.S_ISREG(found.st_mode):
         return type_name(found.st_mode).encode()
-    return view.digest(path).encode()
+    return _meaning(view, path) if arg == BYTECODE else view.digest(path).encode()
+
+
+def _meaning(view: View, path: bytes) -> bytes:
+    """Of a `.pyc`: its code, or that it is compiled anew because its stamp is not that of its source."""
+    known, source = view.bytecode(path), source_of(path)
+    if known.stamp and source is not None:
+        status = view.stat(source)
+        if isinstance(status, str) or known.stamp != stamp_for(status.st_mtime_ns, status.st_size):
+            return b"code=stale"
+    return b"code=" + known.code.partition("/")[0].encode()
 
 
 def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`status`: type, mode and content; `l` in the argument: of links themselves; `times`: also times, owner, links and
-    size; `mode`: without the content.
+    size; `mode`: without the content; `pyc`: with what Python makes of it.
     """
     follow = "l" not in arg.split(",")
     found = view.stat(path) if follow else view.lstat(path)
@@ -112,6 +131,8 @@ def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
         text = b"%s %04o" % (type_name(found.st_mode).encode(), stat.S_IMODE(found.st_mode))
     if "mode" in arg.split(","):
         return text
+    if arg == BYTECODE and stat.S_ISREG(found.st_mode):
+        return text + b" " + _meaning(view, path)
     if "times" in arg.split(","):
         text += b" mtime=%d owner=%d:%d links=%d size=%d" % (
             found.st_mtime_ns,

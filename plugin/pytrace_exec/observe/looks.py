@@ -45,10 +45,15 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     else:
-        _note_look(task, found)
+        spelled = bool(argument(call, row, "path"))
+        imports = not spelled and found.subject in run.imported
+        if not imports:
+            _note_look(task, found)
+        if spelled:
+            task.last_look = found.subject
         if not found.node.own:
             extent = _extent(run, task, found)
-            run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject)
+            run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject, imports)
 
 
 def _extent(run: Run, task: Task, found: Found) -> list[str]:
@@ -61,6 +66,7 @@ def _extent(run: Run, task: Task, found: Found) -> list[str]:
 
 def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
     _note_look(task, found)
+    task.last_look = None
     failed(run, call, found, changes=False)
     if not follow and call.error in ("ENOENT", "ENOTDIR"):
         run.note(call, "error", "l", found.subject)

@@ -7,7 +7,7 @@ from pytrace_exec.observe.failures import READ, WRITE, failed
 from pytrace_exec.observe.looks import flag_names
 from pytrace_exec.observe.run import Target, argument, place_of
 from pytrace_exec.observe.world import Found, Node
-from pytrace_exec.policy import machine
+from pytrace_exec.policy import bytecode, machine
 from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
@@ -125,5 +125,6 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
             run.targets.append(Target(found.subject, node))
         node.own = node.written = True
         return
-    run.note(call, "content", "", found.subject)
+    imports = not writes and bytecode.imports(run, task, found.subject)
+    run.note(call, "content", "", found.subject, imports)
     node.written = node.written or writes

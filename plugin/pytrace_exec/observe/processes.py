@@ -17,16 +17,18 @@ if TYPE_CHECKING:
 class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
-    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories.
+    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories. `archive`: path of
+    the archive that its arguments tell it to make.
     """
 
-    __slots__ = ("argv", "exit_code", "folders", "looked", "parent", "path", "pid")
+    __slots__ = ("archive", "argv", "exit_code", "folders", "looked", "parent", "path", "pid")
 
     def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...]) -> None:
         self.pid = pid
         self.parent = parent
         self.path = path
         self.argv = argv
+        self.archive: bytes | None = None
         self.looked: set[bytes] = set()
         self.folders: set[bytes] = set()
         self.exit_code: int | None = None
@@ -48,14 +50,18 @@ class FileSystemContext:
 
 
 class Task:
-    """A thread. Threads of one process share `image`, a list whose last element is the program that runs."""
+    """A thread. Threads of one process share `image`, a list whose last element is the program that runs.
 
-    __slots__ = ("context", "image", "pid")
+    `last_look`: the file, there before the run, whose status it asked for last by a path; None: that look failed.
+    """
+
+    __slots__ = ("context", "image", "last_look", "pid")
 
     def __init__(self, pid: int, image: list[Program], context: FileSystemContext) -> None:
         self.pid = pid
         self.image = image
         self.context = context
+        self.last_look: bytes | None = None
 
     @property
     def program(self) -> Program:
@@ -98,6 +104,7 @@ class Processes:
         if "CLONE_THREAD" in flags:
             return Task(pid, parent.image, context)
         program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv)
+        program.archive = parent.program.archive
         self.programs.append(program)
         return Task(pid, [program], context)
 

@@ -7,6 +7,8 @@ import errno
 import os
 import stat
 
+from pytrace_exec.observe.bytecode import Bytecode, split
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
@@ -72,6 +74,7 @@ class LiveView:
         self.function = function
         self.digests: dict[bytes, tuple[os.stat_result, str]] = {}
         self._cache = cache
+        self._codes: dict[str, Bytecode] = {}
         self._stats: dict[bytes, Lookup] = {}
         self._lstats: dict[bytes, Lookup] = {}
 
@@ -135,6 +138,28 @@ class LiveView:
                 self._cache.keep(after, digest)
         self.digests[path] = (found, digest)
         return digest
+
+    def bytecode(self, path: bytes) -> Bytecode:
+        """What a `.pyc` holds; an error of its digest stands for the code."""
+        digest = self.digest(path)
+        return self.code(digest, path) or Bytecode(b"", digest)
+
+    def code(self, digest: str, path: bytes) -> Bytecode | None:
+        """What a `.pyc` of that digest holds, if it was seen before, or if it lies at the path."""
+        known = self._codes.get(digest) or (self._cache.find_code(digest) if self._cache else None)
+        if known is None:
+            try:
+                with open(path, "rb") as file:
+                    data = file.read()
+            except OSError:
+                return None
+            if str(self.function.of(data)) != digest:
+                return None
+            known = split(data, self.function)
+            if self._cache:
+                self._cache.keep_code(digest, known)
+        self._codes[digest] = known
+        return known
 
     def access(self, path: bytes, mode: int) -> str:
         """Empty when the access is granted to the effective user, or the error's name."""

@@ -100,7 +100,7 @@ def _drop_ancestors(run: Run, places: Places) -> None:
     """The folders above the root are where the root happens to lie; looking at them says nothing more."""
     above = {place for place in (places.root, places.home, places.tmp) if place}
     for subject in list(run.subjects):
-        if subject.kind in ("status", "error", "change", "access") and len(subject.paths) == 1:
+        if subject.kind in ("status", "error", "change", "access", "link") and len(subject.paths) == 1:
             path = subject.paths[0]
             if any(path != place and under(place, path) for place in above):
                 del run.subjects[subject]

@@ -64,6 +64,9 @@ CLOCK = "date uptime w who last cal ncal hwclock timedatectl"
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
 
+PYTHON = "python python[23] python[23].[0-9]*"
+"""Python interpreters."""
+
 SHELLS = "sh dash bash ash zsh ksh mksh busybox"
 
 
@@ -77,6 +80,7 @@ _FOLDERS = _pattern(COMPARE_FOLDERS)
 _CLOCK = _pattern(CLOCK)
 _ENVIRONMENT = _pattern(PRINT_ENVIRONMENT)
 _SHELLS = _pattern(SHELLS)
+_PYTHON = _pattern(PYTHON)
 _COMPILERS = _pattern(COMPILERS)
 _PREPROCESSORS = _pattern(PREPROCESSORS)
 _NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
@@ -134,6 +138,11 @@ def expands_macros(program: Program) -> bool:
 def is_neutral(program: Program) -> bool:
     """Whether what it makes depends on nobody and no place but what it reads and is told."""
     return bool(_NEUTRAL.match(program.name))
+
+
+def is_python(program: Program) -> bool:
+    """Whether it is a Python interpreter."""
+    return bool(_PYTHON.match(program.name))
 
 
 def is_shell(program: Program) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import identity, left_out, own_outputs
+from pytrace_exec.policy import bytecode, identity, left_out, own_outputs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Relaxing:
         if options.strict:
             return
         own_outputs.relax(run, outputs)
+        bytecode.relax(run)
         places, environ = self._invocation.places, self._invocation.environ
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
 

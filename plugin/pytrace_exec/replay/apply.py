@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytrace_exec.replay.effects import Effects
     from pytrace_exec.replay.folders import Folder
     from pytrace_exec.replay.layout import DigestOf
-    from pytrace_exec.replay.stage import Blobs
+    from pytrace_exec.replay.stage import Blobs, StatusOf
     from pytrace_exec.replay.steps import Reached, Step
 
 __all__ = ["Prepared", "ReplayRefused", "UndoFailed", "prepare"]
@@ -55,17 +55,19 @@ def prepare(
     allowed: Sequence[bytes] = (),
     newest_input_ns: int = 0,
     digest_of: DigestOf | None = None,
+    status_of: StatusOf | None = None,
     hook: Reached | None = None,
 ) -> Prepared:
     """Stage and check a replay; raise `ReplayRefused` with the tree as it was, as on any error of `blobs`.
 
     `allowed`: real paths of the declared output places outside the root. `newest_input_ns`: the latest modification
-    time among the inputs. `digest_of`: `HASH/SIZE` of a file of that status, or None when it is not known. `hook` is
+    time among the inputs. `digest_of`: `HASH/SIZE` of a file of that status, or None when it is not known.
+    `status_of`: status of a file as it was when the result was looked up, by which bytecode is stamped. `hook` is
     told of each instant at which a failure must do no harm.
     """
     plan = Plan(effects, places, allowed)
     times = OutputTimes(plan, fresh_times(max(1, len(plan.order)), newest_input_ns))
-    prepared = Prepared(Layout(plan, places, times, digest_of), times.first, hook or _go_on)
+    prepared = Prepared(Layout(plan, places, times, digest_of, status_of), times.first, hook or _go_on)
     with _Undoing(prepared):
         prepared.stage(blobs)
     return prepared

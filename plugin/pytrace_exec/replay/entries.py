@@ -8,6 +8,7 @@ immutable by convention, compare by content and are ordered by their line in the
 from __future__ import annotations
 
 from pytrace_cas.digest import Digest
+from pytrace_exec.observe.bytecode import STAMP, source_of
 from pytrace_exec.places import unescape
 from pytrace_exec.replay.names import check_name
 
@@ -44,20 +45,23 @@ class File(Line):
     """A regular file created or changed; `mode` is what the run left (07777).
 
     `in_place`: it was truncated or written where it lay, so that an existing file keeps its mode and owner;
-    otherwise the run put a new file there.
+    otherwise the run put a new file there. `stamped`: a `.pyc` that fitted its source and shall fit it again.
     """
 
-    __slots__ = ("digest", "in_place", "mode", "path")
+    __slots__ = ("digest", "in_place", "mode", "path", "stamped")
 
-    def __init__(self, path: bytes, mode: int, digest: Digest, in_place: bool = False) -> None:
+    def __init__(self, path: bytes, mode: int, digest: Digest, in_place: bool = False, stamped: bool = False) -> None:
         self.path = check_name(path)
         self.mode = _checked_mode(mode)
         self.digest = digest
         self.in_place = in_place
+        self.stamped = stamped
+        if stamped and (source_of(path) is None or digest.size_bytes < STAMP.stop):
+            raise ValueError("only a .pyc has a stamp")
 
     def line(self) -> bytes:
         words = b"file %s %04o %s" % (self.path, self.mode, str(self.digest).encode())
-        return words + b" in-place" if self.in_place else words
+        return words + b" in-place" * self.in_place + b" stamped" * self.stamped
 
 
 class Dir(Line):
@@ -207,7 +211,7 @@ if TYPE_CHECKING:
 
 def _read_file(words: list[bytes]) -> File:
     path, mode, digest, *rest = words
-    return File(path, int(mode, 8), Digest.parse(digest.decode("ascii")), bool(rest))
+    return File(path, int(mode, 8), Digest.parse(digest.decode("ascii")), b"in-place" in rest, b"stamped" in rest)
 
 
 def _read_time(word: bytes) -> Time:

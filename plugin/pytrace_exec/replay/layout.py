@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytrace_exec.places import Places
     from pytrace_exec.replay.clock import OutputTimes
     from pytrace_exec.replay.entries import Made
-    from pytrace_exec.replay.stage import Blobs
+    from pytrace_exec.replay.stage import Blobs, StatusOf
     from pytrace_exec.replay.steps import Reached, Step
 
     DigestOf: TypeAlias = Callable[[bytes, os.stat_result], str | None]
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Layout:
     """What a replay will do: `steps` in order; modes and times that directories get when all else is done.
 
-    `written`: paths and digests of the files that will be in place.
+    `written`: paths and digests of the files that will be in place as they were stored.
     """
 
     __slots__ = (
@@ -44,6 +44,7 @@ class Layout:
         "_plan",
         "_relinked",
         "_remade",
+        "_status_of",
         "_times",
         "folders",
         "late",
@@ -51,11 +52,19 @@ class Layout:
         "written",
     )
 
-    def __init__(self, plan: Plan, places: Places, times: OutputTimes, digest_of: DigestOf | None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        places: Places,
+        times: OutputTimes,
+        digest_of: DigestOf | None,
+        status_of: StatusOf | None = None,
+    ) -> None:
         self._plan = plan
         self._places = places
         self._times = times
         self._digest_of = digest_of
+        self._status_of = status_of
         self._befores: dict[bytes, os.stat_result | None] = {}
         self._remade: set[bytes] = set()
         self._relinked: set[bytes] = set()
@@ -68,7 +77,7 @@ class Layout:
     def make(self, blobs: Blobs, reached: Reached) -> None:
         """Do all that changes no real name; raise `ReplayRefused`, `BlobMissing` or `OSError`."""
         placements = self._placements()
-        stage = Stage(self._plan, self._places, blobs, self._times)
+        stage = Stage(self._plan, self._places, blobs, self._times, self._status_of)
         stage.make(placements, reached)
         slots = {placement.path: placement.slot for placement in placements}
         for step in self._plan.steps:
@@ -98,8 +107,8 @@ class Layout:
                 self._kept.add(path)
             else:
                 placements.append(Placement(path, step, self._existing(path)[0], before))
-        files = ((path, entry.digest) for path, entry in plan.made.items() if isinstance(entry, File))
-        self.written.extend(files)
+        files = ((path, entry) for path, entry in plan.made.items() if isinstance(entry, File))
+        self.written.extend((path, entry.digest) for path, entry in files if not entry.stamped)
         return placements
 
     def _before(self, path: bytes, entry: Made | Move | Remove) -> os.stat_result | None:
@@ -140,7 +149,7 @@ class Layout:
 
     def _has_content(self, path: bytes, entry: File, before: os.stat_result | None) -> bool:
         """Whether a file on disk needs nothing but its time."""
-        if before is None or self._digest_of is None or not stat.S_ISREG(before.st_mode):
+        if before is None or self._digest_of is None or entry.stamped or not stat.S_ISREG(before.st_mode):
             return False
         if before.st_size != entry.digest.size_bytes:
             return False

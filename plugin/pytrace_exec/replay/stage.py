@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe.bytecode import STAMP, source_of, stamp_for
 from pytrace_exec.places import MalformedText
 from pytrace_exec.replay.entries import Dir, File, Hardlink, Move, Symlink
 from pytrace_exec.replay.names import link_target
@@ -13,8 +14,8 @@ from pytrace_exec.replay.plan import ReplayRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import Protocol
+    from collections.abc import Callable, Iterator
+    from typing import Protocol, TypeAlias
 
     from pytrace_cas.digest import Digest
     from pytrace_exec.places import Places
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from pytrace_exec.replay.folders import Folder
     from pytrace_exec.replay.plan import Plan
     from pytrace_exec.replay.steps import Reached
+
+    StatusOf: TypeAlias = Callable[[bytes], os.stat_result | None]
 
     class Blobs(Protocol):
         """Where content comes from."""
@@ -55,13 +58,16 @@ class Stage:
     whose mode would keep the replay itself from using them; their owner may do everything until it is set at the end.
     """
 
-    __slots__ = ("_blobs", "_places", "_plan", "_times", "positions", "unwritable")
+    __slots__ = ("_blobs", "_places", "_plan", "_status_of", "_times", "positions", "unwritable")
 
-    def __init__(self, plan: Plan, places: Places, blobs: Blobs, times: OutputTimes) -> None:
+    def __init__(
+        self, plan: Plan, places: Places, blobs: Blobs, times: OutputTimes, status_of: StatusOf | None = None
+    ) -> None:
         self._plan = plan
         self._places = places
         self._blobs = blobs
         self._times = times
+        self._status_of = status_of
         self.positions: dict[bytes, tuple[int, bytes]] = {}
         self.unwritable: list[bytes] = []
 
@@ -114,9 +120,23 @@ class Stage:
             found = os.fstat(fd)
             if stat.S_IMODE(found.st_mode) != mode or found.st_size != entry.digest.size_bytes:
                 raise ReplayRefused("a file cannot be made here as the run left it", path)
+            if entry.stamped:
+                os.pwrite(fd, self._stamp(path), STAMP.start)
             os.utime(fd, ns=self._times.of(path))
         finally:
             os.close(fd)
+
+    def _stamp(self, path: bytes) -> bytes:
+        """The stamp that makes a `.pyc` fit its source: one that is replayed with it, or the one that was looked up."""
+        source = source_of(path)
+        assert source is not None
+        made = self._plan.made.get(source)
+        if isinstance(made, File):
+            return stamp_for(self._times.of(source)[1], made.digest.size_bytes)
+        found = self._status_of(source) if self._status_of else None
+        if found is None:
+            raise ReplayRefused("the source of the bytecode is not there", path)
+        return stamp_for(found.st_mtime_ns, found.st_size)
 
     def _finish_folder(self, path: bytes, entry: Dir) -> None:
         """Set mode and times of a new directory, once what it holds is there."""

@@ -7,6 +7,8 @@ import os
 import resource
 import signal
 
+from pytrace_exec.tracer.descendants import send
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +73,7 @@ class Relay:
         """Name the command; what arrived before is sent to it now."""
         self._pid = pid
         for number in self._early:
-            _send(pid, number)
+            send(pid, number)
         self._early.clear()
 
     def detach(self) -> None:
@@ -84,7 +86,7 @@ class Relay:
         if self._pid is None:
             self._early.append(number)
         else:
-            _send(self._pid, number)
+            send(self._pid, number)
 
     def _follow_stop(self, number: int, frame: FrameType | None) -> None:
         """Stop when the command stopped, so that our shell sees it, and continue it when we are continued."""
@@ -96,14 +98,7 @@ class Relay:
             return
         if stopped is not None:
             os.kill(os.getpid(), signal.SIGSTOP)
-            _send(self._pid, signal.SIGCONT)
-
-
-def _send(pid: int, number: int) -> None:
-    try:
-        os.kill(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return  # It has ended, or runs as somebody else: then a plain run could not have been reached either.
+            send(self._pid, signal.SIGCONT)
 
 
 def _in_foreground() -> bool:

@@ -7,9 +7,11 @@ import os
 import signal
 import time
 
+from pytrace_exec.streams import kinds
 from pytrace_exec.tracer import keeper
 from pytrace_exec.tracer.child import Relay, spawn
 from pytrace_exec.tracer.events import Call
+from pytrace_exec.tracer.log_holder import LogHolder
 from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, check_possible, command_line
 from pytrace_exec.tracer.watch import Log, Watch
 
@@ -70,6 +72,7 @@ def run_traced(
     """
     check_possible(executable)
     log = Log()
+    holder = LogHolder(log.fileno()) if kinds.classify(2) in (kinds.FILE, kinds.DEVICE) else None
     try:
         args, environment = command_line(strace, log.path, argv, executable, env, detail)
         with Relay() as relay:
@@ -88,6 +91,8 @@ def run_traced(
         return Trace(log.parser.events, status, left, problem, pid, started_ns)
     finally:
         log.close()
+        if holder is not None:
+            holder.end()
 
 
 def _spawn(strace: bytes, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:

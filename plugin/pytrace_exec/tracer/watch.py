@@ -6,6 +6,7 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import signal
 import time
 
 from pytrace_exec.tracer.events import Call
@@ -215,9 +216,10 @@ class Watch:
         if self.status is None:
             poll.register(self._pidfd, select.POLLIN)
         if self._log is not None and not self._log.ended:
-            if now >= self._log_due or self.status is not None:
-                poll.register(self._log, select.POLLIN)
-            else:
+            due = now >= self._log_due or self.status is not None
+            # Its end is told at once in any case: a command that lost its tracer must not go on.
+            poll.register(self._log, select.POLLIN if due else 0)
+            if not due:
                 until = min(until, self._log_due)
         if self._pumping:
             for descriptor, events in self._streams.polled():
@@ -236,7 +238,9 @@ class Watch:
         elif self._log is not None and descriptor == self._log.fileno():
             self._log.read()
             self._log_due = time.monotonic() + _BATCH
-            self.tracer_lost |= self._log.ended and self._log.begun and not self._has_ended()
+            if self._log.ended and self._log.begun and not self._has_ended():
+                self.tracer_lost = True
+                _end_untraced()
         else:
             self._streams.ready(descriptor, events)
 
@@ -256,3 +260,14 @@ class Watch:
 
 def _milliseconds(seconds: float) -> int | None:
     return None if seconds == _NEVER else max(0, int(seconds * 1000) + 1)
+
+
+def _end_untraced() -> None:
+    """End what lost its tracer, as if whoever killed strace had killed it.
+
+    Every traced call of it fails with ENOSYS from now on: it would go on by wrong answers.
+    """
+    from pytrace_exec.tracer.descendants import descendants, send
+
+    for pid in descendants(os.getpid()):
+        send(pid, signal.SIGKILL)

@@ -199,6 +199,19 @@ def test_a_blob_that_is_cut_short_is_not_taken(tiered: Open, size: int) -> None:
     assert codes(far) == ["remote_failed"]
 
 
+@pytest.mark.parametrize("fault", ["torn", "stalled"])
+def test_an_answer_that_does_not_come_whole(tiered: Open, fault: str) -> None:
+    cache = ForeignHttp()
+    blobs = some_blobs(SHA256, [5000])
+    with served(cache) as url:
+        put(tiered("near", url), blobs)
+        setattr(cache, fault, True)
+        result, blob = tiered("a", url, "--remote-timeout", "300ms"), tiered("b", url, "--remote-timeout", "300ms")
+        assert remote_of(result).get_result(KEY) is None
+        assert remote_of(blob).fetch(blobs) == list(blobs)
+    assert (codes(result), codes(blob)) == (["remote_failed"], ["remote_failed"])
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_result_whose_blob_is_gone(tiered: Open, protocol: str) -> None:
     cache = new(protocol)

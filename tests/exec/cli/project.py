@@ -83,20 +83,22 @@ class Project:
         """The last line of the statistics log."""
         return dict(json.loads(self.log.read_text().splitlines()[-1]))
 
-    def _run(self, argv: tuple[str | bytes, ...], cwd: str, variables: dict[str, Any]) -> Ended:
-        folder = self.base / cwd
-        environment = {
+    def environment(self, folder: str = "root") -> dict[str, str]:
+        """All variables of a command that is run in a folder."""
+        return {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "HOME": str(self.base / "home"),
             "TMPDIR": str(self.base / "tmp"),
             "LC_ALL": "C.UTF-8",
-            "PWD": str(folder),
+            "PWD": str(self.base / folder),
             "PYTRACE_DIR": str(self.store),
-            **variables,
         }
-        environment = {name: value for name, value in environment.items() if value is not None}
+
+    def _run(self, argv: tuple[str | bytes, ...], folder: str, variables: dict[str, Any]) -> Ended:
+        values = {**self.environment(folder), **variables}
+        environment = {name: value for name, value in values.items() if value is not None}
         done = subprocess.run(
-            argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            argv, cwd=self.base / folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
         return Ended(done.returncode, done.stdout, done.stderr)
 

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 
 import attrs
 import pytest
 
 from tests.exec.cli.project import Project, codes, settle
+from tests.support.server import running_server
 
 pytestmark = pytest.mark.strace
 
@@ -192,6 +196,27 @@ def test_options_that_decide(ready: Project) -> None:
     assert ready.pytrace("explain", "--", "cat", "two/x", HOSTNAME="here").status == 1
     strict = ready.pytrace("explain", "--json", "--strict", "--env", "HOSTNAME", "--", "cat", "two/x", HOSTNAME="here")
     assert (strict.status, codes(strict.json)) == (1, ["options_changed"])
+
+
+def test_our_own_descriptors_say_nothing(ready: Project) -> None:
+    with open(os.devnull, "wb") as null:
+        command = [sys.executable, "-c", "from pytrace_exec.wrapper import main; main()", "--", "cat", "two/x"]
+        subprocess.run(command, stdin=null, stdout=null, cwd=ready.root, env=ready.environment(), check=True)
+    assert ready.pytrace("explain", "--", "cat", "two/x").status == 0
+    assert ready.pytrace("explain", "latest").status == 0
+    other = ready.pytrace("explain", "--json", "--", "cat", "two/x", MODE="slow").json
+    assert codes(other) == ["environment_changed"]
+
+
+def test_a_remote_is_asked_as_well(ready: Project) -> None:
+    with running_server(ready.base / "server") as server:
+        ready.wrapped("cat", "two/x", options=("--remote", server.grpc_url))
+        assert ready.last()["outcome"] == "miss", ready.last()
+        empty = {"PYTRACE_DIR": str(ready.base / "another"), "PYTRACE_REMOTE": server.grpc_url}
+        assert ready.pytrace("explain", "--", "cat", "two/x", **empty).status == 0
+        assert ready.pytrace("explain", "--", "cat", "two/z", **empty).status == 20
+    gone = ready.pytrace("explain", "--", "cat", "two/z", **empty)
+    assert (gone.status, gone.stderr.count(b"\n")) == (13, 1)
 
 
 def test_recache_answers_nothing(ready: Project) -> None:

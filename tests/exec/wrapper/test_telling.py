@@ -17,18 +17,16 @@ pytestmark = [pytest.mark.strace]
 
 
 def test_a_hundred_writers_keep_whole_lines(place: Place) -> None:
-    place.put("in", "one\n")
-    assert place.run("--", "cat", "in").outcome == "miss"
-    # The label makes lines longer than what is written in one piece by chance.
-    words = [*wrapper_command(), "--label", f"long={'x' * 20_000}", "--", "cat", "in"]
+    # The label makes lines longer than what is written in one piece by chance; without a cache they all write at once.
+    words = [*wrapper_command(), "--mode", "off", "--label", f"long={'x' * 20_000}", "--", "true"]
     script = 'i=0; while [ $i -lt 100 ]; do "$@" & i=$((i + 1)); done; wait'
     subprocess.run(
         ["sh", "-c", script, "sh", *words], cwd=place.root, env=place.environment(), stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=4 * SECONDS,
     )  # fmt: skip
     lines = [json.loads(line) for line in place.lines()]
-    assert len(lines) == 101
-    assert all(len(line["labels"]["long"]) == 20_000 for line in lines[1:])
+    assert len(lines) == 100
+    assert all(len(line["labels"]["long"]) == 20_000 for line in lines)
 
 
 def test_nothing_is_said_unasked(place: Place) -> None:
@@ -79,9 +77,7 @@ def test_a_depfile_is_the_same_on_a_miss_and_on_a_hit(place: Place) -> None:
 
 
 @pytest.mark.make
-@pytest.mark.parametrize(
-    "name", ["a b", "a#b", "a$b", "a%b", "a:b", "a\\ b", "a\\b", "a\\#b", "back\\", "$(x)", "a\\\\ b"]
-)
+@pytest.mark.parametrize("name", ["a b", "a#$b", "a%:b", "a\\ b", "a\\b", "a\\#b", "back\\", "a\\\\ b"])
 def test_make_reads_every_name(place: Place, name: str) -> None:
     place.put(name, "one\n")
     place.put("last", "one\n")

@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The load on a server, made in processes of its own; requests and answers stay bytes, so that it costs little."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import attrs
+import grpc
+
+from pytrace_proto import bytestream_pb2 as bytestream
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+REAPI = "/build.bazel.remote.execution.v2"
+GET_RESULT = f"{REAPI}.ActionCache/GetActionResult"
+FIND_MISSING = f"{REAPI}.ContentAddressableStorage/FindMissingBlobs"
+READ = "/google.bytestream.ByteStream/Read"
+WRITE = "/google.bytestream.ByteStream/Write"
+CHUNK = 1 << 20
+
+
+class WrongAnswer(Exception):
+    """A server answered a timed call otherwise than it must."""
+
+    def __init__(self, method: str, answer: str) -> None:
+        self.method = method
+        super().__init__(f"{method} answered {answer}")
+
+
+@attrs.frozen
+class Load:
+    """What each process does: `requests` in turn, over and over, for `seconds`, so many at once.
+
+    `answer` is the gRPC status that they must get; `answer_bytes` what the data of a Read must come to. For a Write,
+    `requests` are the names before `uploads/`, and each process sends `uploads` new blobs of `upload_bytes`.
+    """
+
+    method: str
+    requests: tuple[bytes, ...]
+    seconds: float
+    at_once: int = 8
+    answer: str = "OK"
+    answer_bytes: int = 0
+    uploads: int = 0
+    upload_bytes: int = 0
+
+
+@attrs.frozen
+class Tally:
+    """What a process did; `began` and `ended` are on the monotonic clock, which all processes share."""
+
+    calls: int
+    bytes: int
+    began: float
+    ended: float
+
+
+def open_channel(url: str) -> tuple[str, grpc.ChannelCredentials | None]:
+    """Split a URL into gRPC's target and credentials: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `unix:PATH`."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "grpcs":
+        return rest, grpc.ssl_channel_credentials()
+    return (rest if scheme == "grpc" else url), None
+
+
+def play(url: str, load: Load, start: float) -> Tally:
+    """Load a server from `start` on; to be called in a process of its own. Raises `WrongAnswer`."""
+    return asyncio.run(_play(url, load, start))
+
+
+async def _play(url: str, load: Load, start: float) -> Tally:
+    target, credentials = open_channel(url)
+    opened = grpc.aio.secure_channel(target, credentials) if credentials else grpc.aio.insecure_channel(target)
+    async with opened as channel:
+        await channel.channel_ready()
+        work = _work(channel, load)
+        await asyncio.sleep(max(0.0, start - time.monotonic()))
+        began = time.monotonic()
+        end = began + load.seconds
+        counts = await asyncio.gather(*(_loop(work, end) for _ in range(load.at_once)))
+        return Tally(sum(calls for calls, _ in counts), sum(size for _, size in counts), began, time.monotonic())
+
+
+async def _loop(work: Iterator[Callable[[], Awaitable[int]]], end: float) -> tuple[int, int]:
+    """Take calls, one after another, until the time or the work is over; count calls and bytes."""
+    calls = size = 0
+    for call in work:
+        size += await call()
+        calls += 1
+        if time.monotonic() >= end:
+            break
+    return calls, size
+
+
+def _work(channel: grpc.aio.Channel, load: Load) -> Iterator[Callable[[], Awaitable[int]]]:
+    """Give the calls, for all loops of a process together. What a Write sends is made before anything is timed."""
+    if load.method == WRITE:
+        prefix = load.requests[0].decode()
+        ready = [_upload(prefix, load.upload_bytes) for _ in range(load.uploads)]
+        return iter([lambda messages=one: _write(channel, messages) for one in ready])
+    one = _read if load.method == READ else _ask
+    return _in_turn(lambda request: lambda: one(channel, load, request), load.requests)
+
+
+def _in_turn(
+    make: Callable[[bytes], Callable[[], Awaitable[int]]], requests: tuple[bytes, ...]
+) -> Iterator[Callable[[], Awaitable[int]]]:
+    while True:
+        for request in requests:
+            yield make(request)
+
+
+def _as_is(message: bytes) -> bytes:
+    return message
+
+
+async def _ask(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
+    try:
+        method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(load.method, _as_is, _as_is)
+        answer = await method(request)
+        code = "OK"
+    except grpc.aio.AioRpcError as error:
+        answer, code = b"", error.code().name
+    if code != load.answer:
+        raise WrongAnswer(load.method, code)
+    return len(answer)
+
+
+async def _read(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
+    size = 0
+    method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(READ, _as_is, _as_is)
+    async for answer in method(request):
+        size += len(answer)
+    if size < load.answer_bytes:
+        raise WrongAnswer(READ, f"{size} of {load.answer_bytes} bytes")
+    return load.answer_bytes
+
+
+def _upload(prefix: str, size: int) -> list[bytes]:
+    """The messages that write a new blob."""
+    blob = os.urandom(size)
+    name = f"{prefix}uploads/{uuid.uuid4()}/blobs/{hashlib.sha256(blob).hexdigest()}/{size}"
+    starts = range(0, size, CHUNK)
+    return [
+        bytestream.WriteRequest(
+            resource_name="" if start else name,
+            write_offset=start,
+            data=blob[start : start + CHUNK],
+            finish_write=start + CHUNK >= size,
+        ).SerializeToString()
+        for start in starts
+    ]
+
+
+async def _write(channel: grpc.aio.Channel, messages: list[bytes]) -> int:
+    method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(WRITE, _as_is, _as_is)
+    answer = await method(iter(messages))
+    return bytestream.WriteResponse.FromString(answer).committed_size

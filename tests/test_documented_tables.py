@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables that the documentation prints are the tables of the code."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pytrace_exec.keys.messages import SCHEME
+from pytrace_exec.observe.facts import KINDS
+from pytrace_exec.observe.surroundings import IDENTITY
+from pytrace_exec.policy.reasons import SENTENCES
+
+DOCS = Path(__file__).parents[1] / "docs"
+MARKED = re.compile(r"<!-- table: ([\w.]+)\.(\w+) -->\n```text\n(.*?)\n```", re.DOTALL)
+FIRST_CELL = re.compile(r"^\| `([\w ]+)` \|", re.MULTILINE)
+PRINTED = {
+    "environment.md": {"VARYING"},
+    "identity.md": {"NEUTRAL_TOOLS"},
+    "machine.md": {"OPENED", "LOOKED", "FILE_SYSTEM_STATE", "HARMLESS_REQUESTS"},
+    "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES"},
+    "times.md": {
+        "COMPILERS", "BINARY_TOOLS", "PLAIN_TOOLS", "COMPARE_FOLDERS", "COPY_TIMES", "MODE_ONLY", "PRINT_INODES",
+        "CLOCK", "TIMES_AS_CONTENT",
+    },
+}  # fmt: skip
+
+
+def words(table: str | Iterable[str | bytes]) -> list[str]:
+    """The words of a table: in order if it is a text, sorted if it is a set."""
+    if isinstance(table, str):
+        return table.split()
+    return sorted(word.decode() if isinstance(word, bytes) else word for word in table if word)
+
+
+@pytest.mark.parametrize("page", PRINTED)
+def test_a_page_prints_its_tables_as_they_are(page: str) -> None:
+    found = MARKED.findall((DOCS / page).read_text())
+    assert {name for _, name, _ in found} == PRINTED[page]
+    for module, name, text in found:
+        assert text.split() == words(getattr(importlib.import_module(f"pytrace_exec.{module}"), name)), name
+
+
+def test_every_reason_not_to_store_is_explained() -> None:
+    assert FIRST_CELL.findall((DOCS / "not-stored.md").read_text()) != []
+    assert set(FIRST_CELL.findall((DOCS / "not-stored.md").read_text())) == SENTENCES.keys()
+
+
+def test_every_kind_of_fact_is_explained() -> None:
+    text = (DOCS / "facts.md").read_text()
+    assert set(FIRST_CELL.findall(text)) == KINDS.keys()
+    assert all(f"`{name}`" in text for name in IDENTITY)
+
+
+def test_the_scheme_is_the_one_that_is_described() -> None:
+    assert f"`scheme` (`{SCHEME}`)" in (DOCS / "keys.md").read_text()
