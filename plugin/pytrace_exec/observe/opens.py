@@ -116,6 +116,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
     node = found.node
     assert node is not None
     if node.own:
+        bytecode.opened_own(run, task, call, node.path())
         return
     if writes and node.status is not None and node.status.st_nlink > 1:
         run.refuse("many_links", found.path(), call)

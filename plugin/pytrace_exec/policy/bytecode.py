@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.outputs import Output
     from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.run import Run
+    from pytrace_exec.tracer.events import Call
 
 _READING = ("content", "status")
 
@@ -34,6 +35,13 @@ def imports(run: Run, task: Task, path: bytes | None) -> bool:
     if source_of(path) != task.last_look or not under(path, run.setting.root):
         return False
     return _is_python(run, task.program)
+
+
+def opened_own(run: Run, task: Task, call: Call, path: bytes) -> None:
+    """Note that a run opened a file that it made itself: a `.pyc` tells its source's time to who does not import it."""
+    source = source_of(path)
+    if source is not None and not imports(run, task, path):
+        run.note(call, "status", "times", run.world.walk(source, run.world.top).subject)
 
 
 def relax(run: Run) -> None:

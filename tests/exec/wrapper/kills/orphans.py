@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -39,9 +39,8 @@ def adopted() -> Iterator[None]:
         _adopt(False)
 
 
-def wait_until_none(left: object) -> None:
-    """Wait until `left()` is empty."""
-    assert callable(left)
+def wait_until_none(left: Callable[[], list[int]]) -> None:
+    """Wait until there is none left; raise `LeftRunning` when that takes too long."""
     deadline = time.monotonic() + SECONDS
     while pids := left():
         if time.monotonic() > deadline:

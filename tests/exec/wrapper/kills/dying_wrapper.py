@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """`pytrace-exec` that says how far it is and can end itself at a named point: MOMENT POINT ARGUMENTS...
 
-MOMENT is a file that holds one word: `before`, `during` or `after` the write of a result, or of a replay `replaying`,
-then `replayed`. POINT is one of the store's crash points, of the replay's, `ran`, `stored` or `told`; `-` for none.
+MOMENT is a file that holds one word: `before`, `during` or `after` the write of a result, for a hit `replaying`, then
+`replayed`; `telling` and `told` while the run's line is appended to the statistics. POINT is one of the store's crash
+points, of the replay's, `ran`, `stored` or `told`; `-` for none.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 
 from pytrace_cas.store import crashpoints
 from pytrace_exec import hit, miss, statistics_log, wrapper
+from pytrace_exec.replay import apply
 
 WORD = 10
 
@@ -36,8 +38,13 @@ class Dying:
         os.pwrite(self._fd, moment.ljust(WORD).encode(), 0)
 
     def reached(self, point: str) -> None:
+        """Die if this is where to; what the store does before a result or a tree is changed does not count."""
+        if self._armed:
+            self.pass_by(point)
+
+    def pass_by(self, point: str) -> None:
         """Die if this is where to."""
-        if self._armed and point == self._point:
+        if point == self._point:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def surround(self, module: ModuleType, name: str, moments: tuple[str, str], points: tuple[str, str]) -> None:
@@ -45,11 +52,11 @@ class Dying:
         inner: Callable[..., Any] = getattr(module, name)
 
         def surrounded(*arguments: Any, **named: Any) -> Any:
+            self.pass_by(points[0])
             self.say(moments[0])
-            self.reached(points[0])
             result = inner(*arguments, **named)
             self.say(moments[1])
-            self.reached(points[1])
+            self.pass_by(points[1])
             return result
 
         setattr(module, name, surrounded)
@@ -60,10 +67,10 @@ def main() -> None:
     _, moment, point, *arguments = sys.argv
     dying = Dying(moment, point)
     crashpoints.reached = dying.reached
-    hit.prepare = partial(hit.prepare, hook=dying.reached)  # type: ignore[assignment]
+    setattr(hit, "prepare", partial(apply.prepare, hook=dying.reached))  # noqa: B010 - the module's own name
     dying.surround(miss, "store_result", ("during", "after"), ("ran", "stored"))
     dying.surround(hit, "replay", ("replaying", "replayed"), ("", ""))
-    dying.surround(statistics_log, "append_run", ("after", "after"), ("", "told"))
+    dying.surround(statistics_log, "append_run", ("telling", "told"), ("", "told"))
     sys.argv = ["pytrace-exec", *arguments]
     wrapper.main()
 

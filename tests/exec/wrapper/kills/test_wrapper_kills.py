@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`kill -9` of wrappers under load: what was acknowledged hits, no name holds a part, nothing is left running."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sysconfig
+
+import pytest
+
+from tests.exec.wrapper.place import Place
+from tests.exec.wrapper.kills.load import AIMS, Deck, Worker
+from tests.exec.wrapper.kills.orphans import adopted
+
+pytestmark = [pytest.mark.strace]
+
+WORKERS = 3
+
+
+@pytest.mark.parametrize("kills", [len(AIMS), pytest.param(100, marks=pytest.mark.soak)])
+def test_killed_at_random_and_at_named_points(place: Place, capsys: pytest.CaptureFixture[str], kills: int) -> None:
+    deck = Deck.of(kills, random.Random(kills))
+    workers = [Worker(place, number, deck, number) for number in range(WORKERS)]
+    with adopted():
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        for failure in (worker.failure for worker in workers if worker.failure is not None):
+            raise failure
+        for worker in workers:
+            for version in worker.acknowledged:
+                worker.answer(version)
+    acknowledged = sum(len(worker.acknowledged) for worker in workers)
+    with capsys.disabled():
+        print(f"\n{kills} kills of {WORKERS} wrappers at work, {acknowledged} results acknowledged: {dict(deck.fell)}")
+    assert sum(deck.fell.values()) == kills
+    assert all(deck.fell[moment] for moment in ("before", "during", "after", "replaying", "replayed"))
+    is_sound(place)
+
+
+def is_sound(place: Place) -> None:
+    """`pytrace-cas check` finds nothing."""
+    command = (os.path.join(sysconfig.get_path("scripts"), "pytrace-cas"), "check", "--read-data", "--dir", place.store)
+    assert subprocess.run(command, env=place.environment(), stdout=subprocess.DEVNULL, check=False).returncode == 0
