@@ -27,6 +27,7 @@ def open_(run: Run, task: Task, call: Call, row: Row) -> None:
         run.refuse("namespace", None, call)  # the path means something else than it says
         return
     _open(run, task, call, row, flags, mode)
+    task.last_look = None
 
 
 def create(run: Run, task: Task, call: Call, row: Row) -> None:

@@ -52,7 +52,7 @@ class FileSystemContext:
 class Task:
     """A thread. Threads of one process share `image`, a list whose last element is the program that runs.
 
-    `last_look`: the file, there before the run, whose status it asked for last by a path; None: that look failed.
+    `last_look`: the file, there before the run, whose status it asked for by a path, if it has opened nothing since.
     """
 
     __slots__ = ("context", "image", "last_look", "pid")

@@ -39,9 +39,13 @@ def test_streams_are_written_in_order() -> None:
 @pytest.mark.parametrize("read", [0, 10])
 def test_a_reader_that_went_away_is_told_with_whether_it_read(read: int) -> None:
     with replay([(1, 10_000_000)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.PIPE) as process:
-        process.stdout.read(read)
-        process.stdout.close()
-        process.stdin.close()
+        if read:
+            process.stdin.close()
+            process.stdout.read(read)
+            process.stdout.close()
+        else:
+            process.stdout.close()
+            process.stdin.close()
         said = process.stderr.read()
     assert b"StreamFailed" in said
     assert (b"begun=True" in said) == bool(read)

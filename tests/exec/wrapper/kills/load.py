@@ -16,8 +16,8 @@ import attrs
 
 from pytrace_cas.digest import BLAKE3, Digest
 from pytrace_cas.store import Store
-from tests.exec.wrapper.place import SECONDS, Place
 from tests.exec.wrapper.kills.orphans import marked, wait_until_none
+from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record
 
 DYING_WRAPPER = Path(__file__).with_name("dying_wrapper.py")
@@ -26,12 +26,10 @@ REPLAYING = ("stage", "staged", "place", "placed", "committed", "forget", "forgo
 MOMENTS = {"before": 0.3, "during": 0.03, "after": 0.01, "replaying": 0.01}
 """For kills at random: the moment that is waited for, and how many seconds later at most the kill comes."""
 AIMS = (*MOMENTS, *STORING, *(f"replay {point}" for point in REPLAYING))
-MARKS = {"one": "1", "two": "2", "three": "3"}
+MARKS = {"one": "1", "two": "2", "three": "3", "four": "4"}
 LINES = 4000
 
-STEP = "".join(f"sed s/^/{mark}/ in > made/{name}\n" for name, mark in MARKS.items()) + (
-    "sed s/^/m/ in > tmp\nmv tmp made/moved\ncat in\n"
-)
+STEP = "".join(f"sed s/^/{mark}/ in > made/{name}\n" for name, mark in MARKS.items()) + "cat in\n"
 
 
 def content(version: int) -> bytes:
@@ -41,8 +39,7 @@ def content(version: int) -> bytes:
 
 def outputs(version: int) -> dict[str, bytes]:
     """What the step makes of a version."""
-    marks = {**MARKS, "moved": "m"}
-    return {f"made/{name}": (f"{mark}version {version}\n" * LINES).encode() for name, mark in marks.items()}
+    return {f"made/{name}": (f"{mark}version {version}\n" * LINES).encode() for name, mark in MARKS.items()}
 
 
 @attrs.define
@@ -81,7 +78,7 @@ class Ran:
     """How one wrapper ended; `moment` is how far it was."""
 
     status: int
-    stdout: bytes
+    stdout: bytes = attrs.field(repr=False)
     stderr: bytes
     moment: str
     record: Record | None
@@ -151,7 +148,8 @@ class Worker(threading.Thread):
     def answer(self, version: int) -> None:
         """Ask for what was acknowledged: it hits, and all its bytes are right."""
         ran = self.wrapped(version)
-        assert (ran.status, ran.outcome, ran.stdout) == (0, "hit", content(version)), ran
+        assert (ran.status, ran.outcome) == (0, "hit"), ran
+        assert ran.stdout == content(version)
         assert {name: (self.root / name).read_bytes() for name in outputs(version)} == outputs(version)
 
     def wrapped(self, version: int, aim: str = "-") -> Ran:

@@ -10,9 +10,9 @@ import sysconfig
 
 import pytest
 
-from tests.exec.wrapper.place import Place
 from tests.exec.wrapper.kills.load import AIMS, Deck, Worker
 from tests.exec.wrapper.kills.orphans import adopted
+from tests.exec.wrapper.place import Place
 
 pytestmark = [pytest.mark.strace]
 
