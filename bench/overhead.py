@@ -53,6 +53,12 @@ class Measured:
             return 0.0
         return Spread.of([one - bare for one, bare in zip(self.wall(variant), self.wall(BARE), strict=True)]).median
 
+    def typical_cpu(self, variant: str) -> str:
+        """Its median CPU time in words."""
+        if variant not in self.samples:
+            return ABSENT
+        return seconds(Spread.of([sample.cpu for sample in self.samples[variant]]).median)
+
     def typical(self, variant: str) -> str:
         """Its median duration in words."""
         return seconds(Spread.of(self.wall(variant)).median) if variant in self.samples else ABSENT
@@ -96,14 +102,16 @@ def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[st
 
 
 def _fixed_costs(fixed: Measured, peers: Sequence[str]) -> Table:
-    variants = [PYTHON, STRACE, RECACHE, HIT, *peers]
-    rows = [(f"{name} true" if name != PYTHON else name, fixed.typical(name), _over(fixed, name)) for name in variants]
-    rows.insert(0, ("true", fixed.typical(BARE), "1.00"))
-    return Table("Fixed cost, over bare `true`", ("command", "takes", "over true"), rows)
-
-
-def _over(measured: Measured, variant: str) -> str:
-    return spread(measured.over_bare(variant), 1)
+    rows = [
+        (
+            name if name in (BARE, PYTHON) else f"{name} true",
+            fixed.typical(name),
+            fixed.typical_cpu(name),
+            spread(fixed.over_bare(name), 1),
+        )
+        for name in (BARE, PYTHON, STRACE, RECACHE, HIT, *peers)
+    ]
+    return Table("Fixed cost, over bare `true`", ("command", "takes", "cpu", "over bare"), rows)
 
 
 def _hits(fixed: Measured, workloads: Sequence[Measured]) -> Table:

@@ -81,9 +81,7 @@ class Message(_Fields):
         return type(self) is type(other) and self.__dict__ == other.__dict__
 
     def __repr__(self) -> str:
-        inner = ", ".join(
-            f"{name}={getattr(self, name)!r}" for _, name, _, _ in self.FIELDS if getattr(self, name)
-        )
+        inner = ", ".join(f"{name}={getattr(self, name)!r}" for _, name, _, _ in self.FIELDS if getattr(self, name))
         return f"{type(self).__name__}({inner})"
 
     def encode(self) -> bytes:

@@ -30,14 +30,15 @@ CALLS = "import ctypes, os; libc = ctypes.CDLL(None, use_errno=True); call = lib
 class Case:
     """One program with what is expected of it.
 
-    `given`: shell commands that make the start state. `facts`: all under the root, exactly (None, or left out where only
-    reasons matter: not compared); `relaxed`: without
-    `--strict`, where that differs. `also`: facts that must be among those elsewhere; `never`: beginnings of facts that
-    must not be there at all. `reasons`: codes, exactly; a case with reasons is never asked again.
-    `shared`: changes that hit, but under `--strict`. `covers`: the
-    cases of the field (`coverage.py`) that this is. `outer`: shell text around the command, which stands in it as
-    `"$@"`. `source`: the C program that is put into the root. `lacking`: why this
-    machine cannot run it.
+    `given`: shell commands that make the start state.
+    `facts`: all under the root, exactly; None, or left out where only reasons matter: not compared.
+    `relaxed`: the facts without `--strict`, where they differ.
+    `also`: facts that must be among all; `never`: beginnings of facts that must not be there at all.
+    `outputs`, `reasons` (codes): exactly. A case with reasons is never asked again.
+    `misses`, `hits`: changes of the start state; `shared`: those that hit, but under `--strict`.
+    `covers`: the cases of the field (`coverage.py`) that this is.
+    `around`: fields of the `Invocation`; `outer`: shell text around the command, which stands in it as `"$@"`.
+    `source`: the C program that is put into the root. `lacking`: why this machine cannot run it.
     """
 
     name: str

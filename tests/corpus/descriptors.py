@@ -97,11 +97,7 @@ CASES = (
     ),
     Case(
         "a watch that sees nothing",
-        python(
-            "import ctypes\n"
-            "libc = ctypes.CDLL(None)\n"
-            "libc.inotify_add_watch(libc.inotify_init1(0), b'd', 0x100)"
-        ),
+        python("import ctypes\nlibc = ctypes.CDLL(None)\nlibc.inotify_add_watch(libc.inotify_init1(0), b'd', 0x100)"),
         given="mkdir d",
         facts="status d : dir 0755",
         misses=("rmdir d",),

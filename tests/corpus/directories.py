@@ -40,8 +40,10 @@ CASES = (
     ),
     Case(
         "a folder made, filled and listed",
-        python("os.mkdir('d'); os.close(os.open('d/f', os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)); "
-               + LIST.format("'d'")),
+        python(
+            "os.mkdir('d'); os.close(os.open('d/f', os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o666)); "
+            + LIST.format("'d'")
+        ),
         given="true",
         facts="change/l d : ENOENT",
         outputs="""
@@ -122,8 +124,10 @@ CASES = (
     ),
     Case(
         "a folder that is none",
-        python("for change in (os.chdir, os.rmdir, os.listdir):\n"
-               "  try: change('in')\n  except OSError as error: print(error)"),
+        python(
+            "for change in (os.chdir, os.rmdir, os.listdir):\n"
+            "  try: change('in')\n  except OSError as error: print(error)"
+        ),
         facts="""
             error in : file
             error/l in : file

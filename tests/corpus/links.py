@@ -32,7 +32,7 @@ CASES = (
     Case(
         "links to links, one of them absolute",
         python(READ.format("'first'")),
-        given="echo one > f; ln -s second first; ln -s \"$PWD/f\" second; echo two > g",
+        given='echo one > f; ln -s second first; ln -s "$PWD/f" second; echo two > g',
         facts="""
             link first : -> second
             link second : -> f

@@ -49,7 +49,7 @@ CASES = (
     Case("its own addresses", python("os.open('/proc/self/maps', 0)"), reasons=("machine",), covers="A13"),
     Case("its own state", python("os.open('/proc/self/stat', 0)"), reasons=("machine",), covers="A13"),
     Case("the processor", python("os.open('/proc/cpuinfo', 0)"), reasons=("machine",), covers="A68"),
-    Case("the clock", ("date",), reasons=("clock",), covers="A64"),
+    Case("the clock", ("date",), outer='exec "$@" >/dev/null', reasons=("clock",), covers="A64"),
     Case(
         "the clock, allowed",
         ("date", "+%Y"),
@@ -119,9 +119,7 @@ CASES = (
     Case(
         "a socket's file that is not there",
         python(
-            "import socket\n"
-            "try: socket.socket(socket.AF_UNIX).connect('none')\n"
-            "except OSError as error: print(error)"
+            "import socket\ntry: socket.socket(socket.AF_UNIX).connect('none')\nexcept OSError as error: print(error)"
         ),
         facts="error none : ENOENT",
         misses=("touch none",),

@@ -7,6 +7,7 @@ import platform
 
 from tests.corpus.case import Case, calling, python, shell
 
+ARGUMENTS = (*python("import sys; print(sys.argv)"), "a\nb", "%R", "\udcff")
 CAT = """
     content in : =in
     status in : file 0644 =in
@@ -121,7 +122,7 @@ CASES = (
     Case(
         "a file found beside the program's own",
         ("./here", "cat", "data"),
-        given="echo one > data; printf '#!/bin/sh\\ncd \"${0%%/*}\" && exec \"$@\"\\n' > here; chmod 755 here",
+        given='echo one > data; printf \'#!/bin/sh\\ncd "${0%%/*}" && exec "$@"\\n\' > here; chmod 755 here',
         facts="""
             access/1 here : file granted
             content here : =here
@@ -197,9 +198,9 @@ CASES = (
     ),
     Case(
         "arguments that need care",
-        python("import sys; print(sys.argv)") + ("a\nb", "%R", "\udcff", "x" * 100_000),
+        (*ARGUMENTS, "x" * 100_000),
         facts="",
-        misses=({"command": python("import sys; print(sys.argv)") + ("a\nb", "%R", "\udcff", "x" * 99_999 + "y")},),
+        misses=({"command": (*ARGUMENTS, "x" * 99_999 + "y")},),
         covers="A81",
     ),
     Case(

@@ -38,9 +38,20 @@ from tests.support.scenario import Scenario
 
 HERE = Path(__file__).parent
 GROUPS = (
-    reads, writes, renames, links, directories, metadata, processes, failures, descriptors, streams, environment, machine,
-)  # fmt: skip
-OLD = "find . -exec touch -h -d @1500000000 {} +"
+    reads,
+    writes,
+    renames,
+    links,
+    directories,
+    metadata,
+    processes,
+    failures,
+    descriptors,
+    streams,
+    environment,
+    machine,
+)
+OLD = "find . ../home ../tmp -exec touch -h -d @1500000000 {} +"
 
 
 def parameters() -> list[ParameterSet]:

@@ -122,7 +122,8 @@ class Observed:
     @classmethod
     def read(cls, told: Mapping[str, Any], world: World) -> Observed:
         """Put what the observer told into words, apart for the root and elsewhere."""
-        near, far = set(), set()
+        near: set[str] = set()
+        far: set[str] = set()
         for kind, arg, paths, value in told["facts"]:
             here = any(world.is_near(path) for path in paths)
             (near if here else far).add(world.fact(kind, arg, paths, value))

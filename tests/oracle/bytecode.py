@@ -48,13 +48,20 @@ def _world(rng: Random) -> Script:
         do("write", "second.py", inner), do("write", "package/__init__.py", ""),
         do("write", "package/inner.py", "VALUE = 3\n"),
     ]  # fmt: skip
-    paths = ("main.py", *(path.decode() for path in PATHS), "package", ".")
-    return (*made, *(do("stamp", path, 1_200_000_000 + place) for place, path in enumerate(paths)))
+    return (*made, *_stamps(1_200_000_000), do("stamp", "package", 1_200_000_008), do("stamp", ".", 1_200_000_009))
+
+
+def _stamps(first: int) -> Script:
+    """Times as a checkout sets them: all sources after one another."""
+    paths = ("main.py", *(path.decode() for path in PATHS))
+    return tuple(do("stamp", path, first + place) for place, path in enumerate(paths))
 
 
 def _step(rng: Random, first: Step) -> Step:
-    """Ask again anew or in place, unchanged, or after a change of a source, of bytecode, or of the cache's folder."""
+    """Ask again anew or in place, unchanged, with other times, or after a change of source, bytecode, or its folder."""
     step = attrs.evolve(first, anew=rng.random() < 0.4, label="again")
+    if step.anew and rng.random() < 0.4:
+        return attrs.evolve(step, changes=_stamps(1_200_000_000 + rng.randrange(1, 3) * 1000), label="other times")
     if rng.random() < 0.4:
         return step
     aim = rng.choice((

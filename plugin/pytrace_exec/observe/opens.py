@@ -102,6 +102,7 @@ def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[st
     """
     node = Node("file", None)
     node.created = mode & 0o7777 & ~task.context.umask
+    node.birth = task.program, found.name
     changed = (id(found.parent), found.name) in run.world.changes
     if "O_EXCL" in flags:
         run.note_new(call, found)

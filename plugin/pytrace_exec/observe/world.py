@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     from pytrace_exec.observe.facts import Lookup
+    from pytrace_exec.observe.processes import Program
 
     class Earlier(Protocol):
         """The tree before the run."""
@@ -34,11 +35,12 @@ class Node:
 
     `own`: the content is the run's (made or truncated by it); `written`: opened for writing. `mode`, `times`: set by a
     call of their own; `created`: the mode it was made with. `alias`: the subject, when the node was reached through a
-    link that leaves the root. `places`: the names it has now.
+    link that leaves the root. `places`: the names it has now. `birth`: of a file, which program made it, as which name.
     """
 
     __slots__ = (
         "alias",
+        "birth",
         "created",
         "entries",
         "kind",
@@ -61,6 +63,7 @@ class Node:
         self.places: list[tuple[Node, bytes]] = []
         self.alias: bytes | None = None
         self.own = self.written = origin is None
+        self.birth: tuple[Program, bytes] | None = None
         self.created: int | None = None
         self.mode: int | None = None
         self.times: tuple[int | None, int | None] | None = None

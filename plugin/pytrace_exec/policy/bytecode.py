@@ -58,8 +58,12 @@ def made_by_import(run: Run, outputs: list[Output], path: bytes) -> bool:
 
     Then a replay gives it the stamp of the source that it finds, which has the same content.
     """
-    source, lookers = source_of(path), run.lookers.get(path)
-    if source is None or not lookers or not all(_is_python(run, program) for program in lookers):
+    source, node = source_of(path), run.world.walk(path, run.world.top).node
+    if source is None or node is None or node.birth is None:
+        return False
+    program, name = node.birth
+    # Python writes beside and renames; a program in Python that copies does not.
+    if not _is_python(run, program) or not name.startswith(os.path.basename(path) + b"."):
         return False
     changed = [output.kind for output in outputs if source in (output.path, output.other)]
     if changed != ["file"] and (changed or Subject("content", "", source) not in run.subjects):

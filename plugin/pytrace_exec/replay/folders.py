@@ -9,6 +9,7 @@ a name goes only when it is empty.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -168,11 +169,22 @@ def _open_staging(folder: Folder) -> tuple[bytes, int]:
             fd = _take_over(folder.fd, name)
             if fd < 0:
                 continue
+            _sweep(folder.fd, number + 1)
             return name, fd
         fd = os.open(name, _OPEN, dir_fd=folder.fd)
         _lock(fd)
         return name, fd
     raise ReplayRefused(f"{_SLOTS} replays are under way or were killed in this directory", folder.path)
+
+
+def _sweep(parent: int, first: int) -> None:
+    """Remove what further killed replays left: where one was killed within the hour after another, there are more."""
+    for number in range(first, _SLOTS):
+        name = b"%s%d" % (STAGING, number)
+        if (fd := _take_over(parent, name)) >= 0:
+            os.close(fd)
+            with contextlib.suppress(OSError):
+                os.rmdir(name, dir_fd=parent)
 
 
 def _lock(fd: int) -> bool:

@@ -25,7 +25,8 @@ class LogHolder:
         waiting, self._tie = os.pipe2(os.O_CLOEXEC)
         actions = [
             (os.POSIX_SPAWN_DUP2, waiting, 0),
-            (os.POSIX_SPAWN_DUP2, log, 3),
+            # Opened anew: ours does not wait.
+            (os.POSIX_SPAWN_OPEN, 3, b"/proc/self/fd/%d" % log, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, b"/dev/null", os.O_WRONLY, 0),
             (os.POSIX_SPAWN_OPEN, 2, b"/dev/null", os.O_WRONLY, 0),
         ]

@@ -221,6 +221,17 @@ def sweep(scene: Scene) -> None:
         assert not staged.exists()
 
 
+def test_all_that_killed_replays_left_is_swept_at_once(scene: Scene) -> None:
+    for number in (0, 1, 5):
+        left = scene.root / f".pytrace-{number}"
+        left.mkdir()
+        (left / "o1").touch()
+        os.utime(left, (time.time() - 7200, time.time() - 7200))
+    (scene.root / ".pytrace-2").mkdir()
+    scene.replay([scene.file(b"later")])
+    assert {path.name for path in scene.root.glob(".pytrace-*")} == {".pytrace-2"}
+
+
 def test_a_staging_folder_in_use_is_left_alone(scene: Scene) -> None:
     with scene.prepare([scene.file(b"a")]) as first:
         os.utime(scene.root / ".pytrace-0", (0, 0))

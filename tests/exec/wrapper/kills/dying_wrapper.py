@@ -2,8 +2,7 @@
 """`pytrace-exec` that says how far it is and can end itself at a named point: MOMENT POINT ARGUMENTS...
 
 MOMENT is a file that holds one word: `before`, `during` or `after` the write of a result, for a hit `replaying`, then
-`replayed`; `telling` and `told` while the run's line is appended to the statistics. POINT is one of the store's crash
-points, of the replay's, `ran`, `stored` or `told`; `-` for none.
+`replayed`. POINT is one of the store's crash points, of the replay's, `ran`, `stored` or `told`; `-` for none.
 """
 
 from __future__ import annotations
@@ -35,7 +34,8 @@ class Dying:
     def say(self, moment: str) -> None:
         """Write down how far we are, in one write."""
         self._armed = moment != "before"
-        os.pwrite(self._fd, moment.ljust(WORD).encode(), 0)
+        if moment:
+            os.pwrite(self._fd, moment.ljust(WORD).encode(), 0)
 
     def reached(self, point: str) -> None:
         """Die if this is where to; what the store does before a result or a tree is changed does not count."""
@@ -70,7 +70,7 @@ def main() -> None:
     setattr(hit, "prepare", partial(apply.prepare, hook=dying.reached))  # noqa: B010 - the module's own name
     dying.surround(miss, "store_result", ("during", "after"), ("ran", "stored"))
     dying.surround(hit, "replay", ("replaying", "replayed"), ("", ""))
-    dying.surround(statistics_log, "append_run", ("telling", "told"), ("", "told"))
+    dying.surround(statistics_log, "append_run", ("", ""), ("", "told"))
     sys.argv = ["pytrace-exec", *arguments]
     wrapper.main()
 

@@ -28,6 +28,7 @@ MOMENTS = {"before": 0.3, "during": 0.03, "after": 0.01, "replaying": 0.01}
 AIMS = (*MOMENTS, *STORING, *(f"replay {point}" for point in REPLAYING))
 MARKS = {"one": "1", "two": "2", "three": "3", "four": "4"}
 LINES = 4000
+AGE = 7200  # seconds
 
 STEP = "".join(f"sed s/^/{mark}/ in > made/{name}\n" for name, mark in MARKS.items()) + "cat in\n"
 
@@ -132,9 +133,8 @@ class Worker(threading.Thread):
             self._deck.put_back(aim)
             return
         self._deck.killed(ran.moment)
-        self._age_strays()
         self.answer(self._chance.choice(list(self.acknowledged)))
-        assert not self._strays()
+        self._sweep()
 
     def _new(self) -> int:
         self._next += 1
@@ -219,11 +219,13 @@ class Worker(threading.Thread):
                 assert store.get_action_result(BLAKE3, "", Digest.parse(action)) is not None
             assert store.check(read_data=True).problems == ()
 
-    def _strays(self) -> list[Path]:
-        return list(self.root.rglob(".pytrace-*"))
-
-    def _age_strays(self) -> None:
-        """Make what killed replays left old enough for the next one to remove."""
-        for stray in self._strays():
-            assert stray.is_dir()
-            os.utime(stray, (time.time() - 7200, time.time() - 7200))
+    def _sweep(self) -> None:
+        """What killed replays left goes with the next replay that has to do there, once it is old enough."""
+        strays = list(self.root.rglob(".pytrace-*"))
+        for stray in strays:
+            os.utime(stray, (time.time() - AGE, time.time() - AGE))
+        if strays:
+            for name in MARKS:
+                (self.root / "made" / name).unlink()
+            self.answer(self._chance.choice(list(self.acknowledged)))
+        assert not list(self.root.rglob(".pytrace-*"))
