@@ -12,6 +12,8 @@ SHELL_SCRIPTS := .ci/run scripts/system-packages
 # For people: make test PYTEST_ARGS='tests/cas -k writer'
 PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 5000
+# Tests that print figures, and load both cores by themselves: they run alone, after the others.
+PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format protos bench soak clean
@@ -26,7 +28,8 @@ demo: $(VENV)/.installed-demo ## show a real step run, then answered from the ca
 
 test: $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
 	@scripts/system-packages test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PRINTING)
 
 lint: $(VENV)/.installed-dev ## check format, style, types, generated code, headers and shell scripts
 	$(BIN)/ruff format --check .

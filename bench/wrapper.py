@@ -20,7 +20,7 @@ from pytrace_exec.miss import ABBREVIATED
 from pytrace_exec.observe.calls import untraced
 from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, command_line, find_strace
 
-FULL = Rounds(least=5, most=15, seconds=12)
+FULL = Rounds(least=3, most=15, seconds=30)
 QUICK = Rounds(least=1, most=1, seconds=0)
 RUNS_UNTIL_HIT = 3
 

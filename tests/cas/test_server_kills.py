@@ -99,7 +99,9 @@ def check_all(path: Path, clients: list[Client]) -> None:
 
 
 @pytest.mark.parametrize("kills", [16, pytest.param(100, marks=pytest.mark.soak)])
-def test_killed_at_random_nothing_acknowledged_is_lost(tmp_path: Path, kills: int) -> None:
+def test_killed_at_random_nothing_acknowledged_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], kills: int
+) -> None:
     chance = random.Random(kills)
     clients: list[Client] = []
     moments: list[str] = []
@@ -114,7 +116,8 @@ def test_killed_at_random_nothing_acknowledged_is_lost(tmp_path: Path, kills: in
         wait_for_the_end(server, now)
         clients += now
     fell = {moment: moments.count(moment) for moment in ("before", "during", "after")}
-    print(f"{kills} kills of a server with {CLIENTS} clients; a result's write was {fell}")
+    with capsys.disabled():
+        print(f"\n{kills} kills of a server with {CLIENTS} clients; when it fell, their writes of results were {fell}")
     assert all(fell.values())
     check_all(tmp_path / "store", clients)
 

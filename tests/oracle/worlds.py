@@ -35,8 +35,8 @@ def world(rng: Random) -> Script:
 
 
 def stamps(rng: Random) -> list[Instruction]:
-    """Give all files and folders different, old times, in an order of their own."""
-    paths = [*FILES, *OUTPUTS, TOOL, *DIRECTORIES]
+    """Give all files, links and folders different, old times, in an order of their own."""
+    paths = [*FILES, *OUTPUTS, TOOL, *LINKS, *DIRECTORIES]
     rng.shuffle(paths)
     return [do("stamp", path, FIRST_STAMP + 1000 * place) for place, path in enumerate(paths)]
 

@@ -29,6 +29,10 @@ from pytrace_exec.replay.entries import (
 )
 from tests.exec.replay.scene import Scene
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_exec.replay.entries import Entry
+
 
 @pytest.fixture
 def scene(tmp_path: Path) -> Scene:
@@ -233,7 +237,7 @@ def test_a_directory_made_again_is_kept(scene: Scene) -> None:
 def test_times_follow_the_recorded_order(scene: Scene) -> None:
     newest = time.time_ns()
     os.utime(scene.put("input"), ns=(newest, newest))
-    entries = [scene.file(b"b"), scene.file(b"a"), scene.file(b"c"), Symlink(b"s", b"a"), Dir(b"d", 0o755)]
+    entries: list[Entry] = [scene.file(b"b"), scene.file(b"a"), scene.file(b"c"), Symlink(b"s", b"a"), Dir(b"d", 0o755)]
     entries += [scene.file(b"d/x"), scene.file(b"old"), Times(b"old", None, 5)]
     scene.replay(entries, order=[[b"b", b"d/x"], [b"a"], [b"d", b"s"], [b".", b"c"]], newest_input_ns=newest)
     times = {name: (scene.root / name).lstat().st_mtime_ns for name in ("", "a", "b", "c", "d", "d/x", "s", "old")}
@@ -299,7 +303,7 @@ def test_allowed_places_outside_the_root(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", [b"%H/x", b"%H/cachet/x", b"%T/x", b"/etc/pytrace-test"])
 def test_other_places_are_refused(scene: Scene, name: bytes) -> None:
-    entries = [
+    entries: list[list[Entry]] = [
         [scene.file(name)],
         [Remove(name, "file")],
         [Move(name, b"x")],
@@ -310,7 +314,7 @@ def test_other_places_are_refused(scene: Scene, name: bytes) -> None:
     before = scene.look()
     for effects in entries:
         with pytest.raises(ReplayRefused):
-            scene.prepare(effects, allowed=[bytes(scene.home / "cache")])  # type: ignore[arg-type]
+            scene.prepare(effects, allowed=[bytes(scene.home / "cache")])
     assert scene.look() == before
 
 

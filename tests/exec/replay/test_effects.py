@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_cas.reapi import ActionResult, OutputFile
+from pytrace_cas.reapi import ActionResult, OutputFile, OutputSymlink
 from pytrace_exec.places import Places, escape
 from pytrace_exec.replay.effects import Effects, InvalidEffects, MalformedEffects
 from pytrace_exec.replay.entries import (
@@ -27,6 +27,20 @@ from pytrace_exec.replay.entries import (
 )
 from pytrace_exec.replay.names import UnstorablePath, check_name, link_target, link_text, name_of, path_of
 from pytrace_exec.replay.results import InconsistentResult, check_result, output_files, output_symlinks
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypedDict, Unpack
+
+    class Fields(TypedDict, total=False):
+        """What a result says, by field."""
+
+        output_files: list[OutputFile]
+        output_symlinks: list[OutputSymlink]
+        exit_code: int
+        stdout_digest: Digest | None
+        stderr_raw: bytes
+
 
 PLACES = Places(b"/home/u/repo", b"/home/u", b"/home/u/repo/tmp")
 X = SHA256.of(b"x")
@@ -250,16 +264,17 @@ def test_link_targets_round_trip(target: bytes) -> None:
     assert link_target(PLACES, link_text(PLACES, target)) == target
 
 
-def result_of(value: Effects, **changes: object) -> ActionResult:
+def result_of(value: Effects, **changes: Unpack[Fields]) -> ActionResult:
     sizes = {number: sum(length for fd, length in value.streams if fd == number) for number in (1, 2)}
-    fields = {
+    fields: Fields = {
         "output_files": [*output_files(value), OutputFile(path=".pytrace/effects", digest=SHA256.of(value.encode()))],
         "output_symlinks": output_symlinks(value),
         "exit_code": value.exit_code,
         "stdout_digest": Digest("a" * 64, sizes[1]) if sizes[1] else None,
         "stderr_raw": b"e" * sizes[2],
     }
-    return ActionResult(**{**fields, **changes})
+    fields.update(changes)
+    return ActionResult(**fields)
 
 
 @given(effects())
@@ -272,13 +287,14 @@ def test_a_result_agrees_with_its_effects_over_the_wire(value: Effects) -> None:
 def test_a_result_that_says_something_else_is_refused() -> None:
     value = Effects([File(b"%H/x", 0o755, X), Symlink(b"l", b"%R/a")], streams=[(1, 3), (2, 4)], exit_code=1)
     lie = OutputFile(path=".pytrace/outside/%H/x", digest=SHA256.of(b"other"), is_executable=True)
-    for changes in (
+    lies: list[Fields] = [
         {"output_files": []},
         {"output_files": [lie]},
         {"output_symlinks": []},
         {"exit_code": 0},
         {"stdout_digest": None},
         {"stderr_raw": b"four+"},
-    ):
+    ]
+    for changes in lies:
         with pytest.raises(InconsistentResult):
             check_result(value, result_of(value, **changes))

@@ -127,10 +127,14 @@ def expected(tree: Tree, entries: list[Entry]) -> Tree:
 
 def seen(scene: Scene) -> Tree:
     """The tree as it is."""
-    return {
-        path: ("dir", b"") if look[0] == "dir" else (str(look[0]), bytes(look[-2]))  # type: ignore[arg-type]
-        for path, look in scene.shape().items()
-    }
+    tree: Tree = {}
+    for path, (kind, *_, content, _first) in scene.shape().items():
+        if kind == "dir":
+            tree[path] = "dir", b""
+        else:
+            assert isinstance(content, bytes)
+            tree[path] = str(kind), content
+    return tree
 
 
 outcomes: Counter[str] = Counter()

@@ -8,6 +8,7 @@ import resource
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -73,15 +74,30 @@ def give_away(path: Path) -> None:
     os.chown(path, 12345, -1)
 
 
+def make_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def make_link(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/etc/hostname")
+
+
+def make_fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 SPOILERS: dict[str, Callable[[Path], None]] = {
     "attribute": set_attribute,
     "acl": set_acl,
     "owner": give_away,
     "second-name": lambda path: os.link(path, path.with_name("other")),
     "mode": lambda path: path.chmod(0o664),
-    "directory": lambda path: (path.unlink(), path.mkdir())[1],
-    "link": lambda path: (path.unlink(), path.symlink_to("/etc/hostname"))[1],
-    "fifo": lambda path: (path.unlink(), os.mkfifo(path))[1],
+    "directory": make_directory,
+    "link": make_link,
+    "fifo": make_fifo,
 }
 
 
@@ -241,9 +257,9 @@ def in_child(action: Callable[[], object]) -> str:
         os._exit(0)
     os.close(write)
     with os.fdopen(read, "rb") as answer:
-        said = answer.read().decode()
+        said = answer.read()
     os.waitpid(child, 0)
-    return said
+    return said.decode()
 
 
 @pytest.fixture
@@ -256,7 +272,12 @@ def users(scene: Scene) -> Scene:
 
 
 def test_a_user_replays_in_an_own_folder(users: Scene, tmp_path: Path) -> None:
-    entries = [Dir(b"d", 0o555), users.file(b"d/x", mode=0o400), users.file(b"y", mode=0o2755), Symlink(b"l", b"y")]
+    entries: list[Entry] = [
+        Dir(b"d", 0o555),
+        users.file(b"d/x", mode=0o400),
+        users.file(b"y", mode=0o2755),
+        Symlink(b"l", b"y"),
+    ]
     assert as_user(lambda: users.replay(entries), tmp_path) == ""
     assert set(users.shape()) == {b"d", b"d/x", b"l", b"y"}
     assert users.shape()[b"y"][1] == "0o2755"
@@ -278,7 +299,7 @@ def test_a_user_cannot_replay_where_nothing_may_be_written(users: Scene, tmp_pat
         ([Dir(b"locked", 0o755), users.file(b"locked/x")], {b"locked": DIRECTORY}),
     ]
     for entries, targets in refusals:
-        said = as_user(lambda entries=entries, targets=targets: users.replay(entries, targets=targets), tmp_path)
+        said = as_user(partial(users.replay, entries, targets=targets), tmp_path)
         assert said.startswith("ReplayRefused"), (said, entries)
         assert users.look() == before
     assert foreign.read_bytes() == b"old"

@@ -45,18 +45,22 @@ def outputs(version: int) -> dict[str, bytes]:
 
 @attrs.define
 class Deck:
-    """The kills that are still to be done, in an order by chance, and how far the wrappers were that were killed."""
+    """The kills that are still to be done, in an order by chance, and how far the wrappers were that were killed.
+
+    `escapes`: how many more wrappers may end before they are killed.
+    """
 
     aims: list[str]
+    escapes: int
     fell: Counter[str] = attrs.field(factory=Counter)
     lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False)
 
     @classmethod
     def of(cls, kills: int, chance: random.Random) -> Deck:
-        """All aims in turn, shuffled."""
-        aims = [AIMS[number % len(AIMS)] for number in range(kills)]
+        """All aims once, then as many at random as at named points; shuffled."""
+        aims = [*AIMS, *(chance.choice(chance.choice((AIMS, tuple(MOMENTS)))) for _ in range(kills - len(AIMS)))]
         chance.shuffle(aims)
-        return cls(aims)
+        return cls(aims, escapes=kills)
 
     def draw(self) -> str | None:
         """Take the next aim."""
@@ -66,6 +70,8 @@ class Deck:
     def put_back(self, aim: str) -> None:
         """The wrapper ended before it could be killed."""
         with self.lock:
+            self.escapes -= 1
+            assert self.escapes, f"wrappers do not get to {aim!r}"
             self.aims.insert(0, aim)
 
     def killed(self, moment: str) -> None:
@@ -133,6 +139,7 @@ class Worker(threading.Thread):
             self._deck.put_back(aim)
             return
         self._deck.killed(ran.moment)
+        self._look_at_store()
         self.answer(self._chance.choice(list(self.acknowledged)))
         self._sweep()
 
@@ -197,7 +204,7 @@ class Worker(threading.Thread):
         time.sleep(0.03)  # or it would count as changed while the step runs
 
     def _look(self, version: int, ran: Ran) -> None:
-        """Nothing but the step's own bytes anywhere, nothing acknowledged lost, the store sound."""
+        """Every output is that of one version, whole, and nobody said a word of his own."""
         assert ran.stderr == b"", ran
         assert ran.status in (0, -9), ran
         if ran.status == 0:
@@ -211,9 +218,9 @@ class Worker(threading.Thread):
             found = path.read_bytes() if path.exists() else b"\n"
             known = int(found[: found.index(b"\n")].rpartition(b" ")[2] or 0)
             assert not path.exists() or found == outputs(known)[name], (name, ran)
-        self._look_at_store()
 
     def _look_at_store(self) -> None:
+        """Nothing that was acknowledged is lost, and the store is sound."""
         with Store.open(os.fsencode(self._place.store), create=False) as store:
             for action in self.acknowledged.values():
                 assert store.get_action_result(BLAKE3, "", Digest.parse(action)) is not None
