@@ -140,3 +140,13 @@ def test_redirections_inside_the_command(scenario: Scenario, command: str) -> No
     scenario.anew()
     scenario.do("echo 'more foo' >> f")
     scenario.ask("sh", "-c", command)
+
+
+def test_an_own_output_that_matters_for_one_input_only(scenario: Scenario) -> None:
+    command = 'e=; [ -e out ] && e=1; read line < in; [ "$line" = loud ] && [ "$e" ] && echo again; cat in > out'
+    for line in ("quiet", "calm", "loud"):
+        scenario.do(f"rm -f out; echo {line} > in")
+        scenario.ask("sh", "-c", command, outcome="miss")
+    for line in ("quiet", "calm", "quiet", "calm", "loud", "loud", "quiet"):
+        scenario.do(f"echo {line} > in")
+        scenario.ask("sh", "-c", command)
