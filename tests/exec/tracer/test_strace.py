@@ -191,31 +191,32 @@ def test_a_daemon_without_our_outputs_does_not_hold_them(driver: Driver, tmp_pat
     wait_for((tmp_path / "done").exists)
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [(b"echo plain\n", "neither"), (b"#!/nowhere/sh\necho x\n", "interpreter")],
-    ids=["no-first-line", "no-interpreter"],
-)
-def test_what_the_kernel_does_not_execute_is_left_to_the_caller(
-    driver: Driver, tmp_path: Path, content: bytes, reason: str
-) -> None:
-    script = tmp_path / "script"
-    script.write_bytes(content)
-    script.chmod(0o755)
-    with driver.start(str(script), stderr=subprocess.DEVNULL) as run:
+def test_a_script_without_a_first_line_is_the_shells(driver: Driver, tmp_path: Path) -> None:
+    result, out, err = driver.run(executable(tmp_path, b"echo plain\n"))
+    assert "neither" in result.unavailable
+    assert (out, err) == (b"plain\n", b"")
+
+
+def test_a_script_without_its_interpreter_is_left_to_the_caller(driver: Driver, tmp_path: Path) -> None:
+    with driver.start(executable(tmp_path, b"#!/nowhere/sh\necho x\n"), stderr=subprocess.DEVNULL) as run:
         assert run.wait(60) == 1  # posix_spawn raises in the driver; the point is that strace never ran.
     assert not os.path.exists(driver.path)
 
 
 def test_an_execution_that_fails_under_the_tracer(driver: Driver, tmp_path: Path) -> None:
-    program = tmp_path / "program"
-    program.write_bytes(b"\x7fELF and nothing else")
-    program.chmod(0o755)
-    with driver.start(str(program), stderr=subprocess.PIPE) as run:
-        _, err = run.communicate(timeout=60)
-    # Run plainly it fails likewise, in the driver; strace's own complaint is nowhere.
-    assert b"Exec format error" in err
+    result, _, err = driver.run(executable(tmp_path, b"\x7fELF and nothing else"))
+    # Run plainly it is the shell's, who fails likewise; strace's own complaint is nowhere.
+    assert os.waitstatus_to_exitcode(result.status) == 127
+    assert result.unavailable == "executing it fails with ENOEXEC"
     assert b"strace:" not in err
+
+
+def executable(folder: Path, content: bytes) -> str:
+    """Make a program and return its path."""
+    program = folder / "program"
+    program.write_bytes(content)
+    program.chmod(0o755)
+    return str(program)
 
 
 def test_a_tracer_that_fails_leaves_the_command_to_run_plainly(driver: Driver, tmp_path: Path) -> None:
