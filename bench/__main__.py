@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -33,10 +34,14 @@ def bench(context: click.Context, quick: bool) -> None:
 @_peers
 def wrapper(quick: bool, peers: tuple[str, ...] = ()) -> None:
     """Time commands plain, traced, stored and answered from the cache; beside other wrappers with --peer."""
+    from bench.timing import CommandFailed
     from bench.wrapper import measure_all
 
-    with _folder() as folder:
-        _say(measure_all(folder, peers, quick))
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, peers, quick, _begins))
+    except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @bench.command()
@@ -49,10 +54,20 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
 
     A server that is given keeps some hundred MB of what was uploaded.
     """
+    import grpc
+
+    from bench.endpoint import ServerDidNotStart
+    from bench.load import UnknownUrl, WrongAnswer
     from bench.server import measure_all
 
-    with _folder() as folder:
-        _say(measure_all(folder, urls, peers, instance_name, quick))
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, urls, peers, instance_name, quick, _begins))
+    except (ServerDidNotStart, UnknownUrl, WrongAnswer) as error:
+        raise click.ClickException(str(error)) from None
+    except grpc.RpcError as error:
+        said = f"{error.code().name}: {error.details()}"
+        raise click.ClickException(f"a server did not do what it was asked: {said}") from None
 
 
 @contextmanager
@@ -62,6 +77,12 @@ def _folder() -> Iterator[Path]:
         folder = Path(name).resolve()
         click.echo(f"{report.machine(folder)}\n")
         yield folder
+
+
+def _begins(what: str) -> None:
+    """Show somebody who waits how far it is."""
+    if sys.stderr.isatty():
+        click.echo(f"measuring {what}", err=True)
 
 
 def _say(parts: Iterable[object]) -> None:

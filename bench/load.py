@@ -26,6 +26,10 @@ WRITE = "/google.bytestream.ByteStream/Write"
 CHUNK = 1 << 20
 
 
+class UnknownUrl(Exception):
+    """The URL is none of a gRPC server; the message says what is."""
+
+
 class WrongAnswer(Exception):
     """A server answered a timed call otherwise than it must."""
 
@@ -63,11 +67,15 @@ class Tally:
 
 
 def open_channel(url: str) -> tuple[str, grpc.ChannelCredentials | None]:
-    """Split a URL into gRPC's target and credentials: `grpc://HOST:PORT`, `grpcs://HOST:PORT`, `unix:PATH`."""
+    """Split a URL into gRPC's target and credentials. Raises `UnknownUrl`."""
     scheme, _, rest = url.partition("://")
-    if scheme == "grpcs":
+    if scheme == "grpcs" and rest:
         return rest, grpc.ssl_channel_credentials()
-    return (rest if scheme == "grpc" else url), None
+    if scheme == "grpc" and rest:
+        return rest, None
+    if url.startswith("unix:"):
+        return url, None
+    raise UnknownUrl(f"{url}: write grpc://HOST:PORT, grpcs://HOST:PORT or unix:PATH")
 
 
 def play(url: str, load: Load, start: float) -> Tally:

@@ -67,8 +67,13 @@ def _duration(tallies: Sequence[Tally]) -> float:
 
 
 def measure_all(
-    folder: Path, urls: Sequence[str], peers: Sequence[str], instance: str, quick: bool
-) -> Iterator[Table | str]:
+    folder: Path,
+    urls: Sequence[str],
+    peers: Sequence[str],
+    instance: str,
+    quick: bool,
+    begins: Callable[[str], None],
+) -> Iterator[Table]:
     """Load the endpoints that are given, else our own server beside the floor, and then the peers."""
     with ExitStack() as stack:
         endpoints = [given(url, instance) for url in urls]
@@ -79,14 +84,15 @@ def measure_all(
         endpoints += [given(url, instance) for url in peers]
         context = multiprocessing.get_context("spawn")
         loader = Loader(stack.enter_context(ProcessPoolExecutor(PROCESSES, mp_context=context)))
-        yield from _compare(loader, endpoints, quick)
+        yield _compare(loader, endpoints, quick, begins)
 
 
-def _compare(loader: Loader, endpoints: Sequence[Endpoint], quick: bool) -> Iterator[Table]:
+def _compare(loader: Loader, endpoints: Sequence[Endpoint], quick: bool, begins: Callable[[str], None]) -> Table:
     sizes = QUICK if quick else FULL
     loads = {endpoint.name: prepare(endpoint, sizes) for endpoint in endpoints}
     rows = []
     for kind in next(iter(loads.values())):
+        begins(kind)
         calls: dict[str, Callable[[], Rate]] = {
             endpoint.name: functools.partial(loader.load, endpoint, loads[endpoint.name][kind])
             for endpoint in endpoints
@@ -96,7 +102,7 @@ def _compare(loader: Loader, endpoints: Sequence[Endpoint], quick: bool) -> Iter
         rows += [_row(kind, name, taken, endpoints[0].name, streams) for name in taken]
     columns = ("call", "server", "a second", "server CPU", "rate over first", "CPU over first")
     title = f"Servers, loaded by {PROCESSES} processes (CPU: of the server, a call or a GB)"
-    yield Table(title, columns, rows)
+    return Table(title, columns, rows)
 
 
 def _row(kind: str, name: str, taken: dict[str, list[Rate]], first: str, streams: bool) -> tuple[str, ...]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Measured = TypeVar("Measured")
 
+NOT_FOUND = 127
+"""What a shell would say of a command that cannot be started."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -131,9 +134,9 @@ def _start(
     os.chdir(directory)
     try:
         return os.posix_spawnp(command[0], list(command), environment, file_actions=actions), reading
-    except OSError:
+    except OSError as error:
         os.close(reading)
-        raise
+        raise CommandFailed(command, NOT_FOUND, str(error).encode()) from None
     finally:
         os.chdir(before)
         for descriptor in (writing, *held):

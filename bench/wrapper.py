@@ -57,7 +57,7 @@ class Bench:
         variants[STRACE] = self._repeating(workload, traced)
         variants[RECACHE] = lambda: self._recached(workload)
         if workload.name in FIXED_COST:
-            variants[PYTHON] = self._repeating(workload, (os.path.realpath(sys.executable), "-c", "pass"))
+            variants[PYTHON] = self._repeating(workload, (sys.executable, "-c", "pass"))
         hit = self._wrapped(workload, self._new_store())
         outcomes: list[str] = []
         while len(outcomes) < RUNS_UNTIL_HIT and outcomes[-1:] != ["hit"]:
@@ -113,13 +113,16 @@ def _found(name: bytes, search_path: bytes) -> bytes:
     return next(candidate for candidate in candidates if os.access(candidate, os.X_OK))
 
 
-def measure_all(folder: Path, peers: tuple[str, ...], quick: bool) -> Iterator[Table | str]:
-    """Time every workload, then give the tables and what could not be measured."""
+def measure_all(
+    folder: Path, peers: tuple[str, ...], quick: bool, begins: Callable[[str], None]
+) -> Iterator[Table | str]:
+    """Time every workload, `begins` being told of each; then give the tables and what could not be measured."""
     timing.own_children()
     bench = Bench(folder, peers, quick)
     fixed = bench.measure("true", FIXED_COST)
     measured, troubles = [], list(fixed.troubles)
     for name in WORKLOADS:
+        begins(name)
         try:
             measured.append(bench.measure(name, WORKLOADS))
         except Unavailable as missing:
