@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.policy import programs
@@ -20,18 +19,22 @@ if TYPE_CHECKING:
 TIMES_AS_CONTENT = frozenset({b".ninja_deps", b".ninja_log"})
 """Files into which their tool writes absolute times of others."""
 
-_OF_FILE = re.compile(rb"\b__TIMESTAMP__\b")
-_ANY = re.compile(rb"\b__(?:DATE|TIME|TIMESTAMP)__\b")
+_OF_FILE = (b"__TIMESTAMP__",)
+_ANY = (b"__DATE__", b"__TIME__", *_OF_FILE)
 
 
 def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, bytes]) -> list[Reason]:
     """Return what was compiled with the time of day in it, and the files that hold times as content."""
     names = [output.path for output in outputs if os.path.basename(output.path) in TIMES_AS_CONTENT]
     reasons = [Reason("absolute_times", path) for path in names]
-    mark = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
+    marks = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
     sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
     compiled = [path for path in sources if _compiled(run, path)]
-    return reasons + [Reason("clock", path) for path in compiled if mark.search(read_text(path))]
+    return reasons + [Reason("clock", path) for path in compiled if _holds(read_text(path), marks)]
+
+
+def _holds(text: bytes, marks: tuple[bytes, ...]) -> bool:
+    return any(mark in text for mark in marks)
 
 
 def _compiled(run: Run, path: bytes) -> bool:

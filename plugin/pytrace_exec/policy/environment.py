@@ -86,7 +86,13 @@ def named_in(texts: Iterable[bytes]) -> set[bytes]:
 
     names = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
     word = re.compile(rb"(?<![A-Za-z0-9_])(?:" + names + rb")(?![A-Za-z0-9_])")
-    return {name for text in texts for name in word.findall(text)}
+    # Looking for the plain beginnings first spares most texts the slow search.
+    plain = [name.partition("*")[0].encode() for name in VARYING.split()]
+    named: set[bytes] = set()
+    for text in texts:
+        if any(beginning in text for beginning in plain):
+            named.update(word.findall(text))
+    return named
 
 
 def values_in(environ: Mapping[bytes, bytes], texts: Iterable[bytes]) -> set[bytes]:

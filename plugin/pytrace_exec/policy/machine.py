@@ -79,7 +79,7 @@ LOOKED = """
 *           /dev/stderr                             ignore
 """
 
-FILE_SYSTEM_STATE = "df stat"
+FILE_SYSTEM_STATE = "df"
 """Programs for which the state of a file system is the result; others ask for its type to tune themselves."""
 
 TERMINAL_QUESTIONS = frozenset({"TCGETS", "TCGETS2", "TIOCGWINSZ"})

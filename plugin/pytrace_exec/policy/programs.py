@@ -52,8 +52,8 @@ bzip2 xz zstd lzip lz4 compress 7z 7za busybox toybox tree
 MODE_ONLY = "rm rmdir unlink mkdir ln mv cp install"
 """Programs that look at what they are about to change or copy for its type and mode, not for its size or times."""
 
-PRINT_INODES = "stat"
-"""Programs that print inodes and times of access, which are no fact of a tree."""
+PLAIN_FORMATS = "n N s a A f F u U g G h y Y"
+"""Letters of `stat`'s formats that print what is a fact of a tree: not inodes, devices, or times of access."""
 
 COMPARE_FOLDERS = "make gmake find rsync ninja"
 """Programs that compare times of directories too."""
@@ -85,8 +85,8 @@ _COMPILERS = _pattern(COMPILERS)
 _PREPROCESSORS = _pattern(PREPROCESSORS)
 _NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
 _NATIVE = re.compile(rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native")
+_FORMAT = re.compile(rb"%[-+#0-9. ]*([A-Za-z])")
 _INODE_FORMAT = re.compile(rb"%[-0-9.]*[iDaAcC]|^-ls$|^-(?:inum|samefile)$")
-_INODES = _pattern(PRINT_INODES)
 _MODE_ONLY = _pattern(MODE_ONLY)
 _MINUTES = re.compile(rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)")
 
@@ -157,7 +157,7 @@ def started(run: Run, program: Program, call: Call) -> None:
             run.refuse("clock", program.path, call)
     elif program.name == "git" and b"commit" in program.argv:
         run.refuse("clock", program.path, call)
-    if _INODES.match(program.name) or _shows_inodes(program):
+    if _shows_inodes(program):
         run.refuse("machine", program.path, call)
     if any(_NATIVE.fullmatch(word) for word in program.argv):
         run.note_plain(call, "fact", "cpu features")
@@ -166,7 +166,10 @@ def started(run: Run, program: Program, call: Call) -> None:
 
 
 def _shows_inodes(program: Program) -> bool:
-    """Whether `ls` or `find` was asked for inodes, or times of access or change."""
+    """Whether `ls`, `find` or `stat` was asked for inodes, devices, or times of access or change."""
+    if program.name == "stat":
+        formats = [letter for word in program.argv[1:] for letter in _FORMAT.findall(word)]
+        return not formats or any(letter.decode() not in PLAIN_FORMATS.split() for letter in formats)
     if program.name == "ls":
         short = b"".join(word[1:] for word in program.argv[1:] if re.fullmatch(rb"-[A-Za-z0-9]+", word))
         return bool(set(short) & set(b"icu")) or any(w.startswith((b"--inode", b"--time=")) for w in program.argv)
