@@ -50,8 +50,9 @@ class Sink:
         return len(self._backlog)
 
     def put(self, data: bytes) -> None:
-        """Take bytes; they are written when `write` is called."""
-        self._backlog += data
+        """Take bytes; they are written when `write` is called, and dropped when nobody reads them any more."""
+        if not self.broken:
+            self._backlog += data
 
     def write(self) -> None:
         """Write as much as is taken now; `broken` is set when nobody will ever read it."""
@@ -65,8 +66,12 @@ class Sink:
             return
         except OSError:
             # EPIPE mostly, EIO of a terminal, ECONNRESET of a socket: whichever, no byte will arrive any more.
-            self.broken = True
-            self._backlog.clear()
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Give up what was not written: nobody reads it any more."""
+        self.broken = True
+        self._backlog.clear()
 
     def close(self) -> None:
         """Close our description of it."""
@@ -114,7 +119,7 @@ class Outlet:
         elif events & select.POLLOUT:
             self.sink.write()
         elif events & _GONE:
-            self.sink.broken = True
+            self.sink.abandon()
         if self.sink.broken:
             self.close_source()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from pytrace_exec.streams.outlet import Outlet, Sink
 from tests.exec.tracer.driving import Driver
 
 pytestmark = pytest.mark.strace
@@ -170,3 +172,18 @@ def test_stdin_read_ahead(driver: Driver, command: tuple[str, ...]) -> None:
     result, out, _ = driver.run(*command, input=content, env={"READ_AHEAD": "1"})
     assert result.read_ahead == content
     assert out == {"cat": content, "head": b"xxx", "true": b""}[command[0]]
+
+
+def test_a_reader_that_went_leaves_nothing_to_wait_for() -> None:
+    arriving, command_end = os.pipe()
+    reader, caller = os.pipe()
+    sink = Sink(caller)
+    os.close(caller)
+    outlet = Outlet(arriving, os.fstat(command_end), sink, lambda data: None)
+    sink.put(b"x" * 10)
+    os.close(reader)
+    outlet.ready(sink.descriptor, select.POLLERR)
+    assert outlet.polled() == []
+    assert sink.pending == 0
+    os.close(command_end)
+    outlet.close()
