@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.012  # longer than a clock tick of a 100 Hz kernel: two writes never share a time stamp
 LETTERS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
-BLOCKS = {"child", "fork", "in", "if-exists", "if-newer", "if-holds", "if-variable"}
+BLOCKS = {"child", "fork", "in", "if-exists", "if-newer", "if-variable"}
 SELF = (sys.executable, "-I", "-S", "-B", __file__)
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
@@ -159,18 +159,6 @@ def rename_flags(source: bytes, target: bytes, flags: int) -> None:
         raise OSError(ctypes.get_errno(), "renameat2")
 
 
-def rename_noreplace(source: bytes, target: bytes) -> None:
-    rename_flags(source, target, RENAME_NOREPLACE)
-
-
-def exchange(source: bytes, target: bytes) -> None:
-    rename_flags(source, target, RENAME_EXCHANGE)
-
-
-def link(source: bytes, target: bytes) -> None:
-    os.link(source, target, follow_symlinks=False)
-
-
 def names(path: bytes) -> str:
     return repr(sorted(os.listdir(path)))
 
@@ -186,18 +174,6 @@ def status(path: bytes) -> str:
 
 def link_status(path: bytes) -> str:
     return described(os.lstat(path))
-
-
-def access(path: bytes, mode: bytes) -> str:
-    return str(os.access(path, int(mode)))
-
-
-def readlink(path: bytes) -> str:
-    return repr(os.readlink(path))
-
-
-def chmod(path: bytes, mode: bytes) -> None:
-    os.chmod(path, int(mode, 8))
 
 
 def stamp(path: bytes, seconds: bytes) -> None:
@@ -299,14 +275,19 @@ def wipe(path: bytes) -> str:
 OPERATIONS: dict[str, Callable[..., object]] = {
     function.__name__.replace("_", "-"): function
     for function in (
-        access, append, attribute, chmod, compared, copy, create, directory, exchange, flip, hide, link,
-        link_status, mask, names, patch, publish, quiet_flip, read, read_at, read_by_proc, read_mapped,
-        read_nofollow, read_part, readlink, reformat, rename_noreplace, run, say, scratch, set_attribute, shell,
-        stamp, status, stdin, truncate, types, variable, warn, wipe, write,
+        append, attribute, compared, copy, create, directory, flip, hide, link_status, mask, names, patch, publish,
+        quiet_flip, read, read_at, read_by_proc, read_mapped, read_nofollow, read_part, reformat, run, say, scratch,
+        set_attribute, shell, stamp, status, stdin, truncate, types, variable, warn, wipe, write,
     )
 } | {
     "chdir": os.chdir, "mkdir": os.mkdir, "rename": os.rename, "rmdir": os.rmdir, "symlink": os.symlink,
     "touch": os.utime, "unlink": os.unlink,
+    "access": lambda path, mode: str(os.access(path, int(mode))),
+    "chmod": lambda path, mode: os.chmod(path, int(mode, 8)),
+    "link": lambda source, target: os.link(source, target, follow_symlinks=False),
+    "readlink": lambda path: repr(os.readlink(path)),
+    "rename-noreplace": lambda source, target: rename_flags(source, target, RENAME_NOREPLACE),
+    "exchange": lambda source, target: rename_flags(source, target, RENAME_EXCHANGE),
 }
 TIMED = {
     "append", "copy", "create", "flip", "patch", "publish", "quiet-flip", "reformat", "run", "shell", "touch",
@@ -331,8 +312,6 @@ def holds(name: str, words: list[str]) -> bool:
         return os.path.exists(decode(words[0]))
     if name == "if-newer":
         return compared(decode(words[0]), decode(words[1])) == "newer"
-    if name == "if-holds":
-        return perform("read", words[:1]) == repr(decode(words[1]))
     return os.environb.get(decode(words[0])) == decode(words[1])
 
 

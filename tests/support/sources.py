@@ -52,7 +52,7 @@ def _fetch(kept: Path) -> None:
         fetched = subprocess.run(
             [cargo, "vendor", "--quiet", "vendor"],
             cwd=folder,
-            env=caller.ENVIRONMENT,
+            env=_environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -67,8 +67,8 @@ def _fetch(kept: Path) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Cargo finds its toolchain and its registry under the user's real home, which tests do not see."""
-    return {**os.environ, "HOME": pwd.getpwuid(os.getuid()).pw_dir}
+    """Cargo finds its toolchain and its registry under the user's real home, whatever HOME is for the tests."""
+    return {**caller.ENVIRONMENT, "HOME": pwd.getpwuid(os.getuid()).pw_dir}
 
 
 @pytest.fixture(scope="session")
