@@ -42,7 +42,6 @@ ld          /proc/meminfo                           ignore
 ld.*        /proc/meminfo                           ignore
 cc1*        /proc/meminfo                           ignore
 make        /proc/loadavg                           ignore
-java        /proc/*                                 ignore
 node        /proc/meminfo                           ignore
 bash        /proc/meminfo                           ignore
 grep        /proc/self/maps                         ignore
@@ -102,8 +101,6 @@ HARMLESS_REQUESTS = frozenset(
         "TIOCGPTN",
         "TIOCSPTLCK",
         "TIOCSCTTY",
-        "FS_IOC_GETFLAGS",
-        "FS_IOC_FSGETXATTR",
     }
 )
 ATTRIBUTE_REQUESTS = frozenset({"FS_IOC_SETFLAGS", "FS_IOC_FSSETXATTR"})
