@@ -21,6 +21,9 @@ CASES = {
     "cp over a user's file": ("echo one > a", "cp a b", ["echo user > b", "ln -s a b", "echo x > b; chmod 600 b"]),
     "[ -s x ] || gen > x": (":", "[ -s x ] || echo generated > x", ["echo user > x", ": > x", "mkdir x", "ln -s y x"]),
     "chmod of a changed file": ("echo one > f", "chmod 600 f", ["echo two > f", "chmod 755 f", "rm f; mkdir f"]),
+    "chmod before an overwrite": (
+        "echo one > a; echo x > out", "chmod 600 out; cat a > out", ["rm out", "chmod 755 out"],
+    ),
     "mkdir d || echo had": (":", "mkdir d || echo had", ["mkdir d", "echo file > d", "ln -s nowhere d"]),
     "a symlink where the output goes": (
         "echo one > a", "cat a > out", ["echo precious > user; ln -s user out", "ln -s nowhere out", "ln -s a out"],

@@ -19,7 +19,7 @@ class Output:
 
     `kind`: file, dir, symlink, hardlink (`other`: another output of the same inode), linked (a new name of what was
     there before as `other`), removed (`other`: its earlier type), moved (`other`: the earlier path), metadata (mode or
-    times of something that was there). `in_place`: an existing file kept its inode. `mode`: full mode bits, None where
+    times of something that was there). `in_place`: an existing file kept its inode and mode. `mode`: full mode bits, None where
     the run left them alone. `times`: set by the run.
     """
 
@@ -129,7 +129,7 @@ def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
             return []
         if node.own or identity_of(found)[:4] != identity_of(before)[:4]:
             mode = found.st_mode & 0o7777
-            return [Output("file", path, mode, times=node.times, mtime=found.st_mtime_ns, in_place=True)]
+            return [Output("file", path, mode, times=node.times, mtime=found.st_mtime_ns, in_place=node.mode is None)]
     if node.mode is not None or node.times is not None:
         return [Output("metadata", path, node.mode, times=node.times)]
     return []
