@@ -19,8 +19,8 @@ class Output:
 
     `kind`: file, dir, symlink, hardlink (`other`: another output of the same inode), linked (a new name of what was
     there before as `other`), removed (`other`: its earlier type), moved (`other`: the earlier path), metadata (mode or
-    times of something that was there). `in_place`: an existing file kept its inode and mode. `mode`: full mode bits, None where
-    the run left them alone. `times`: set by the run.
+    times of something that was there). `in_place`: an existing file kept its inode and mode. `mode`: full mode bits,
+    None where the run left them alone. `times`: set by the run.
     """
 
     __slots__ = ("in_place", "kind", "mode", "mtime", "other", "path", "times")
