@@ -65,6 +65,8 @@ class Recording:
         self._cache = cache
         self._seen = seen
         self._earlier = earlier
+        targets = ((subject, value) for subject, value in seen.values.items() if subject.kind == "target")
+        self._plain = {subject.paths[0] for subject, value in targets if value == b"plain"}
         self.digests: dict[bytes, tuple[os.stat_result, Digest]] = {}
 
     def effects(self, recorded: Recorded, exit_code: int, stdin_moved: int | None) -> Effects:
@@ -137,9 +139,8 @@ class Recording:
         path = output.path
         if isinstance(self._earlier.lstat(os.path.dirname(path)), str):
             return None  # its directory is new
-        for subject, value in self._seen.values.items():
-            if subject.kind == "target" and subject.paths[0] == path and value == b"plain":
-                return PLAIN
+        if path in self._plain:
+            return PLAIN
         if any(output.kind == "moved" and output.other == path for output in self._seen.outputs):
             return None
         found = self._earlier.lstat(path)

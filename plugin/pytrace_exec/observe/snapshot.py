@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pytrace_exec.observe.view import error_name, is_staging
+from pytrace_exec.observe.view import is_staging
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,19 +78,6 @@ class Snapshot:
                 self.complete = False
                 return
 
-    def covers(self, path: bytes) -> bool:
-        """Whether the snapshot knows the path's state, absence included."""
-        folder = path
-        while True:
-            folder = os.path.dirname(folder)
-            if folder in self._folders:
-                return True
-            found = self.stats.get(folder)
-            if found is not None:
-                return not stat.S_ISDIR(found.st_mode) and not stat.S_ISLNK(found.st_mode)
-            if len(folder) <= 1:
-                return False
-
     def lstat(self, path: bytes) -> os.stat_result | str | None:
         """Status before the run, an error's name, or None when the snapshot does not know."""
         found = self.stats.get(path)
@@ -111,11 +98,3 @@ class Snapshot:
     def names(self, path: bytes) -> list[bytes] | None:
         """Names in a directory before the run, or None when the snapshot does not know."""
         return self._folders.get(path)
-
-
-def read_link(path: bytes) -> bytes | str:
-    """Target of a link, or the error's name."""
-    try:
-        return os.readlink(path)
-    except OSError as error:
-        return error_name(error)

@@ -9,7 +9,6 @@ to every other, and nothing of how two that do not count stand to each other.
 from __future__ import annotations
 
 import os
-import stat
 
 from pytrace_exec.observe.world import under
 
@@ -95,8 +94,3 @@ def _digest(parts: list[object]) -> bytes:
     import hashlib
 
     return hashlib.sha256(" ".join(map(str, parts)).encode()).hexdigest().encode()
-
-
-def is_orderable(found: os.stat_result, folders: bool) -> bool:
-    """Whether a file's time takes part: regular files, and directories where the program compares them."""
-    return stat.S_ISREG(found.st_mode) or (folders and stat.S_ISDIR(found.st_mode))

@@ -171,8 +171,8 @@ class World:
             node.places.append((folder, name))
         self.changes[(id(folder), name)] = (folder, name)
 
-    def moved(self, node: Node, found: Found) -> bool:
-        """Whether the run itself gave the node the name it was found under."""
+    def changed(self, found: Found) -> bool:
+        """Whether the run itself gave the name it was found under its meaning."""
         return (id(found.parent), found.name) in self.changes
 
     def learn_absent(self, found: Found) -> None:
@@ -242,7 +242,7 @@ class _Walk:
                     return found
                 child = found.node
             outside = found.subject is not None and child.origin is not None and found.subject != child.origin
-            alias = found.subject if outside and not self.world.moved(child, found) else None
+            alias = found.subject if outside and not self.world.changed(found) else None
             if alias is not None:
                 child.alias = alias
             node = child

@@ -67,8 +67,6 @@ PRINT_ENVIRONMENT = "env printenv"
 PYTHON = "python python[23] python[23].[0-9]*"
 """Python interpreters."""
 
-SHELLS = "sh dash bash ash zsh ksh mksh busybox"
-
 
 def _pattern(*tables: str) -> re.Pattern[str]:
     return re.compile("|".join(fnmatch.translate(name) for table in tables for name in table.split()))
@@ -79,7 +77,6 @@ _COPIES = _pattern(COPY_TIMES)
 _FOLDERS = _pattern(COMPARE_FOLDERS)
 _CLOCK = _pattern(CLOCK)
 _ENVIRONMENT = _pattern(PRINT_ENVIRONMENT)
-_SHELLS = _pattern(SHELLS)
 _PYTHON = _pattern(PYTHON)
 _COMPILERS = _pattern(COMPILERS)
 _PREPROCESSORS = _pattern(PREPROCESSORS)
@@ -143,11 +140,6 @@ def is_neutral(program: Program) -> bool:
 def is_python(program: Program) -> bool:
     """Whether it is a Python interpreter."""
     return bool(_PYTHON.match(program.name))
-
-
-def is_shell(program: Program) -> bool:
-    """Whether it is a shell."""
-    return bool(_SHELLS.match(program.name))
 
 
 def started(run: Run, program: Program, call: Call) -> None:
