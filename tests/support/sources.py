@@ -1,74 +1,76 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real C sources for tests and benchmarks: Lua 5.4, as the crate `lua-src` carries it, fetched once through cargo."""
+"""Real C sources for tests and benchmarks: Lua 5.4, as the source distribution of `lupa` carries it, fetched by pip."""
 
 from __future__ import annotations
 
 import os
-import pwd
-import shutil
 import subprocess
+import sys
+import tarfile
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from tests.support import caller
 
-CRATE, VERSION = "lua-src", "547.0.0"
+PACKAGE, VERSION = "lupa", "2.4"
+INSIDE = PurePosixPath("third-party/lua54")
+# All of Lua in one file, and its own test hooks: not parts of the library.
+LEFT_OUT = frozenset({"onelua.c", "ltests.c"})
 KEPT = Path(__file__).parents[2] / "build" / "sources"
-MANIFEST = f"""
-[package]
-name = "sources"
-version = "0.0.0"
-edition = "2021"
-[lib]
-path = "sources.rs"
-[dependencies]
-{CRATE} = "={VERSION}"
-"""
 
 
 class NoSources(Exception):
-    """Cargo is missing or could not fetch; the message is its own."""
+    """Pip could not fetch; the message is its own."""
 
 
 def lua_sources() -> Path:
     """Give the folder with Lua's `.c` and `.h` files; fetch it if it is not here yet."""
-    kept = KEPT / f"{CRATE}-{VERSION}"
+    kept = KEPT / f"lua-of-{PACKAGE}-{VERSION}"
     if not kept.exists():
         _fetch(kept)
-    return kept / "lua-5.4.7"
+    return kept
 
 
 def _fetch(kept: Path) -> None:
-    """Let cargo put the crate beside `kept`, then rename: two fetches at once do no harm."""
-    cargo = shutil.which("cargo")
-    if cargo is None:
-        raise NoSources("cargo is not installed")
+    """Unpack beside `kept`, then rename: two fetches at once do no harm."""
     KEPT.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=KEPT) as folder:
-        Path(folder, "Cargo.toml").write_text(MANIFEST)
-        Path(folder, "sources.rs").touch()
-        fetched = subprocess.run(
-            [cargo, "vendor", "--quiet", "vendor"],
-            cwd=folder,
-            env=_environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if fetched.returncode != 0:
-            raise NoSources(fetched.stderr.strip() or f"cargo vendor ended with {fetched.returncode}")
+    with tempfile.TemporaryDirectory(dir=KEPT) as name:
+        folder = Path(name)
+        _download(folder)
+        unpacked = folder / "lua"
+        unpacked.mkdir()
+        with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tar.gz") as archive:
+            for member in archive:
+                path = PurePosixPath(member.name)
+                if path.parent == PurePosixPath(f"{PACKAGE}-{VERSION}") / INSIDE and _is_of_the_library(path):
+                    content = archive.extractfile(member)
+                    assert content is not None, f"{path} is not a regular file"
+                    (unpacked / path.name).write_bytes(content.read())
         try:
-            os.rename(Path(folder, "vendor", CRATE), kept)
+            os.rename(unpacked, kept)
         except OSError:
             if not kept.exists():
                 raise
 
 
-def _environment() -> dict[str, str]:
-    """Cargo finds its toolchain and its registry under the user's real home, whatever HOME is for the tests."""
-    return {**caller.ENVIRONMENT, "HOME": pwd.getpwuid(os.getuid()).pw_dir}
+def _is_of_the_library(path: PurePosixPath) -> bool:
+    return path.suffix in {".c", ".h"} and path.name not in LEFT_OUT
+
+
+def _download(folder: Path) -> None:
+    # --no-binary names the package, since `:all:` would build the build requirements from source as well.
+    options = ["--quiet", "--no-deps", "--no-binary", PACKAGE, "--dest", str(folder)]
+    fetched = subprocess.run(
+        [sys.executable, "-m", "pip", "download", *options, f"{PACKAGE}=={VERSION}"],
+        env=caller.ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if fetched.returncode != 0:
+        raise NoSources(fetched.stderr.strip() or f"pip download ended with {fetched.returncode}")
 
 
 @pytest.fixture(scope="session")
