@@ -47,6 +47,11 @@ CASES = {
     "rmdir of a filled folder": ("mkdir d", "rmdir d || echo kept", ["echo precious > d/user", "rmdir d"]),
     "touch of a changed file": ("echo one > a", "touch a", ["echo two > a", "rm a", "chmod 600 a"]),
     "ln -s over something": ("echo one > a", "ln -s a b || echo taken", ["echo user > b", "mkdir b"]),
+    "a second name of a file in a renamed folder": (
+        "mkdir -p d; echo one > d/a", "ln d/a b; rm -rf x; mv d x",
+        ["echo two > d/a", "echo precious > d/user", "mkdir b"],
+    ),
+    "a second name of a renamed file": ("echo one > a", "mv a b; ln b f", ["echo two > a", "echo user > f", "mkdir b"]),
     "ln -sf over something": ("echo one > a", "ln -sf a b", ["echo user > b", "mkdir b", "ln -s c b"]),
 }  # fmt: skip
 

@@ -18,9 +18,9 @@ class Output:
     """One path of the tree that the run changed.
 
     `kind`: file, dir, symlink, hardlink (`other`: another output of the same inode), linked (a new name of what was
-    there before as `other`), removed (`other`: its earlier type), moved (`other`: the earlier path), metadata (mode or
-    times of something that was there). `in_place`: an existing file kept its inode and mode. `mode`: full mode bits,
-    None where the run left them alone. `times`: set by the run.
+    there before and is `other` now), removed (`other`: its earlier type), moved (`other`: the earlier path), metadata
+    (mode or times of something that was there). `in_place`: an existing file kept its inode and mode. `mode`: full
+    mode bits, None where the run left them alone. `times`: set by the run.
     """
 
     __slots__ = ("in_place", "kind", "mode", "mtime", "other", "path", "times")
@@ -51,7 +51,7 @@ def outputs_of(run: Run, earlier: EarlierView) -> list[Output]:
     """Return the outputs, sorted by path; what cannot be replayed becomes a reason not to store."""
     found: list[Output] = []
     placed: dict[int, bytes] = {}
-    for folder, name in sorted(run.world.changes.values(), key=lambda change: change[0].path() + b"/" + change[1]):
+    for folder, name in sorted(run.world.changes.values(), key=lambda change: _path(*change)):
         found += _changed_name(run, earlier, folder, name, placed)
     for node in list(run.world.originals.values()):
         found += _changed_inode(run, earlier, node)
@@ -65,25 +65,43 @@ def _changed_name(run: Run, earlier: EarlierView, folder: Node, name: bytes, pla
     """What became of one name that the run changed."""
     if folder.origin is None and not folder.places:
         return []
-    spot = None if folder.origin is None else folder.origin.rstrip(b"/") + b"/" + name
+    spot = None if folder.origin is None else _join(folder.origin, name)
     was = _was(run, earlier, spot)
     node = run.world.child(folder, name)
     if node is None:
         return _removed(run, folder, name, spot, was)
-    path = folder.path().rstrip(b"/") + b"/" + name
+    path = _path(folder, name)
     if node.origin is not None:
-        if node.origin == path:
-            return []
-        kind = "linked" if node.origin in [_path(*place) for place in node.places] else "moved"
-        return [Output(kind, path, other=node.origin)]
+        return _named_anew(node, folder, name)
     if node.kind in ("file", "dir", "symlink"):
         return [_made(run, node, path, placed)]
     run.refuse("special_file", path)
     return []
 
 
+def _named_anew(node: Node, folder: Node, name: bytes) -> list[Output]:
+    """A name of an inode that was there before: its first one if it lost its own, else another."""
+    path, lasting = _path(folder, name), [place for place in node.places if _is_own_name(node, *place)]
+    if (folder, name) in lasting:
+        return []
+    kept = min(_path(*place) for place in lasting or node.places)
+    if not lasting and kept == path:
+        assert node.origin is not None
+        return [Output("moved", path, other=node.origin)]
+    return [Output("linked", path, other=kept)]
+
+
+def _is_own_name(node: Node, folder: Node, name: bytes) -> bool:
+    """Whether an inode has the name it had before, wherever the directory lies now, or the path it had before."""
+    return node.origin in (_path(folder, name), None if folder.origin is None else _join(folder.origin, name))
+
+
+def _join(folder: bytes, name: bytes) -> bytes:
+    return folder.rstrip(b"/") + b"/" + name
+
+
 def _path(folder: Node, name: bytes) -> bytes:
-    return folder.path().rstrip(b"/") + b"/" + name
+    return _join(folder.path(), name)
 
 
 def _was(run: Run, earlier: EarlierView, spot: bytes | None) -> Node | None:
