@@ -156,8 +156,9 @@ class Recording:
         raise Unstorable("special_file", path)
 
     def _order(self) -> list[list[bytes]]:
-        """What was made, and folders whose entries changed, by the order of their times, equal ones together."""
-        made = {output.path for output in self._seen.outputs if output.kind in ("file", "dir", "symlink")}
+        """What was made or touched, and folders whose entries changed, by the order of their times, equal together."""
+        touched = {output.path for output in self._seen.outputs if output.times is not None and -1 in output.times[1:]}
+        made = {output.path for output in self._seen.outputs if output.kind in ("file", "dir", "symlink")} | touched
         named = (output for output in self._seen.outputs if output.kind != "metadata")
         spots = {path for output in named for path in (output.path, output.other if output.kind == "moved" else b"")}
         groups: dict[int, list[bytes]] = {}

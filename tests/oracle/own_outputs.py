@@ -14,34 +14,37 @@ from tests.oracle.script import Script, do
 from tests.oracle.worlds import stamps
 
 # Each with its output. A line is for `sh -c`; a tuple is a command by itself. `source.c` and `in1` are inputs.
-PROGRAMS: tuple[tuple[str | tuple[str, ...], bytes], ...] = (
+REPLACING: tuple[tuple[str | tuple[str, ...], bytes], ...] = (
     (("gcc", "-c", "source.c", "-o", "out1"), b"out1"),
     (("gcc", "-c", "source.c", "-o", "out1", "-MD", "-MF", "out2"), b"out2"),
     (("gcc", "-c", "source.c"), b"source.o"),
     (("gcc", "-S", "source.c", "-o", "o/out3"), b"o/out3"),
     (("gcc", "-shared", "-fPIC", "source.c", "-o", "out1"), b"out1"),
     (("cp", "in1", "out1"), b"out1"),
-    (("cp", "-n", "in1", "out1"), b"out1"),
-    (("cp", "--backup", "in1", "out1"), b"out1"),
     (("cp", "in1", "source.c", "o"), b"o/in1"),
     (("install", "-m", "640", "in1", "out1"), b"out1"),
     (("install", "-C", "in1", "out1"), b"out1"),
     ("gcc -c source.c -o out1 && cat in1 > out2", b"out1"),
-    ("[ -s out1 ] || cat in1 > out1", b"out1"),
-    ("[ -e out1 ] && echo again; cat in1 > out1", b"out1"),
-    # The old output matters for one input only: no rule that is learnt from the others may cover it.
-    ('e=; [ -e out1 ] && e=1; read l < in1; [ "$l" = "input 1" ] && [ "$e" ] && echo again; cat in1 > out1', b"out1"),
     (("sort", "-o", "out1", "in1"), b"out1"),
     ("cat in1 > out1; wc -c out1", b"out1"),
     ("cat in1 > out1.tmp && mv out1.tmp out1", b"out1"),
     ("cmp -s in1 out1 || cp in1 out1", b"out1"),
     ("rm -f out1; cat in1 > out1", b"out1"),
+    ("ls > out1", b"out1"),
+    ("touch out1; cat in1 | tee out1", b"out1"),
+)
+"""Their results do not depend on what they find where the output goes: it may be declared."""
+DECIDING: tuple[tuple[str | tuple[str, ...], bytes], ...] = (
+    (("cp", "-n", "in1", "out1"), b"out1"),
+    (("cp", "--backup", "in1", "out1"), b"out1"),
+    ("[ -s out1 ] || cat in1 > out1", b"out1"),
+    ("[ -e out1 ] && echo again; cat in1 > out1", b"out1"),
+    # The old output matters for one input only: no rule that is learnt from the others may cover it.
+    ('e=; [ -e out1 ] && e=1; read l < in1; [ "$l" = "input 1" ] && [ "$e" ] && echo again; cat in1 > out1', b"out1"),
     ("mkdir -p o/p && cat in1 > o/p/out && ls o", b"o/p/out"),
     ("test -d o/p || mkdir o/p; cat in1 > o/p/out", b"o/p"),
-    ("ls > out1", b"out1"),
     ("cat in1 >> out1", b"out1"),
     ("ln -sf in1 out1; cat out1", b"out1"),
-    ("touch out1; cat in1 | tee out1", b"out1"),
     ("chmod 600 out1 2>&1; cat in1 > out1", b"out1"),
     ("sort -o in1 in1; cat in1 > out1", b"in1"),
 )
@@ -52,9 +55,10 @@ RUNS = 5
 
 def make(rng: Random, seed: int, focus: str | None) -> Round:
     """Run one program in place again and again, while its input goes back and forth and its output is tampered with."""
-    command, output = rng.choice(PROGRAMS)
+    program = rng.choice(REPLACING + DECIDING)
+    command, output = program
     words = (command,) if isinstance(command, str) else command
-    options = ("--output", output.decode()) if rng.random() < 0.15 else ()
+    options = ("--output", output.decode()) if program in REPLACING and rng.random() < 0.3 else ()
     first = Step(variables=VARIABLES)
     steps = (first, *(_step(rng, first, output) for _ in range(RUNS - 1)))
     return Round(

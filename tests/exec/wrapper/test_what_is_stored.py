@@ -51,6 +51,18 @@ def _answer(server: socket.socket, times: int) -> None:
             peer.sendall(b"hello")
 
 
+@pytest.mark.parametrize("touch", ["touch stamp", "perl -e 'utime undef, undef, \"stamp\"'"])
+def test_what_is_touched_after_an_output_stays_newer(place: Place, touch: str) -> None:
+    """A stamp file is how a makefile says that a step is done: newer than all that the step made."""
+    place.put("in", "one\n")
+    place.put("stamp", "")
+    command = ("--", "sh", "-c", f"cat in > out; sleep 0.05; {touch}")
+    for outcome in ("miss", "hit"):
+        (place.root / "out").unlink(missing_ok=True)
+        assert place.run(*command).outcome == outcome
+        assert (place.root / "stamp").stat().st_mtime_ns > (place.root / "out").stat().st_mtime_ns
+
+
 @pytest.mark.parametrize("way", ["flag", "mode", "short"])
 def test_readonly_looks_up_and_stores_nothing(place: Place, way: str) -> None:
     how: dict[str, dict[str, str]] = {
