@@ -47,14 +47,15 @@ def open_store(options: Options, environ: Mapping[bytes, bytes]) -> Store:
     if folder is None:
         raise NoPlaceForStore
     try:
-        return _open(folder, options.max_size)
+        return open_folder(folder, options.max_size)
     except StoreError as error:
         if options.dir is not None and _is_wrong_place(error):
             raise StoreRefused(str(error)) from None
         raise
 
 
-def _open(folder: bytes, max_size: int | None) -> Store:
+def open_folder(folder: bytes, max_size: int | None = None) -> Store:
+    """Open or make the store in a folder, for reading only if it may not be written; raise a `StoreError`."""
     try:
         return Store.open(folder, max_size=max_size)
     except StoreNotWritable as error:

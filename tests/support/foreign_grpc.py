@@ -14,6 +14,7 @@ import grpc
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
+from pytrace_proto import semver_pb2 as semver
 
 SHA256, BLAKE3 = reapi.DigestFunction.SHA256, reapi.DigestFunction.BLAKE3
 Code = grpc.StatusCode
@@ -24,7 +25,8 @@ class ForeignCache:
     """What it holds, how it behaves, and what it was asked.
 
     `overwriting`: "yes", or how a change of a result is refused: "silently" or "aloud". `lacking`: methods that are
-    not implemented. `refusing`: the status of each write. `corrupt`: every blob comes out with its first byte changed.
+    not implemented. `denying`: the status of each call to a method; `refusing`: of each write. `corrupt`: every blob
+    comes out with its first byte changed. `version`: the major version of the API that it states, 0 for none.
     `before_update` and `after_update` are called, once, before and after a result is taken.
     """
 
@@ -34,8 +36,10 @@ class ForeignCache:
     blob_limit: int = 0
     lacking: frozenset[str] = frozenset()
     overwriting: str = "yes"
+    denying: dict[str, grpc.StatusCode] = attrs.field(factory=dict)
     refusing: grpc.StatusCode | None = None
     corrupt: bool = False
+    version: int = 0
     before_update: Callable[[], None] | None = None
     after_update: Callable[[], None] | None = None
     blobs: dict[str, bytes] = attrs.field(factory=dict)
@@ -50,6 +54,8 @@ class ForeignCache:
         self.metadata.append({item.key: item.value for item in context.invocation_metadata()})  # type: ignore[attr-defined]
         if name in self.lacking:
             context.abort(Code.UNIMPLEMENTED, name)
+        if name in self.denying:
+            context.abort(self.denying[name], "not you")
         if writing and self.refusing is not None:
             context.abort(self.refusing, "not you")
 
@@ -72,7 +78,8 @@ class _Capabilities(remote_execution_pb2_grpc.CapabilitiesServicer):
         )
         if cache.update_enabled is not None:
             said.action_cache_update_capabilities.update_enabled = cache.update_enabled
-        return reapi.ServerCapabilities(cache_capabilities=said)
+        version = semver.SemVer(major=cache.version)
+        return reapi.ServerCapabilities(cache_capabilities=said, low_api_version=version, high_api_version=version)
 
 
 class _ActionCache(remote_execution_pb2_grpc.ActionCacheServicer):

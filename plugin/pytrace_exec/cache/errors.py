@@ -35,6 +35,10 @@ class RemoteFailed(RemoteTrouble):
     """The remote is down, slow, refuses to be read or sent what cannot be right: it is not asked again in this run."""
 
 
+class RemoteDenied(RemoteFailed):
+    """The remote wants credentials, or others than it was given."""
+
+
 class RemoteSkipped(RemoteTrouble):
     """The remote was not asked at all, for a reason known before."""
 

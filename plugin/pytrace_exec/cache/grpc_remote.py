@@ -10,7 +10,7 @@ import grpc
 
 from pytrace_cas import __version__
 from pytrace_cas.digest import FUNCTIONS, Digest
-from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteRefused
+from pytrace_exec.cache.errors import BlobMissing, RemoteDenied, RemoteFailed, RemoteRefused
 from pytrace_exec.cache.remote import LARGEST_RESULT, Terms
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_exec.cache.remote import Access, Address
+    from pytrace_exec.cache.remote import Access, Address, Versions
 
 CHUNK = 1 << 20  # bytes in one message of a stream
 _QUESTIONS = 10_000  # digests in one FindMissingBlobs, less than 1 MiB
@@ -44,6 +44,7 @@ _REFUSALS = (
     _Code.UNIMPLEMENTED,
 )
 """Answers to a write that say nothing against reading on."""
+_DENIALS = (_Code.UNAUTHENTICATED, _Code.PERMISSION_DENIED)
 _HINTS: dict[grpc.StatusCode | None, str] = {
     _Code.DEADLINE_EXCEEDED: "it did not answer in time (--remote-timeout)",
     _Code.UNAUTHENTICATED: "it wants credentials (--remote-header)",
@@ -67,16 +68,17 @@ class GrpcRemote:
     def terms(self) -> Terms:
         """What Capabilities says."""
         request = reapi.GetCapabilitiesRequest(instance_name=self._address.instance)
-        offered = self._ask(CapabilitiesStub(self._channel).GetCapabilities, request).cache_capabilities
+        answer = self._ask(CapabilitiesStub(self._channel).GetCapabilities, request)
+        offered = answer.cache_capabilities
         known = {function.number: name for name, function in FUNCTIONS.items()}
         functions = [known[number] for number in offered.digest_functions if number in known]
-        # Where nothing is said of updates, they are tried.
-        unsaid = not offered.HasField("action_cache_update_capabilities")
+        said = offered.HasField("action_cache_update_capabilities")
         return Terms(
             functions if offered.digest_functions else ["sha256"],
-            unsaid or offered.action_cache_update_capabilities.update_enabled,
+            offered.action_cache_update_capabilities.update_enabled if said else None,
             offered.max_batch_total_size_bytes,
             offered.max_cas_blob_size_bytes,
+            _versions(answer),
         )
 
     def get_result(self, function: DigestFunction, action: Digest, inline: Sequence[str]) -> bytes | None:
@@ -221,8 +223,9 @@ class GrpcRemote:
             why = f"it cannot be reached: {details.rpartition(': ')[2]}"
         else:
             why = _HINTS.get(code) or f"{code.name if code else 'error'}: {details}"
-        kind = RemoteRefused if writing and code in _REFUSALS else RemoteFailed
-        return kind(self._address.name, why)
+        if writing and code in _REFUSALS:
+            return RemoteRefused(self._address.name, why)
+        return (RemoteDenied if code in _DENIALS else RemoteFailed)(self._address.name, why)
 
     def _failed(self, why: str) -> RemoteFailed:
         return RemoteFailed(self._address.name, why)
@@ -231,6 +234,12 @@ class GrpcRemote:
 def _code(error: Exception) -> grpc.StatusCode | None:
     """The status of a call that failed; None when it was not even begun (a header that gRPC does not take)."""
     return error.code() if isinstance(error, grpc.Call) else None
+
+
+def _versions(answer: reapi.ServerCapabilities) -> Versions | None:
+    """The versions of the API that a server speaks; None when it states none."""
+    low, high = answer.low_api_version, answer.high_api_version
+    return ((low.major, low.minor), (high.major, high.minor)) if high.major else None
 
 
 def _write_requests(name: str, chunks: Iterable[bytes], size: int) -> Iterator[bytestream.WriteRequest]:

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from urllib.parse import quote
 
-from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteRefused
+from pytrace_exec.cache.errors import BlobMissing, RemoteDenied, RemoteFailed, RemoteRefused
 from pytrace_exec.cache.remote import LARGEST_RESULT, Terms
 
 TYPE_CHECKING = False
@@ -25,6 +25,7 @@ CHUNK = 1 << 18
 _ASK_FIRST = 1 << 16  # bytes; a smaller blob is sent without asking, which costs as much as the question
 _ERROR_PAGE = 1 << 16  # bytes of an answer's body that are read so that the connection can be kept
 _ABSENT = (404, 410)
+_DENIED = (401, 403)
 _FULL = 507
 _FAILURES = (OSError, http.client.HTTPException, ValueError)
 
@@ -40,7 +41,7 @@ class HttpRemote:
 
     def terms(self) -> Terms:
         """What the protocol offers; it has no way to ask."""
-        return Terms(("sha256",), may_write=True)
+        return Terms(("sha256",), may_write=None)
 
     def get_result(self, function: DigestFunction, action: Digest, inline: Sequence[str]) -> bytes | None:
         """The message under a key's hash; nothing comes along inline."""
@@ -105,8 +106,10 @@ class HttpRemote:
         """Whether an answer says that there is nothing; raise `RemoteFailed` if it says neither that nor 200."""
         if response.status in (200, *_ABSENT):
             return response.status != 200
-        hint = "; --remote-header gives credentials" if response.status in (401, 403) else ""
-        raise self._failed(f"is answered with status {response.status}{hint}")
+        why = f"is answered with status {response.status}"
+        if response.status in _DENIED:
+            raise RemoteDenied(self._address.name, f"{why}; --remote-header gives credentials")
+        raise self._failed(why)
 
     def _body(self, response: http.client.HTTPResponse, limit: int) -> Iterator[bytes]:
         """An answer's body, one byte beyond the limit at most; raise `RemoteFailed` if it ends too early."""

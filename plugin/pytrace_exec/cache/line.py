@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 
-from pytrace_cas.digest import FUNCTIONS, SHA256, function_named
+from pytrace_cas.digest import SHA256, function_named
 from pytrace_exec.cache.errors import RemoteFailed, RemoteRefused, RemoteSkipped
 from pytrace_exec.cache.remote import connect
 
@@ -27,10 +27,11 @@ class Line:
     """Asks a remote, and turns whatever goes wrong with it into an answer that costs no more than a miss.
 
     `function` is the digest function that this run shares with the remote, `troubles` what the statistics tell of it,
-    `read_only` whether it says that it takes no results. A remote that failed a moment ago is not asked at all.
+    `read_only` whether it says that it takes no results. A remote that failed a moment ago is not asked at all, nor is
+    any when there is a reason to be `barred`.
     """
 
-    def __init__(self, address: Address, options: Options, remembered: Remembered) -> None:
+    def __init__(self, address: Address, options: Options, remembered: Remembered, barred: str | None = None) -> None:
         self._address = address
         self._options = options
         self._remembered = remembered
@@ -40,8 +41,10 @@ class Line:
         self.read_only = False
         self.dead = False
         self._skipped: RemoteSkipped | None = None
-        if why := remembered.failure():
-            self.skip(f"not asked, since it failed a moment ago: {why}")
+        if barred is None and (why := remembered.failure()):
+            barred = f"it failed a moment ago: {why}"
+        if barred is not None:
+            self._skip(barred)
         self.function = self._agree(options.digest_function)
 
     def ask(self, question: Callable[[Remote, Terms], T], otherwise: T) -> T:
@@ -53,15 +56,15 @@ class Line:
         if all(str(known) != str(trouble) for known in self.troubles):
             self.troubles.append(trouble)
 
-    def skip(self, why: str) -> None:
-        """Ask nothing; the first question that would have been asked is told of."""
-        self.dead = True
-        self._skipped = RemoteSkipped(self._address.name, why)
-
     def hang_up(self) -> None:
         """Close the connection; the next question opens another one."""
         if self._remote is not None:
             self._remote.close()
+
+    def _skip(self, why: str) -> None:
+        """Ask nothing; the first question that would have been asked is told of."""
+        self.dead = True
+        self._skipped = RemoteSkipped(self._address.name, f"not asked, since {why}")
 
     def _try(self, call: Callable[[], T], otherwise: T) -> T:
         if self.dead:
@@ -85,7 +88,7 @@ class Line:
             self._remote = connect(self._address, self._options)
         if self._terms is None:
             self._terms = self._remote.terms()
-            self.read_only = not self._terms.may_write
+            self.read_only = self._terms.may_write is False
         return self._remote, self._terms
 
     def _shared(self) -> tuple[Remote, Terms]:
@@ -111,4 +114,4 @@ class Line:
 
     def _offered(self) -> DigestFunction | None:
         _, terms = self._opened()
-        return next((function for name, function in FUNCTIONS.items() if name in terms.functions), None)
+        return terms.function

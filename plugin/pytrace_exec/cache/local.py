@@ -35,6 +35,11 @@ class LocalCache:
         return (self,)
 
     @property
+    def at_hand(self) -> LocalCache:
+        """What is here, without asking a remote."""
+        return self
+
+    @property
     def troubles(self) -> Sequence[RemoteTrouble]:
         """What went wrong with a remote so far."""
         return ()

@@ -47,6 +47,10 @@ class Remembered:
         except StoreError:
             return  # The next run finds out for itself.
 
+    def forgive(self) -> None:
+        """Forget that the remote failed, so that it is asked at once; raise a `StoreError`."""
+        self._store.forget(_FAILURE, self._name.encode())
+
     def failure(self) -> str | None:
         """Why the remote failed, if that is so short ago that it is not to be asked."""
         note = self._store.recall(_FAILURE, self._name.encode())

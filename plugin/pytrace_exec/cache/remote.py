@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.digest import FUNCTIONS
 from pytrace_exec.cache.errors import RemoteFailed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Protocol
+    from typing import Protocol, TypeAlias
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_exec.options import Options
+
+    Versions: TypeAlias = tuple[tuple[int, int], tuple[int, int]]
+    """The lowest and the highest version of an API, each with major and minor number."""
 
     class Remote(Protocol):
         """A connection to a cache, opened when it is first used. For one thread.
@@ -122,17 +126,31 @@ class Access:
 class Terms:
     """What a cache offers: digest functions by name, whether results may be written, how much one batch may carry.
 
-    `blob_bytes` is the size of the largest blob it takes; 0: any.
+    `may_write` is None where nothing is said of it: then it is tried. `blob_bytes` is the size of the largest blob it
+    takes; 0: any. `versions` of REAPI are None where none are stated.
     """
 
-    __slots__ = ("batch_bytes", "blob_bytes", "functions", "may_write")
+    __slots__ = ("batch_bytes", "blob_bytes", "functions", "may_write", "versions")
 
-    def __init__(self, functions: Sequence[str], may_write: bool, batch_bytes: int = 0, blob_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        functions: Sequence[str],
+        may_write: bool | None,
+        batch_bytes: int = 0,
+        blob_bytes: int = 0,
+        versions: Versions | None = None,
+    ) -> None:
         self.functions = functions
+        self.versions = versions
         self.may_write = may_write
         # 0 says that no limit is stated, which does not make messages larger than gRPC's own limit welcome.
         self.batch_bytes = min(batch_bytes or BATCH_BYTES, BATCH_BYTES)
         self.blob_bytes = blob_bytes
+
+    @property
+    def function(self) -> DigestFunction | None:
+        """The function that is shared by those who choose none: SHA-256 when it offers several; None: none of ours."""
+        return next((function for name, function in FUNCTIONS.items() if name in self.functions), None)
 
 
 def connect(address: Address, options: Options) -> Remote:

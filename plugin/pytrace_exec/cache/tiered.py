@@ -41,9 +41,8 @@ _FRAMING = 128
 def open_tiers(store: Store, url: str, options: Options) -> TieredCache:
     """Put a remote behind a store; it is asked only if the two never met before."""
     address = Address(url, options.instance_name)
-    line = Line(address, options, Remembered(store, address.name))
-    if store.read_only:
-        line.skip("not asked, since the local store, which would have to keep what it sends, is read only")
+    barred = "the local store, which would have to keep what it sends, is read only" if store.read_only else None
+    line = Line(address, options, Remembered(store, address.name), barred)
     local = LocalCache(store, line.function, options.instance_name)
     return TieredCache(local, line, address.name, options.remote_only)
 
@@ -54,6 +53,7 @@ class TieredCache(LocalCache):
     def __init__(self, local: LocalCache, line: Line, name: str, remote_only: bool) -> None:
         super().__init__(local.store, local.function, local.instance)
         self._line = line
+        self._at_hand = local
         self._remote = RemoteTier(local, line, name)
         self._tiers: Sequence[Tier] = (self._remote,) if remote_only else (local, self._remote)
 
@@ -61,6 +61,11 @@ class TieredCache(LocalCache):
     def tiers(self) -> Sequence[Tier]:
         """Where results are looked up and stored, the nearest first."""
         return self._tiers
+
+    @property
+    def at_hand(self) -> LocalCache:
+        """The store alone."""
+        return self._at_hand
 
     @property
     def troubles(self) -> Sequence[RemoteTrouble]:
@@ -115,7 +120,7 @@ class RemoteTier:
         self._unsent.clear()
 
         def send(remote: Remote, terms: Terms) -> bool:
-            if not terms.may_write:
+            if terms.may_write is False:
                 return False
             self._send(remote, terms, digests)
             remote.put_result(self.function, action, result.encode())

@@ -12,18 +12,23 @@ from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation, find_p
 from pytrace_exec.standard_streams import StandardStreams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytrace_exec.options import Options
 
 
-def asked(options: Options, command: Sequence[bytes], inherited: dict[int, bytes]) -> Invocation:
+def asked(
+    options: Options,
+    command: Sequence[bytes],
+    inherited: dict[int, bytes],
+    environ: Mapping[bytes, bytes] = os.environb,
+) -> Invocation:
     """What `pytrace-exec` would begin with here; raise `Failed` for a command or root that is not there."""
-    streams = StandardStreams(os.environb.get(b"TMPDIR") or b"/tmp", inherited)
+    streams = StandardStreams(environ.get(b"TMPDIR") or b"/tmp", inherited)
     streams.hold_closed()
     try:
-        places = find_places(options, os.getcwdb(), os.environb)
-        return Invocation(options, list(command), os.environb, streams, places)
+        places = find_places(options, os.getcwdb(), environ)
+        return Invocation(options, list(command), environ, streams, places)
     except CommandNotFound as error:
         raise Failed(str(error), DIFFERENT) from None
     except BadRoot as error:

@@ -129,6 +129,8 @@ def file_system(options: Options) -> tuple[str, ...]:
 
 def digest_function(options: Options) -> tuple[str, ...]:
     """Which function makes keys here, and that it can be had."""
+    if options.remote is not None and options.digest_function is None:
+        return OK, "the remote's own"
     name = function_of(options).name
     try:
         function_of(options).of(b"")

@@ -10,19 +10,29 @@ import click
 
 from pytrace_cas.digest import function_named
 from pytrace_cas.store import Store
-from pytrace_exec.cli.exit_status import NO_STORE, USAGE
+from pytrace_exec.cache.errors import CacheFailed
+from pytrace_exec.cache.opening import open_cache
+from pytrace_exec.cache.remembered import Remembered
+from pytrace_exec.cache.remote import Address
+from pytrace_exec.cli.exit_status import NO_STORE, USAGE, status_of
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.invocation import BadRoot, find_places
 from pytrace_exec.option_table import OPTIONS, Option
 from pytrace_exec.options import Options, UsageError, load_files, read_environment
-from pytrace_exec.store_opening import store_folder
+from pytrace_exec.store_opening import open_folder, store_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytrace_cas.digest import DigestFunction
+    from pytrace_exec.cache.local import LocalCache
 
 _BY_NAME = {option.name: option for option in OPTIONS}
+REMOTE = (
+    "remote", "remote-header", "remote-ca", "remote-cert", "remote-key", "remote-timeout", "digest-function",
+    "instance-name",
+)  # fmt: skip
+"""The options that say which remote is asked, and how."""
 
 
 def wrapper_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -91,7 +101,20 @@ def open_store(options: Options) -> Store:
 
 def open_store_for_remote(options: Options) -> Store:
     """Open or make the store, which keeps what a remote sends; without remote as `open_store`."""
-    return open_store(options) if options.remote is None else Store.open(folder_of(options))
+    return open_store(options) if options.remote is None else open_folder(folder_of(options))
+
+
+def open_chosen_cache(store: Store, options: Options) -> LocalCache:
+    """The cache that the options name; a remote that failed a moment ago is asked again, since somebody wants to know.
+
+    Raises `Failed` when only a remote is to be used and none is named.
+    """
+    if options.remote is not None and not store.read_only:
+        Remembered(store, Address(options.remote, options.instance_name).name).forgive()
+    try:
+        return open_cache(store, options)
+    except CacheFailed as error:
+        raise Failed(str(error), status_of(error)) from None
 
 
 def function_of(options: Options) -> DigestFunction:

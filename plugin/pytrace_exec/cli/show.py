@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytrace_exec.cli.answer import Answer, below, list_fields, text_fields
-from pytrace_exec.cli.choices import chosen, format_options, open_store, twin, wrapper_options
+from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
 from pytrace_exec.cli.observations import described, line_of, reading_order
-from pytrace_exec.cli.stored import Finder, StoredRun
+from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
 from pytrace_exec.explain.commands import properties, variables
-from pytrace_exec.invocation import find_places
 from pytrace_exec.replay.entries import Dir, File, Hardlink, LinkTo, Mode, Move, Remove, Symlink, Times
 from pytrace_exec.replay.names import link_target, path_of
 
@@ -26,13 +25,13 @@ if TYPE_CHECKING:
     from pytrace_exec.places import Places
     from pytrace_exec.replay.entries import Entry
 
-_STATUSES = stated("0 shown", more="20 no such result")
+_STATUSES = stated("0 shown", more="13 remote unreachable; 20 no such result")
 _HASHED = b"sha256:"
 
 
 @cli.command(epilog=_STATUSES, short_help="One stored result.")
 @format_options("sh")
-@wrapper_options("dir", "root", "instance-name")
+@wrapper_options("dir", "root", *REMOTE)
 @click.option("--inputs", is_flag=True, **twin("PYTRACE_SHOW_INPUTS"), help="What the result depends on.")
 @click.option("--outputs", is_flag=True, **twin("PYTRACE_SHOW_OUTPUTS"), help="What the command did.")
 @click.option("--env", is_flag=True, **twin("PYTRACE_SHOW_ENV"), help="The variables that count.")
@@ -40,13 +39,15 @@ _HASHED = b"sha256:"
 def show(ref: str, inputs: bool, outputs: bool, env: bool, format: str, as_json: bool, color: str) -> None:
     """Show the stored result REF: a digest or the beginning of one, 'latest', or the path of an output.
 
+    A remote is asked for a result that the local store does not have, if REF is the whole digest, HASH/SIZE.
+
     Without --inputs, --outputs and --env all three are told in JSON, and how many there are in text. --format sh
     writes a script that runs the command again.
     """
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
-    with open_store(options) as store:
-        finder = Finder(store, options.instance_name, find_places(options, os.getcwdb(), os.environb))
+    with open_store_to_find(options, ref) as store:
+        finder = Finder(store, options)
         run = finder.find(ref)
     if answer.format == "sh":
         _print_script(answer, run, finder.places)

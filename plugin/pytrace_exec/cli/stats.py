@@ -70,15 +70,30 @@ class Statistics:
 @click.option(
     "--since", metavar="DUR", **twin("PYTRACE_STATS_SINCE"), help="Only runs of that long ago or less: 24h, 30d."
 )
+@click.option("--remote", hidden=True, metavar="URL")
 @click.option("--log", type=_PATH, metavar="FILE", **twin("PYTRACE_STATS_FROM"), help="A file of --stats-log.")
 def stats(
-    verbose: bool, zero: bool, since: str | None, log: bytes | None, format: str, as_json: bool, color: str
+    verbose: bool,
+    zero: bool,
+    since: str | None,
+    remote: str | None,
+    log: bytes | None,
+    format: str,
+    as_json: bool,
+    color: str,
 ) -> None:
     """Tell how many runs hit, missed or were not stored, and why.
 
     The counters of the store hold all runs since --zero, with the reasons why runs were not stored. A log holds what
-    its runs were asked to write there, with the reasons why they missed as well.
+    its runs were asked to write there, with the reasons why they missed as well. A remote knows nothing of runs: what
+    a server of pytrace-cas counts is at /status and /metrics of its HTTP address.
     """
+    if remote is not None:
+        raise Failed(
+            "--remote: a remote keeps no statistics of runs; name a store with --dir, or read what a server of "
+            "pytrace-cas counts at /status and /metrics of its HTTP address",
+            USAGE,
+        )
     if log is None and since is not None:
         raise Failed("--since needs --log: the store's counters do not know when a run was", USAGE)
     answer = Answer.on_stdout("json" if as_json else format, color)

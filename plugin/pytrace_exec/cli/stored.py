@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finding a stored result by what people call it, and reading it whole."""
+"""Finding a stored result by what people call it, in the store or by its digest in the remote, and reading it whole."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import attrs
 from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.cache.local import LocalCache
-from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE
+from pytrace_exec.cache.remote import Address
+from pytrace_exec.cli.choices import open_chosen_cache, open_store, open_store_for_remote
+from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, status_of
 from pytrace_exec.cli.main import Failed
+from pytrace_exec.invocation import find_places
 from pytrace_exec.keys.entries import index_digest, parse_index
-from pytrace_exec.keys.values import MalformedKey, StoredKey, read_key
+from pytrace_exec.keys.values import StoredKey, read_key
 from pytrace_exec.places import MalformedText, Places
 from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
 from pytrace_exec.replay.entries import Move
@@ -24,8 +27,10 @@ from pytrace_exec.replay.names import path_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import ActionResult
     from pytrace_cas.store import Store, StoredResult
+    from pytrace_exec.options import Options
     from pytrace_exec.replay.entries import Entry
 
 _HEX = re.compile(r"[0-9a-f]{4,}")
@@ -41,13 +46,41 @@ class StoredRun:
     effects: Effects
     key: StoredKey
 
+    def at_hand(self) -> LocalCache:
+        """The store as one that has this result, after fetching what the result needs; raise `Failed`."""
+        if self.cache.tiers[-1].fetch(self.result.needs()):
+            raise _incomplete(self.cache, self.digest)
+        return _StoreWithResult(self.cache.at_hand, self.digest, self.result)
+
+
+class _StoreWithResult(LocalCache):
+    """A store and one result more, which needs blobs of it: a remote's is looked at like any other, but not kept."""
+
+    def __init__(self, store: LocalCache, digest: Digest, result: ActionResult) -> None:
+        super().__init__(store.store, store.function, store.instance)
+        self._digest = digest
+        self._result = result
+
+    def get_result(self, action: Digest) -> ActionResult | None:
+        return self._result if action == self._digest else super().get_result(action)
+
+
+def open_store_to_find(options: Options, reference: str) -> Store:
+    """Open the store that a result is to be found in; it is made where a remote may have to send the result there."""
+    return open_store(options) if _whole_digest(reference) is None else open_store_for_remote(options)
+
 
 class Finder:
-    """Looks results up in one instance of a store; `places` are those in whose terms paths are told."""
+    """Looks results up in one instance of a store, and by digest in the remote that the options name.
 
-    def __init__(self, store: Store, instance: str, places: Places) -> None:
+    `places` are those in whose terms paths are told.
+    """
+
+    def __init__(self, store: Store, options: Options) -> None:
         self._store = store
-        self._instance = instance
+        self._options = options
+        self._instance = options.instance_name
+        places = find_places(options, os.getcwdb(), os.environb)
         # A stored path in a place that is not set here is still to be shown.
         self.places = Places(places.root, places.home or b"/%H", places.tmp or b"/%T")
 
@@ -55,24 +88,40 @@ class Finder:
         """The result that a digest, a unique beginning of one, `latest` or an output's path means; raise `Failed`."""
         row = self._latest() if reference == "latest" else self._by_digest(reference) or self._by_output(reference)
         if row is None:
-            raise Failed(
-                f"no stored result is called {reference!r}; give a digest, the beginning of one, 'latest' or an output",
-                NOT_FOUND,
-            )
+            raise Failed(self._not_found(reference), NOT_FOUND)
         return self._read(*row)
+
+    def _not_found(self, reference: str) -> str:
+        if self._options.remote is None:
+            return (
+                f"no stored result is called {reference!r}; give a digest, the beginning of one, 'latest' or an output"
+            )
+        name = Address(self._options.remote, self._instance).name
+        if _whole_digest(reference) is None:
+            return f"no result in the local store is called {reference!r}; {name} is asked for whole digests, HASH/SIZE"
+        return f"neither the local store nor {name} has a result {reference}; --digest-function chooses its function"
 
     def _latest(self) -> tuple[LocalCache, Digest] | None:
         return next(((cache, digest) for cache, digest, _ in self._results()), None)
 
     def _by_digest(self, reference: str) -> tuple[LocalCache, Digest] | None:
-        try:
-            wanted = Digest.parse(reference)
-        except MalformedDigest:
+        wanted = _whole_digest(reference)
+        if wanted is None:
             return self._by_prefix(reference) if _HEX.fullmatch(reference) else None
         for function in FUNCTIONS.values():
             cache = LocalCache(self._store, function, self._instance)
-            if len(wanted.hash) == function.length and (result := cache.get_result(wanted)) is not None:
+            if _made_by(function, wanted) and (result := cache.get_result(wanted)) is not None:
                 return cache, _led_to(cache, result) or wanted
+        return self._in_remote(wanted) if self._options.remote is not None else None
+
+    def _in_remote(self, wanted: Digest) -> tuple[LocalCache, Digest] | None:
+        """As a run would get it: what the remote sends is verified and kept in the store, the result itself is not."""
+        cache = open_chosen_cache(self._store, self._options)
+        result = cache.get_result(wanted) if _made_by(cache.function, wanted) else None
+        if result is not None:
+            return cache, _led_to(cache, result) or wanted
+        if cache.troubles:
+            raise _incomplete(cache, wanted)
         return None
 
     def _by_prefix(self, prefix: str) -> tuple[LocalCache, Digest] | None:
@@ -103,20 +152,22 @@ class Finder:
         for row in self._rows():
             cache = LocalCache(self._store, row.function, row.instance)
             result = cache.get_result(row.digest)
-            if result is not None and any(file.path == EFFECTS_PATH for file in result.output_files):
+            if result is not None and _effects_digest(result) is not None:
                 yield cache, row.digest, result
 
     def _read(self, cache: LocalCache, digest: Digest) -> StoredRun:
         result = cache.get_result(digest)
         if result is None:
-            raise Failed(f"{digest} is incomplete: outputs of it are missing from the cache; run it again", NOT_FOUND)
-        effects = _effects(cache, result)
-        if effects is None:
+            raise _incomplete(cache, digest)
+        named = _effects_digest(result)
+        if named is None:
             raise Failed(f"{digest} was not stored by pytrace-exec; bb-browser or the like can show it", NOT_FOUND)
         try:
+            effects = Effects.decode(cache.get(named))
             return StoredRun(cache, digest, result, effects, read_key(cache.get, digest, self.places))
-        except (BlobMissing, MalformedKey) as error:
-            raise Failed(f"what {digest} depends on cannot be read ({error}); run it again", NOT_FOUND) from None
+        except (BlobMissing, ValueError) as error:
+            why = f"what {digest} did and depends on cannot be read ({error}); run it again"
+            raise _failed(cache, why) from None
 
 
 def changed_paths(entries: list[Entry], places: Places) -> set[bytes]:
@@ -130,8 +181,38 @@ def changed_paths(entries: list[Entry], places: Places) -> set[bytes]:
     return found
 
 
+def _incomplete(cache: LocalCache, digest: Digest) -> Failed:
+    return _failed(cache, f"{digest} is incomplete: outputs of it are missing from the cache; run it again")
+
+
+def _failed(cache: LocalCache, why: str) -> Failed:
+    """What went wrong with the remote if anything did, else that something is not there."""
+    for trouble in cache.troubles:
+        return Failed(str(trouble), status_of(trouble))
+    return Failed(why, NOT_FOUND)
+
+
+def _whole_digest(reference: str) -> Digest | None:
+    try:
+        return Digest.parse(reference)
+    except MalformedDigest:
+        return None
+
+
+def _made_by(function: DigestFunction, digest: Digest) -> bool:
+    try:
+        function.check(digest)
+    except MalformedDigest:
+        return False
+    return True
+
+
+def _effects_digest(result: ActionResult) -> Digest | None:
+    return next((file.digest for file in result.output_files if file.path == EFFECTS_PATH), None)
+
+
 def _effects(cache: LocalCache, result: ActionResult) -> Effects | None:
-    named = next((file.digest for file in result.output_files if file.path == EFFECTS_PATH), None)
+    named = _effects_digest(result)
     try:
         return Effects.decode(cache.get(named)) if named is not None else None
     except (BlobMissing, ValueError):

@@ -6,7 +6,6 @@ from __future__ import annotations
 from itertools import islice
 
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.reasons import in_order, reason
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import Command
+    from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.keys.values import StoredKey
     from pytrace_exec.lookup import LookUp
 
@@ -34,8 +34,7 @@ _SCANNED = 200
 
 def stored_in(look_up: LookUp) -> LocalCache:
     """The local store alone: what is not at hand is not fetched only to be compared."""
-    cache = look_up.cache
-    return LocalCache(cache.store, cache.function, cache.instance)
+    return look_up.cache.at_hand
 
 
 def nearest(look_up: LookUp) -> list[dict[str, object]]:

@@ -66,6 +66,16 @@ def test_http_has_sha256_without_asking(tiered: Open) -> None:
     assert cache.requests == []
 
 
+def test_a_store_that_may_not_be_written_asks_nobody(store: Store, tmp_path: Path) -> None:
+    cache = ForeignCache()
+    with foreign_grpc.foreign_grpc(cache) as url, Store.open(os.fsencode(tmp_path / "store"), read_only=True) as sealed:
+        options, _ = parse(["--remote", url, "true"], {})
+        near = open_cache(sealed, options)
+        assert near.tiers[-1].get_result(KEY) is None
+    assert (near.function, cache.calls) == (SHA256, [])
+    assert [trouble.code for trouble in near.troubles] == ["remote_skipped"]
+
+
 def test_a_remote_that_knows_none_of_ours_is_not_used(tiered: Open) -> None:
     with foreign_grpc.foreign_grpc(ForeignCache(functions=(2,))) as url:
         near = tiered("near", url)

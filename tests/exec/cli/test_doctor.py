@@ -66,6 +66,18 @@ def test_stores(project: Project) -> None:
     assert _levels(project)[1]["store"] == "problem"
 
 
+def test_the_digest_function(project: Project) -> None:
+    def told(*options: str) -> str:
+        checks = project.pytrace("doctor", "--json", *options).json["checks"]
+        (message,) = [check["message"] for check in checks if check["name"] == "digests"]
+        return str(message)
+
+    assert (told(), told("--digest-function", "sha256")) == ("blake3", "sha256")
+    away = ("--remote", f"unix:{project.base}/nobody")
+    assert told(*away) not in ("blake3", "sha256")  # the remote decides
+    assert told(*away, "--digest-function", "blake3") == "blake3"
+
+
 def test_text(project: Project) -> None:
     lines = project.pytrace("doctor", "--color", "never").stdout.decode().splitlines()
     (python,) = [line for line in lines if line.split()[1] == "python"]
