@@ -202,12 +202,13 @@ def store(
     stdout, stderr = (look_up.function.of(data) if data else None for data in streams)
     blobs = {look_up.function.of(data): data for data in (path_set, encoded, *streams) if data}
     message = result_message(effects, effects_digest, stdout, stderr)
-    inputs = _uploaded_inputs(look_up, values)
+    # What says what the key was made of lasts as long as the result: `show` and `explain` need it.
+    along = [*key.blobs, *look_up.weak.blobs, *_uploaded_inputs(look_up, values)]
     kept = False
     for tier in look_up.cache.tiers:
         if tier.writable:
             tier.put({**blobs, **key.blobs, **look_up.weak.blobs})
-            if tier.put_result(key.digest, message, inputs):
+            if tier.put_result(key.digest, message, along):
                 put_first(tier, look_up.weak_in, set_digest, key.digest)
                 kept = True
     if not kept:

@@ -58,9 +58,10 @@ class LocalCache:
             return None
 
     def put_result(self, action: Digest, result: ActionResult, along: Iterable[Digest] = ()) -> bool:
-        """Keep a result whose blobs are all here; raise `BlobMissing` otherwise. What goes `along` is here as well."""
+        """Keep a result whose blobs are all here; raise `BlobMissing` otherwise. What goes `along` ages with it."""
+        needs = [*result.needs(), *along]
         try:
-            self.store.put_action_result(self.function, self.instance, action, result.encode(), result.needs())
+            self.store.put_action_result(self.function, self.instance, action, result.encode(), needs)
         except MissingBlobs as error:
             raise BlobMissing(error.missing[0]) from None
         return True

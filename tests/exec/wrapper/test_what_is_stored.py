@@ -3,10 +3,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
 import socket
+import sqlite3
+import subprocess
+import sysconfig
 import threading
 import time
+from contextlib import closing
 
 import pytest
 
@@ -169,3 +175,24 @@ def test_labels_are_told_and_no_part_of_the_key(place: Place) -> None:
     assert first.record is not None
     assert first.record.line["labels"] == {"team": "a", "step": "x=y"}
     assert again.outcome == "hit"
+
+
+def test_what_a_key_was_made_of_lasts_as_long_as_the_result(place: Place) -> None:
+    """A hit renews it too: `show` and `explain` still know the inputs after all that is old has gone."""
+    place.put("in", "one\n")
+    command = ("--", "cat", "in")
+    assert place.run(*command).outcome == "miss"
+    with closing(sqlite3.connect(place.store / "index.sqlite")) as index, index:
+        for table in ("blobs", "results"):
+            index.execute(f"UPDATE {table} SET used = used - 864000")
+    assert place.run(*command).outcome == "hit"
+    _run("pytrace-cas", "prune", "--older-than", "1d", "--dir", str(place.store))
+    assert place.run(*command).outcome == "hit"
+    shown = json.loads(_run("pytrace", "show", "latest", "--inputs", "--json", "--dir", str(place.store)))
+    assert "in" in {found.get("path") for found in shown["inputs"]}
+
+
+def _run(program: str, *arguments: str) -> bytes:
+    return subprocess.run(
+        [os.path.join(sysconfig.get_path("scripts"), program), *arguments], stdout=-1, check=True
+    ).stdout
