@@ -16,7 +16,8 @@ SOAK_ROUNDS ?= 5000
 PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format protos bench soak clean
+.NOTPARALLEL:
+.PHONY: help packages demo test lint format calls protos bench soak clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -26,8 +27,10 @@ demo: $(VENV)/.installed-demo ## show a real step run, then answered from the ca
 	@scripts/system-packages demo
 	@$(BIN)/python scripts/demo
 
-test: $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
+packages:
 	@scripts/system-packages test
+
+test: packages $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
 	$(BIN)/python -m pytest -n 2 --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
 	$(BIN)/python -m pytest $(PRINTING)
 
@@ -35,6 +38,7 @@ lint: $(VENV)/.installed-dev ## check format, style, types, generated code, head
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/calls --check
 	$(BIN)/python scripts/protos --check
 	$(BIN)/python scripts/check-sources
 	for script in $(SHELL_SCRIPTS); do bash -n $$script || exit 1; done
@@ -44,14 +48,16 @@ format: $(VENV)/.installed-dev ## format the sources and mend what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+calls: $(VENV)/.installed-dev ## generate plugin/native/calls.h and docs/calls.md again
+	$(BIN)/python scripts/calls
+
 protos: $(VENV)/.installed-dev ## generate proto/pytrace_proto again
 	$(BIN)/python scripts/protos
 
 bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python -m bench
 
-soak: $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
-	@scripts/system-packages test
+soak: packages $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS)
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)
 

@@ -16,8 +16,8 @@ from bench.overhead import BARE, HIT, PYTHON, RECACHE, STRACE, Measured, tables
 from bench.report import Table
 from bench.timing import Rounds, Sample
 from bench.workloads import FIXED_COST, WORKLOADS, Makers, Unavailable, Workload, environment, installed, prepare
+from pytrace_exec.calls.table import untraced
 from pytrace_exec.miss import ABBREVIATED
-from pytrace_exec.observe.calls import untraced
 from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, command_line, find_strace
 
 FULL = Rounds(least=3, most=15, seconds=30)

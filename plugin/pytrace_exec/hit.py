@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 
 from pytrace_exec.cache.errors import BlobMissing
@@ -51,6 +50,8 @@ class OutputCut(Exception):
     """Standard output or error took only a part of what was recorded; `status` is how the command would have ended."""
 
     def __init__(self, cause: OSError) -> None:
+        import signal
+
         super().__init__(f"an output cannot be written: {cause.strerror}")
         self.status = signal.SIGPIPE if isinstance(cause, BrokenPipeError) else 1 << 8
 

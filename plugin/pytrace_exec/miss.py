@@ -8,9 +8,9 @@ import re
 
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
+from pytrace_exec.calls.table import READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.bytecode import source_of
-from pytrace_exec.observe.calls import untraced
 from pytrace_exec.observe.conclude import conclude
 from pytrace_exec.observe.facts import BYTECODE, Subject, value_of
 from pytrace_exec.observe.reader import read_events
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from pytrace_exec.tracer.events import Call
     from pytrace_exec.tracer.strace import Trace
 
-ABBREVIATED = ("stat", "lstat", "fstat", "newfstatat", "fstatat64", "statx", "statfs", "fstatfs", "uname")
+ABBREVIATED = ("stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "uname")
 """Calls whose structures are not needed: what they tell is asked again."""
 
 STREAM_PROBLEMS = {
@@ -119,7 +119,7 @@ def _detail(invocation: Invocation, abbreviated: tuple[str, ...]) -> Detail:
     inherited = any(number > 2 for number in invocation.streams.standing())
     reads = inherited or kinds[0] not in ("null", "closed")
     writes = inherited or "file" in kinds[1:]
-    return Detail(untraced(reads, writes), raw=(), abbreviated=abbreviated)
+    return Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES)
 
 
 def _folders(invocation: Invocation) -> list[bytes]:

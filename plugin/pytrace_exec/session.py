@@ -230,7 +230,7 @@ class Session:
     def _close(self) -> None:
         self._hang_up()
         if self._digests is not None:
-            self._digests.close()
+            self._digests.save()
 
     def _store_for_counters(self) -> Store | None:
         return self._store if self._store is not None and not self._store.read_only else None

@@ -80,7 +80,7 @@ CASES = (
         ("./old_calls",),
         source="old_calls",
         lacking=None if platform.machine() == "x86_64" else "only x86-64 has two kinds of system calls",
-        reasons=("incomplete",),
+        reasons=("foreign_abi",),
         covers="A51",
     ),
     Case(

@@ -6,9 +6,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from pytrace_exec.calls.numbers import call_name
+from pytrace_exec.calls.table import TABLE
 from pytrace_exec.cli.answer import below, list_fields, text_fields
 from pytrace_exec.cli.observations import described, reading_order, with_entries
-from pytrace_exec.observe.calls import TABLE, call_name
 from pytrace_exec.observe.facts import type_name
 from pytrace_exec.observe.view import hash_file
 from pytrace_exec.policy.storing import allowed_reasons
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from pytrace_exec.streams.spool import Source
     from pytrace_exec.tracer.events import Value
 
-UNSEEN = frozenset({"incomplete", "io_uring", "left_running", "nested_tracer", "not_whole", "unknown_call"})
+UNSEEN = frozenset(
+    {"foreign_abi", "incomplete", "io_uring", "left_running", "nested_tracer", "not_whole", "unknown_call"}
+)
 """Reasons not to store that mean that the trace does not hold all that the run did."""
 
 _COUNTED = {

@@ -12,7 +12,7 @@ from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call, Value
@@ -187,7 +187,7 @@ def truncate(run: Run, task: Task, call: Call, row: Row) -> None:
 
 def _changed(run: Run, task: Task, call: Call, row: Row) -> Node | None:
     """The node whose metadata a call changed, its earlier type noted; None when nothing of the tree was changed."""
-    follow = "nofollow" not in row.places and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    follow = row.follows and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
     found = place_of(run, task, call, row, follow).found
     if found is None:
         return None

@@ -24,6 +24,8 @@ LOCAL_FILE_SYSTEMS = frozenset(
 )
 _LIMIT = 500_000
 _CODES_LIMIT = 50_000
+# After how many pages the log is put into the database: whoever opens it next has to read the log.
+_LOG_PAGES = 100
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS digests(
     device INTEGER, inode INTEGER, function TEXT, size INTEGER, mtime INTEGER, ctime INTEGER, hash TEXT,
@@ -97,17 +99,14 @@ class DigestCache:
         """Keep what a `.pyc` of this digest holds; it is true for ever."""
         self._codes[digest] = code
 
-    def close(self) -> None:
-        """Write what is new."""
+    def save(self) -> None:
+        """Write what is new. The database stays open: closing it would wait for the disk (a checkpoint)."""
         if self._new or self._codes:
             try:
                 self._write()
             except sqlite.Error:
                 self._new.clear()
                 self._codes.clear()
-        if self._database is not None:
-            self._database.close()
-            self._database = None
 
     def _write(self) -> None:
         database = self._open()
@@ -131,6 +130,7 @@ class DigestCache:
             database = sqlite.connect(os.fsdecode(self._path), timeout=0.2)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
+            database.execute(f"PRAGMA wal_autocheckpoint={_LOG_PAGES}")
             database.execute(_SCHEMA)
             database.execute(_CODES)
             self._database = database

@@ -16,7 +16,7 @@ from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call, Value
@@ -32,7 +32,7 @@ def flag_names(value: Value) -> frozenset[str]:
 
 def status(run: Run, task: Task, call: Call, row: Row) -> None:
     """`stat` and its kind: type, mode and, since sizes and times are decided on, content."""
-    follow = "nofollow" not in row.places and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    follow = row.follows and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
     place = place_of(run, task, call, row, follow)
     if place.fd is not None:
         machine.descriptor(run, task, call, place.fd)
@@ -160,7 +160,7 @@ def _as_before(run: Run, found: Found, seen: dict[bytes, str]) -> dict[bytes, st
 
 def attribute(run: Run, task: Task, call: Call, row: Row) -> None:
     """`getxattr` and `listxattr`: the value, the list, or the error."""
-    follow = "nofollow" not in row.places and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    follow = row.follows and "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
     found = place_of(run, task, call, row, follow).found
     name = argument(call, row, "name")
     if found is None or found.machine is not None:

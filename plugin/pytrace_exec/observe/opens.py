@@ -12,7 +12,7 @@ from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call, Value

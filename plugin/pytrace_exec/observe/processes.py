@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from pytrace_exec.observe.calls import TABLE
+from pytrace_exec.calls.table import TABLE
 from pytrace_exec.tracer.events import Call, Changed, Flags
 
 TYPE_CHECKING = False
@@ -88,7 +88,7 @@ class Processes:
             birth = self._births[pid].pop(0)
             parent = self.task(birth.pid)
             if parent is not None:
-                found = self.tasks[pid] = self._child(pid, parent, _clone_flags(birth.args))
+                found = self.tasks[pid] = self._child(pid, parent, clone_flags(birth.args))
         return found
 
     def forked(self, call: Call) -> None:
@@ -137,7 +137,7 @@ def _forks(name: str) -> bool:
     return row is not None and row.effect == "fork"
 
 
-def _clone_flags(args: tuple[Value, ...]) -> frozenset[str]:
+def clone_flags(args: tuple[Value, ...]) -> frozenset[str]:
     """Names of the flags of clone (an argument of its own) or clone3 (in its structure)."""
     for arg in args:
         value = arg.before if isinstance(arg, Changed) else arg

@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+from pytrace_exec.calls.numbers import call_name
+from pytrace_exec.calls.table import HARMLESS, TABLE
 from pytrace_exec.observe import changes, looks, opens, sockets
-from pytrace_exec.observe.calls import HARMLESS, HARMLESS_BY_NUMBER, READS, TABLE, WRITES, call_name
-from pytrace_exec.observe.processes import FileSystemContext
+from pytrace_exec.observe.processes import FileSystemContext, clone_flags
 from pytrace_exec.observe.run import Run, argument
-from pytrace_exec.tracer.events import Call, Exited, Fd, Flags, Killed, Superseded, Unparsed
+from pytrace_exec.observe.transfers import transfer
+from pytrace_exec.policy.reasons import Reason
+from pytrace_exec.tracer.events import Call, Exited, Flags, Foreign, Killed, Superseded, Unparsed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import TypeAlias
 
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Setting
     from pytrace_exec.observe.world import Earlier
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     Effect: TypeAlias = Callable[[Run, Task, Call, Row], None]
 
 LOOK_ONLY = frozenset(
-    {"status", "access", "link", "listing", "attribute", "nothing", "host", "limit", "statfs", "ioctl"}
+    {"status", "access", "link", "listing", "attribute", "nothing", "host", "limit", "statfs", "ioctl", "transfer"}
 )
 """Effects of calls that change nothing, so that one which never returned can be passed over."""
 
@@ -40,6 +43,8 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
             run.processes.ended(event.pid, None)
         elif isinstance(event, Superseded):
             run.processes.superseded(event.pid, event.by)
+        elif isinstance(event, Foreign):
+            run.refuse_for(Reason("foreign_abi", None, event.pid, event.name))
         elif isinstance(event, Unparsed):
             run.refuse("incomplete", event.text[:200])
     return run
@@ -52,12 +57,9 @@ def _call(run: Run, call: Call) -> None:
     if task is None:
         run.refuse("incomplete", None, call)
         return
-    if name in READS or name in WRITES:
-        _transfer(run, call)
-        return
     row = TABLE.get(name)
     if row is None:
-        if name not in HARMLESS and name not in HARMLESS_BY_NUMBER and call.error != "ENOSYS":
+        if name not in HARMLESS and call.error != "ENOSYS":
             run.refuse("unknown_call", None, call)
         return
     if call.error == "ENOSYS" or (call.error is not None and call.error.startswith("ERESTART")):
@@ -68,34 +70,11 @@ def _call(run: Run, call: Call) -> None:
     EFFECTS[row.effect](run, task, call, row)
 
 
-def _transfer(run: Run, call: Call) -> None:
-    """Bytes went through a descriptor: one that the caller gave counts."""
-    if call.error is not None and call.error not in ("EAGAIN", "EINTR"):
-        return
-    for position, fd in enumerate(call.args):
-        standing = run.standing_at(fd) if isinstance(fd, Fd) else None
-        if standing is None or not isinstance(fd, Fd) or standing[1].kind == "null":
-            continue
-        number, what = standing
-        writes = call.name in WRITES and position == (2 if call.name in ("splice", "copy_file_range") else 0)
-        if number > 2:
-            run.refuse("inherited_descriptor", fd.path, call)
-        elif writes and call.result is not None:
-            if what.kind == "file":  # what goes into a pipe passes through us
-                run.writes.append((number, call.result))
-        elif not writes and what.kind == "tty":
-            run.refuse("terminal_read", fd.path, call)
-        elif not writes and number == 0:
-            run.stdin_read = True
-
-
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:
     """`clone` and its kinds: the child may outlive its parent; a new namespace is a reason not to store."""
     run.processes.forked(call)
-    for arg in call.args:
-        names = arg.get("flags") if isinstance(arg, dict) else arg
-        if isinstance(names, Flags) and any(name.startswith("CLONE_NEW") for name in names.names):
-            run.refuse("namespace", None, call)
+    if any(name.startswith("CLONE_NEW") for name in clone_flags(call.args)):
+        run.refuse("namespace", None, call)
 
 
 def umask(run: Run, task: Task, call: Call, row: Row) -> None:
@@ -195,6 +174,7 @@ EFFECTS: dict[str, Effect] = {
     "status": looks.status,
     "statfs": looks.statfs,
     "symlink": changes.symlink,
+    "transfer": transfer,
     "truncate": changes.truncate,
     "umask": umask,
     "unlink": changes.unlink,

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.world import Earlier, Node
     from pytrace_exec.tracer.events import Call, Event, Value
@@ -134,7 +134,10 @@ class Run:
 
     def refuse(self, code: str, path: bytes | None = None, call: Call | None = None) -> None:
         """Note a reason not to store."""
-        reason = Reason(code, path, call.pid if call else None, call.name if call else None)
+        self.refuse_for(Reason(code, path, call.pid if call else None, call.name if call else None))
+
+    def refuse_for(self, reason: Reason) -> None:
+        """Note a reason not to store, once however often it came up."""
         self.reasons.setdefault(reason.key(), reason)
 
     def standing_at(self, fd: Fd) -> tuple[int, Standing] | None:
@@ -175,8 +178,8 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
         if not path:
             return descriptor_place(run, fd)
         base = run.world.locate(fd.path) if fd.path and fd.path.startswith(b"/") and not fd.deleted else None
-    elif isinstance(fd, Fd) and fd.deleted:
-        base = None
+    elif isinstance(fd, int) or (isinstance(fd, Fd) and fd.deleted):
+        base = None  # of a directory too deep to be named, the tracer tells the descriptor alone
     if not isinstance(path, bytes) or (base is None and not path.startswith(b"/")):
         if call.error not in UNRESOLVED_ERRORS:
             run.refuse("incomplete", path if isinstance(path, bytes) else None, call)

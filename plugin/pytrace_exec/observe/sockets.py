@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from pytrace_exec.observe.failures import failed
 from pytrace_exec.observe.run import argument
+from pytrace_exec.observe.transfers import transfer
 from pytrace_exec.observe.world import Node
 from pytrace_exec.tracer.events import Expr, Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.calls import Row
+    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call, Value
@@ -29,6 +30,7 @@ def connect(run: Run, task: Task, call: Call, row: Row) -> None:
 
 def send(run: Run, task: Task, call: Call, row: Row) -> None:
     """`sendto`: with an address, as `connect`."""
+    transfer(run, task, call, row)
     address = argument(call, row, "address")
     if address is not None:
         _talk(run, task, call, address)
@@ -36,6 +38,7 @@ def send(run: Run, task: Task, call: Call, row: Row) -> None:
 
 def message(run: Run, task: Task, call: Call, row: Row) -> None:
     """`sendmsg` and `sendmmsg`: an address in a header, as `connect`."""
+    transfer(run, task, call, row)
     header = argument(call, row, "header")
     for item in header if isinstance(header, tuple) else (header,):
         inner = item.get("msg_hdr", item) if isinstance(item, dict) else None

@@ -37,13 +37,13 @@ def variable_subjects(
 
 def generated_names(run: Run, paths: set[bytes]) -> set[bytes]:
     """Those of the paths whose names a program made up: they look it, and no argument and no text read spells them."""
-    looking = {path for path in paths if _GENERATED.search(os.path.basename(path))}
+    looking = {path for path in paths if re.search(_GENERATED, os.path.basename(path))}
     for text in (*_arguments(run), *_read_texts(run)) if looking else ():
         looking = {path for path in looking if os.path.basename(path) not in text}
     return looking
 
 
-_GENERATED = re.compile(rb"(?=[A-Za-z0-9_]*[0-9A-Z])[A-Za-z0-9_]{6,}|[0-9]{3,}")
+_GENERATED = rb"(?=[A-Za-z0-9_]*[0-9A-Z])[A-Za-z0-9_]{6,}|[0-9]{3,}"
 """A piece of a name as mkstemp(3) makes it, or a number as of a process."""
 
 

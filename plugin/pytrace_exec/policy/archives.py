@@ -24,15 +24,15 @@ _TAR_LONG_VALUES = frozenset({
     b"--file", b"--directory", b"--files-from", b"--exclude-from", b"--blocking-factor", b"--label", b"--owner",
     b"--group", b"--mode", b"--format", b"--sort", b"--exclude", b"--transform", b"--xform", b"--use-compress-program",
 })  # fmt: skip
-_TAR_LONG_PLAIN = re.compile(
+_TAR_LONG_PLAIN = (
     rb"--(?:create|append|verbose|gzip|bzip2|xz|zstd|lzip|lzma|compress|auto-compress|dereference|numeric-owner|"
     rb"no-recursion|null|posix|exclude-vcs|sparse|totals|one-file-system|mtime=[^/.].*)"
 )
 _TAR_DATES = b"NuW"
 """Letters with which a date, which may be that of a named file, or what the archive holds decides."""
 
-_ZIP_PLAIN = re.compile(rb"-[0-9rqjmvDXyoS]+")
-_AR_PLAIN = re.compile(rb"-?[qrs][cDqsSTUvV]*")
+_ZIP_PLAIN = rb"-[0-9rqjmvDXyoS]+"
+_AR_PLAIN = rb"-?[qrs][cDqsSTUvV]*"
 
 
 def own_archive(program: Program, cwd: bytes) -> bytes | None:
@@ -77,7 +77,7 @@ def _tar_long(word: bytes, rest: list[bytes]) -> tuple[bytes | None, bytes]:
     if name in _TAR_LONG_VALUES:
         value = value if equals else rest.pop(0) if rest else b""
         return (b"f" if name == b"--file" else b"-"), value
-    return (b"-" if _TAR_LONG_PLAIN.fullmatch(word) else None), b""
+    return (b"-" if re.fullmatch(_TAR_LONG_PLAIN, word) else None), b""
 
 
 def _tar_short(letters: bytes, rest: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
@@ -97,14 +97,14 @@ def _zip(words: tuple[bytes, ...]) -> bytes | None:
     for word in words:
         if not word.startswith(b"-"):
             return word if b"." in os.path.basename(word) else word + b".zip"
-        if not _ZIP_PLAIN.fullmatch(word):
+        if not re.fullmatch(_ZIP_PLAIN, word):
             return None
     return None
 
 
 def _ar(words: tuple[bytes, ...]) -> bytes | None:
     """The word after the letters, unless they take a word of their own."""
-    return words[1] if len(words) > 1 and _AR_PLAIN.fullmatch(words[0]) else None
+    return words[1] if len(words) > 1 and re.fullmatch(_AR_PLAIN, words[0]) else None
 
 
 _ROWS: dict[re.Pattern[str], Callable[[tuple[bytes, ...]], bytes | None]] = {

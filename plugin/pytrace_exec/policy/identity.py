@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import pwd
 import re
-import socket
 
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.surroundings import IDENTITY
@@ -77,7 +76,7 @@ def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -
         found.update(_KEPT_WITH_ROOT)
     if _word_in(_user_name(), texts):
         found.update(_WHO)
-    if _word_in(socket.gethostname().encode(), texts):
+    if _word_in(os.fsencode(os.uname().nodename), texts):
         found.add("host")
     return found
 

@@ -7,10 +7,10 @@ Verdicts: `ignore` what runtimes read only to tune themselves or what says nothi
 
 from __future__ import annotations
 
-import fnmatch
 import re
 
 from pytrace_exec.observe.facts import Subject
+from pytrace_exec.policy.globs import Globs
 from pytrace_exec.tracer.events import Fd
 
 TYPE_CHECKING = False
@@ -111,18 +111,18 @@ _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
 
 
-def _rows(table: str) -> list[tuple[re.Pattern[str], re.Pattern[str], str]]:
+def _rows(table: str) -> list[tuple[Globs, Globs, str]]:
     rows = (line.split() for line in table.strip().splitlines())
-    return [(re.compile(fnmatch.translate(p)), re.compile(fnmatch.translate(f)), verdict) for p, f, verdict in rows]
+    return [(Globs([program]), Globs([path]), verdict) for program, path, verdict in rows]
 
 
 _OPENED, _LOOKED = _rows(OPENED), _rows(LOOKED)
 
 
-def _verdict(rows: list[tuple[re.Pattern[str], re.Pattern[str], str]], program: str, path: bytes) -> str:
+def _verdict(rows: list[tuple[Globs, Globs, str]], program: str, path: bytes) -> str:
     text = path.decode("utf-8", "surrogateescape")
     for programs, paths, verdict in rows:
-        if programs.match(program) and paths.match(text):
+        if text in paths and program in programs:
             return verdict
     return "refuse"
 

@@ -28,7 +28,7 @@ COMPILER_SUFFIXES = frozenset(
 )
 """Endings of what a compiler makes beside what `-o` names, with the stem of one of its arguments."""
 
-COPYING_REFUSES = re.compile(rb"-[a-zA-Z]*[nuibCrRa][a-zA-Z]*|--update.*|--backup.*|--no-clobber|--interactive")
+COPYING_REFUSES = rb"-[a-zA-Z]*[nuibCrRa][a-zA-Z]*|--update.*|--backup.*|--no-clobber|--interactive"
 """Arguments of `cp` and `install` with which the old file decides what happens."""
 
 
@@ -72,7 +72,7 @@ def _in_table(run: Run, program: Program, output: Output) -> bool:
         by_umask = (0o666 & ~run.setting.umask, 0o777 & ~run.setting.umask)
         return (absent or output.mode in by_umask) and _compiler_makes(program, output.path)
     if program.name in ("cp", "install"):
-        return absent and not any(COPYING_REFUSES.fullmatch(word) for word in program.argv[1:])
+        return absent and not any(re.fullmatch(COPYING_REFUSES, word) for word in program.argv[1:])
     return False
 
 

@@ -7,8 +7,9 @@ called `gcc` is in no table.
 
 from __future__ import annotations
 
-import fnmatch
 import re
+
+from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -68,48 +69,48 @@ PYTHON = "python python[23] python[23].[0-9]*"
 """Python interpreters."""
 
 
-def _pattern(*tables: str) -> re.Pattern[str]:
-    return re.compile("|".join(fnmatch.translate(name) for table in tables for name in table.split()))
+def _globs(*tables: str) -> Globs:
+    return Globs(name for table in tables for name in table.split())
 
 
-_NO_TIMES = _pattern(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
-_COPIES = _pattern(COPY_TIMES)
-_FOLDERS = _pattern(COMPARE_FOLDERS)
-_CLOCK = _pattern(CLOCK)
-_ENVIRONMENT = _pattern(PRINT_ENVIRONMENT)
-_PYTHON = _pattern(PYTHON)
-_COMPILERS = _pattern(COMPILERS)
-_PREPROCESSORS = _pattern(PREPROCESSORS)
-_NEUTRAL = _pattern(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
-_NATIVE = re.compile(rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native")
-_FORMAT = re.compile(rb"%[-+#0-9. ]*([A-Za-z])")
-_INODE_FORMAT = re.compile(rb"%[-0-9.]*[iDaAcC]|^-ls$|^-(?:inum|samefile)$")
-_MODE_ONLY = _pattern(MODE_ONLY)
-_MINUTES = re.compile(rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)")
+_NO_TIMES = _globs(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
+_COPIES = _globs(COPY_TIMES)
+_FOLDERS = _globs(COMPARE_FOLDERS)
+_CLOCK = _globs(CLOCK)
+_ENVIRONMENT = _globs(PRINT_ENVIRONMENT)
+_PYTHON = _globs(PYTHON)
+_COMPILERS = _globs(COMPILERS)
+_PREPROCESSORS = _globs(PREPROCESSORS)
+_NEUTRAL = _globs(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
+_NATIVE = rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native"
+_FORMAT = rb"%[-+#0-9. ]*([A-Za-z])"
+_INODE_FORMAT = rb"%[-0-9.]*[iDaAcC]|^-ls$|^-(?:inum|samefile)$"
+_MODE_ONLY = _globs(MODE_ONLY)
+_MINUTES = rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)"
 
 
 def compares_times(program: Program) -> bool:
     """Whether the order of two files' times can decide what the program does."""
-    return not _NO_TIMES.match(program.name)
+    return program.name not in _NO_TIMES
 
 
 def compares_folders(program: Program) -> bool:
     """Whether it compares directories' times as well."""
-    return bool(_FOLDERS.match(program.name))
+    return program.name in _FOLDERS
 
 
 def copies_times(program: Program) -> bool:
     """Whether it prints or copies times, owners, links and sizes."""
     if program.name in ("cp", "install"):
         return _preserves(program.argv)
-    return bool(_COPIES.match(program.name))
+    return program.name in _COPIES
 
 
 def looks_at_mode_only(program: Program) -> bool:
     """Whether a look of the program at a path tells it no more than type and mode (content is a fact when read)."""
     if program.name in ("cp", "install", "mv"):
         return not _preserves(program.argv)
-    return bool(_MODE_ONLY.match(program.name))
+    return program.name in _MODE_ONLY
 
 
 def _preserves(argv: tuple[bytes, ...]) -> bool:
@@ -124,48 +125,48 @@ def _preserves(argv: tuple[bytes, ...]) -> bool:
 
 def is_compiler(program: Program) -> bool:
     """Whether it is a compiler, an assembler or a linker."""
-    return bool(_COMPILERS.match(program.name))
+    return program.name in _COMPILERS
 
 
 def expands_macros(program: Program) -> bool:
     """Whether it preprocesses what it reads."""
-    return bool(_PREPROCESSORS.match(program.name))
+    return program.name in _PREPROCESSORS
 
 
 def is_neutral(program: Program) -> bool:
     """Whether what it makes depends on nobody and no place but what it reads and is told."""
-    return bool(_NEUTRAL.match(program.name))
+    return program.name in _NEUTRAL
 
 
 def is_python(program: Program) -> bool:
     """Whether it is a Python interpreter."""
-    return bool(_PYTHON.match(program.name))
+    return program.name in _PYTHON
 
 
 def started(run: Run, program: Program, call: Call) -> None:
     """Note what follows from the mere start of a program with its arguments."""
-    if _CLOCK.match(program.name) or (program.name == "find" and any(_MINUTES.fullmatch(w) for w in program.argv)):
+    if program.name in _CLOCK or (program.name == "find" and any(re.fullmatch(_MINUTES, w) for w in program.argv)):
         if not _fixed_date(program):
             run.refuse("clock", program.path, call)
     elif program.name == "git" and b"commit" in program.argv:
         run.refuse("clock", program.path, call)
     if _shows_inodes(program):
         run.refuse("machine", program.path, call)
-    if any(_NATIVE.fullmatch(word) for word in program.argv):
+    if any(re.fullmatch(_NATIVE, word) for word in program.argv):
         run.note_plain(call, "fact", "cpu features")
-    if _ENVIRONMENT.match(program.name) and not _gives_command(program):
+    if program.name in _ENVIRONMENT and not _gives_command(program):
         run.environment_dumped = True
 
 
 def _shows_inodes(program: Program) -> bool:
     """Whether `ls`, `find` or `stat` was asked for inodes, devices, or times of access or change."""
     if program.name == "stat":
-        formats = [letter for word in program.argv[1:] for letter in _FORMAT.findall(word)]
+        formats = [letter for word in program.argv[1:] for letter in re.findall(_FORMAT, word)]
         return not formats or any(letter.decode() not in PLAIN_FORMATS.split() for letter in formats)
     if program.name == "ls":
         short = b"".join(word[1:] for word in program.argv[1:] if re.fullmatch(rb"-[A-Za-z0-9]+", word))
         return bool(set(short) & set(b"icu")) or any(w.startswith((b"--inode", b"--time=")) for w in program.argv)
-    return program.name == "find" and any(_INODE_FORMAT.search(word) for word in program.argv[1:])
+    return program.name == "find" and any(re.search(_INODE_FORMAT, word) for word in program.argv[1:])
 
 
 def _fixed_date(program: Program) -> bool:

@@ -22,6 +22,7 @@ SENTENCES = {
     "not_whole": "the run was not seen whole: no executed program among its facts",
     "unknown_call": "it made a system call that the table does not know",
     "unknown_error": "a call failed in a way that the table does not know",
+    "foreign_abi": "it made a system call of another architecture (32 bits, x32), which is not decoded",
     "io_uring": "it used asynchronous input and output, which the tracer cannot see",
     "nested_tracer": "it traced another process",
     "namespace": "it changed mounts, root or namespaces",

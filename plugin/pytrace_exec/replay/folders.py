@@ -9,7 +9,6 @@ a name goes only when it is empty.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import stat
@@ -183,8 +182,10 @@ def _sweep(parent: int, first: int) -> None:
         name = b"%s%d" % (STAGING, number)
         if (fd := _take_over(parent, name)) >= 0:
             os.close(fd)
-            with contextlib.suppress(OSError):
+            try:
                 os.rmdir(name, dir_fd=parent)
+            except OSError:
+                continue
 
 
 def _lock(fd: int) -> bool:

@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 
 from pytrace_exec.streams import kinds
-from pytrace_exec.streams.left_file import LeftFile, read_back
-from pytrace_exec.streams.outlet import Outlet, Sink
 from pytrace_exec.streams.spool import Spool
-from pytrace_exec.streams.stdin import ReadAhead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import FrameType
 
+    from pytrace_exec.streams.left_file import LeftFile
+    from pytrace_exec.streams.outlet import Outlet
     from pytrace_exec.streams.spool import Source
-    from pytrace_exec.streams.terminal import Terminal
+    from pytrace_exec.streams.stdin import ReadAhead
+    from pytrace_exec.streams.terminal import Resizing, Terminal
 
 STDOUT, STDERR = 1, 2
 
@@ -78,13 +75,12 @@ class Capture:
     __slots__ = (
         "_files",
         "_folder",
-        "_former_winch",
         "_given",
         "_limit",
         "_outlets",
-        "_pid",
         "_problems",
         "_recorded",
+        "_resizing",
         "_segments",
         "_spools",
         "_terminals",
@@ -107,13 +103,14 @@ class Capture:
         self._files: dict[int, LeftFile] = {}
         self._given: list[int] = []
         self._terminals: list[tuple[Outlet, Terminal]] = []
-        self._former_winch: object = None
-        self._pid = 0
+        self._resizing: Resizing | None = None
 
     def read_stdin(self) -> Source | None:
         """Read a pipe on descriptor 0 to its end and return its bytes; None if something else is there."""
         if self.kinds[0] != kinds.PIPE:
             return None
+        from pytrace_exec.streams.stdin import ReadAhead
+
         self.read_ahead = ReadAhead(self._folder)
         self.read_ahead.read_all()
         return self.read_ahead.spool
@@ -130,6 +127,8 @@ class Capture:
         for number in (STDOUT, STDERR):
             kind = self.kinds[number]
             if kind == kinds.FILE:
+                from pytrace_exec.streams.left_file import LeftFile
+
                 self._files[number] = LeftFile(number)
             elif kind in kinds.PUMPED:
                 shared = number == STDERR and self.merged
@@ -137,6 +136,8 @@ class Capture:
         return mapping
 
     def _replace(self, number: int) -> int:
+        from pytrace_exec.streams.outlet import Outlet, Sink
+
         terminal = None
         if self.kinds[number] == kinds.TTY:
             from pytrace_exec.streams.terminal import Terminal
@@ -169,28 +170,21 @@ class Capture:
 
     def started(self, pid: int) -> None:
         """Close our copies of what the command was given, and pass changes of the window's size on to it."""
-        self._pid = pid
         for descriptor in self._given:
             os.close(descriptor)
         self._given.clear()
         if self.read_ahead is not None:
             self.read_ahead.hand_over()
         if self._terminals:
-            self._former_winch = signal.signal(signal.SIGWINCH, self._resized)
+            from pytrace_exec.streams.terminal import Resizing
 
-    def _resized(self, number: int, frame: FrameType | None) -> None:
-        for outlet, terminal in self._terminals:
-            if not outlet.closed:
-                terminal.resize()
-        # The command may have had this signal already, and have read the old size.
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(self._pid, signal.SIGWINCH)
+            self._resizing = Resizing(self._terminals, pid)
 
     def ended(self) -> None:
         """Say that the command has been waited for: its number may soon be another's."""
-        if self._former_winch is not None:
-            signal.signal(signal.SIGWINCH, self._former_winch)  # type: ignore[arg-type]
-            self._former_winch = None
+        if self._resizing is not None:
+            self._resizing.end()
+            self._resizing = None
 
     def polled(self) -> list[tuple[int, int]]:
         """Return descriptors and `poll` events to be told of; none when all is pumped."""
@@ -259,6 +253,8 @@ class Capture:
         sources: dict[int, Source] = dict(self._spools)
         segments: list[tuple[int, int]] = []
         if self._files:
+            from pytrace_exec.streams.left_file import read_back
+
             together = self.merged and len(self._files) == 2
             found = None if writes is None else read_back(self._files, writes, together)
             if found is None:

@@ -12,13 +12,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import signal
 import termios
 
 from pytrace_exec.streams.kinds import above_standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
     from typing import Any
+
+    from pytrace_exec.streams.outlet import Outlet
 
 _OFLAG = 1
 
@@ -56,6 +61,29 @@ class Terminal:
         self._settings = now
         with contextlib.suppress(termios.error):
             termios.tcsetattr(self._real, termios.TCSADRAIN, wanted)
+
+
+class Resizing:
+    """Passes changes of the window's size on to the command from when it is made until `end`. For the main thread."""
+
+    __slots__ = ("_former", "_pid", "_terminals")
+
+    def __init__(self, terminals: Sequence[tuple[Outlet, Terminal]], pid: int) -> None:
+        self._terminals = terminals
+        self._pid = pid
+        self._former = signal.signal(signal.SIGWINCH, self._resized)
+
+    def _resized(self, number: int, frame: FrameType | None) -> None:
+        for outlet, terminal in self._terminals:
+            if not outlet.closed:
+                terminal.resize()
+        # The command may have had this signal already, and have read the old size.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(self._pid, signal.SIGWINCH)
+
+    def end(self) -> None:
+        """Pass on nothing more: the command's number may soon be another's."""
+        signal.signal(signal.SIGWINCH, self._former)
 
 
 def _carried_over(before: list[Any], now: list[Any], real: list[Any]) -> list[Any]:

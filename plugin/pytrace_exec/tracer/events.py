@@ -99,7 +99,8 @@ class Call(_Record):
 
     `result` is None if it never returned (the process exited in it, was killed, or its result is `?`);
     `error` is a name such as `"ENOENT"`; `result_fd` is the descriptor made, when the result is decorated.
-    `line` and `started` are the numbers (from 1) of the log lines where it ended and began.
+    `line` and `started` are the numbers (from 1) of the log lines where it ended and began; of a stream's records both
+    are the record's.
     """
 
     __slots__ = ("args", "error", "line", "name", "pid", "result", "result_fd", "started")
@@ -161,8 +162,19 @@ class Superseded(_Record):
         self.line = line
 
 
+class Foreign(_Record):
+    """A thread made a call of another ABI than the machine's own, named as far as it is known: `open (i386)`."""
+
+    __slots__ = ("line", "name", "pid")
+
+    def __init__(self, pid: int, name: str, line: int) -> None:
+        self.pid = pid
+        self.name = name
+        self.line = line
+
+
 class Unparsed(_Record):
-    """A line that was not understood; a run whose trace holds one is not stored."""
+    """A line or record that was not understood; a run whose trace holds one is not stored."""
 
     __slots__ = ("line", "text", "why")
 
@@ -173,4 +185,4 @@ class Unparsed(_Record):
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = Call | Exited | Killed | Superseded | Unparsed
+    Event: TypeAlias = Call | Exited | Killed | Superseded | Foreign | Unparsed

@@ -71,7 +71,7 @@ def run_traced(
     thread. Raises TracerUnavailable if the command did not begin; then it may be run plainly with the same streams.
     """
     check_possible(executable)
-    log = Log()
+    log = Log(detail.moving)
     holder = LogHolder(log.fileno()) if kinds.classify(2) in (kinds.FILE, kinds.DEVICE) else None
     try:
         args, environment = command_line(strace, log.path, argv, executable, env, detail)

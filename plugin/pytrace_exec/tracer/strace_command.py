@@ -32,17 +32,23 @@ class Detail:
     """How much of which calls is printed; all are traced that `untraced` does not name.
 
     `raw` calls are printed with numbers only (their buffers are not copied), `abbreviated` ones without the
-    structures they fill. Names that this strace does not know are passed over.
+    structures they fill. Names that this strace does not know are passed over. The bytes that `moving` calls move are
+    printed, and not read: strace cannot leave them out and still say which descriptor it was.
     """
 
-    __slots__ = ("abbreviated", "raw", "untraced")
+    __slots__ = ("abbreviated", "moving", "raw", "untraced")
 
     def __init__(
-        self, untraced: Collection[str] = (), raw: Collection[str] = (), abbreviated: Collection[str] = ()
+        self,
+        untraced: Collection[str] = (),
+        raw: Collection[str] = (),
+        abbreviated: Collection[str] = (),
+        moving: Collection[str] = (),
     ) -> None:
         self.untraced = untraced
         self.raw = raw
         self.abbreviated = abbreviated
+        self.moving = moving
 
 
 def find_strace(search_path: bytes) -> bytes:

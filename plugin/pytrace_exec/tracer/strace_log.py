@@ -10,12 +10,14 @@ import os
 import re
 from functools import partial
 
-from pytrace_exec.tracer.events import Call, Exited, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.events import Call, Exited, Foreign, Killed, Superseded, Unparsed
 from pytrace_exec.tracer.strace_flat import Atoms, Kept, flat_descriptor
 from pytrace_exec.tracer.strace_values import NUMBER, Reader, UnreadableError, descriptor, number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from pytrace_exec.tracer.events import Event, Fd, Value
 
 # A whole call with a plain result. What may follow the last `) = ` holds neither quotes nor angle brackets but those
@@ -26,7 +28,7 @@ _PLAIN = re.compile(
 )
 _LINE = re.compile(rb"(\d+) +(.*)", re.DOTALL)
 _BEGUN = re.compile(rb"(\w+)\(")
-_SUSPENDED = re.compile(rb"(.*?) ?<(?:unfinished|detached|pid changed to \d+) \.\.\.>$", re.DOTALL)
+_SUSPENSION = re.compile(rb"<(?:unfinished|detached|pid changed to \d+) \.\.\.>")
 _RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
 _RESULT = re.compile(
     rb" *= (?:(" + NUMBER + rb")|\?)"
@@ -37,7 +39,10 @@ _RESULT = re.compile(
 _ENDED = re.compile(
     rb"\+\+\+ (?:exited with (\d+)|killed by (\w+)(?: \(core dumped\))?|superseded by execve in pid (\d+)) \+\+\+"
 )
+_MODE = re.compile(rb"\[ Process PID=\d+ runs in ([\w ]+) mode\. \]")
 _CUT = re.compile(rb"[, ]*<unfinished \.\.\.>$")
+# A string, whatever its escapes and however much of it is printed; or a path in brackets, where a quote begins none.
+_STRING_OR_PATH = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"(?:\.\.\.)?|(<[^<>]*>)')
 
 # After an exec from a thread, strace with `--seccomp-bpf` takes the entry of the new program's first call for the
 # end of the execve: the call is lost, and its number is printed as the result. These, of x86-64 and of arm64, change
@@ -45,13 +50,15 @@ _CUT = re.compile(rb"[, ]*<unfinished \.\.\.>$")
 _HARMLESS_IF_LOST = frozenset({12, 9, 158} if os.uname().machine == "x86_64" else {214, 222})
 
 
+_OWN_MODE = b"64 bit"
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
 class LogParser:
     """Turns the bytes of a log into `events`, which grow as `feed` is called; `finish` ends the log.
 
-    `living` holds the threads and processes that were seen or made, and whose end was not seen.
+    `living` holds the threads and processes that were seen or made, and whose end was not seen. `moving` names calls
+    that move bytes nobody asks for: their strings are taken for empty ones.
     """
 
     __slots__ = (
@@ -61,6 +68,7 @@ class LogParser:
         "_fds",
         "_line",
         "_moved",
+        "_moving",
         "_names",
         "_numbers",
         "_tail",
@@ -68,8 +76,9 @@ class LogParser:
         "living",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, moving: Collection[str] = ()) -> None:
         self.events: list[Event] = []
+        self._moving = frozenset(name.encode("ascii") for name in moving)
         self._atoms = Atoms()
         self._names: dict[bytes, str] = Kept(partial(str, encoding="ascii"))
         self._numbers: dict[bytes, int] = Kept(number)
@@ -112,7 +121,7 @@ class LogParser:
         if plain is not None:
             number_of, name, text, result, place, error = plain.groups()
             pid = int(number_of)
-            args = self._atoms.arguments(text)
+            args = self._atoms.arguments(_without_data(text) if name in self._moving else text)
             if args is not None and pid not in self._begun:
                 fd = None if place is None else self._fds[place]
                 self._add_call(
@@ -135,7 +144,10 @@ class LogParser:
         pid, rest = int(match[1]), match[2]
         if rest.startswith(b"--- ") and rest.endswith(b" ---"):
             return
-        if rest.startswith(b"+++ "):
+        if mode := _MODE.fullmatch(rest):
+            if mode[1] != _OWN_MODE:
+                self.events.append(Foreign(pid, mode[1].decode("ascii"), self._line))
+        elif rest.startswith(b"+++ "):
             self._end(pid, rest, line)
         elif rest.startswith(b"<... "):
             self._resume(pid, rest, line)
@@ -175,8 +187,8 @@ class LogParser:
         if pid in self._begun:
             self._unparsed(line, "a call inside another call")
             return
-        if suspended := _SUSPENDED.fullmatch(rest):
-            self._begun[pid] = (suspended[1], self._line)
+        if (head := _suspended(rest)) is not None:
+            self._begun[pid] = (head, self._line)
         else:
             self._call(pid, rest, self._line, line)
 
@@ -189,15 +201,15 @@ class LogParser:
             self._unparsed(line, "resumes a call that was not begun")
             return
         text, started = begun
-        if suspended := _SUSPENDED.fullmatch(match[2]):
-            self._begun[pid] = (text + suspended[1], started)
+        if (head := _suspended(match[2])) is not None:
+            self._begun[pid] = (text + head, started)
         else:
             self._call(pid, text + match[2], started, line)
 
     def _call(self, pid: int, text: bytes, started: int, line: bytes) -> None:
         """Read `name(arguments) = result` with the general parser."""
         try:
-            name, args, result, result_fd, error = _read_call(text)
+            name, args, result, result_fd, error = _read_call(text, self._moving)
         except UnreadableError as problem:
             self._unparsed(line, problem.why)
             return
@@ -225,11 +237,26 @@ class LogParser:
             self.living.add(result)
 
 
-def _read_call(text: bytes) -> tuple[str, tuple[Value, ...], int | None, Fd | None, str | None]:
+def _suspended(text: bytes) -> bytes | None:
+    """Return what is printed of a call up to where its line breaks off, or None if it does not."""
+    at = text.rfind(b"<")
+    return text[:at].removesuffix(b" ") if at >= 0 and _SUSPENSION.fullmatch(text, at) else None
+
+
+def _without_data(text: bytes) -> bytes:
+    """Empty the strings; the paths of descriptors stay."""
+    return _STRING_OR_PATH.sub(lambda found: found[1] or b'""', text)
+
+
+def _read_call(
+    text: bytes, moving: frozenset[bytes]
+) -> tuple[str, tuple[Value, ...], int | None, Fd | None, str | None]:
     """Split a complete call into name, arguments, result, result's descriptor and error."""
     begun = _BEGUN.match(text)
     if begun is None:
         raise UnreadableError("no call")
+    if begun[1] in moving:
+        text = _without_data(text)
     reader = Reader(text, begun.end())
     args, end = _read_arguments(reader)
     match = _RESULT.fullmatch(text, end)

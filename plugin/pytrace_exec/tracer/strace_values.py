@@ -36,7 +36,7 @@ _KEY = re.compile(rb"(\w+(?:\[\w+\])?)=")
 _SIGNALS = re.compile(rb"\[[A-Z]\w*(?: [A-Z]\w*)+\]")
 _COMMENT = re.compile(rb' ?/\*(?:"(?:[^"\\]|\\.)*"|[^"*]|\*(?!/))*\*/')
 # What is skipped as one piece on the way to the end of an argument of unknown form.
-_PIECE = re.compile(_STRING.pattern + rb"|" + _FD.pattern + rb"|" + _COMMENT.pattern + rb"|.", re.DOTALL)
+_PIECE = _STRING.pattern + rb"|" + _FD.pattern + rb"|" + _COMMENT.pattern + rb"|."
 
 _DELETED = b" (deleted)"
 
@@ -245,7 +245,8 @@ class Reader:
         """Take all up to the next comma or closing bracket that is not inside brackets of its own."""
         start = self.at
         depth = 0
-        while piece := _PIECE.match(self.text, self.at):
+        pattern = re.compile(_PIECE, re.DOTALL)
+        while piece := pattern.match(self.text, self.at):
             if piece[2]:
                 raise UnreadableError("a string was cut short")
             mark = piece[0]

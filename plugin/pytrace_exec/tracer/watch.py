@@ -14,7 +14,7 @@ from pytrace_exec.tracer.strace_log import LogParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from typing import Protocol
 
     from pytrace_exec.tracer.child import Relay
@@ -84,11 +84,11 @@ class Log:
 
     __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused", "unreadable")
 
-    def __init__(self) -> None:
+    def __init__(self, moving: Collection[str] = ()) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _enlarge(self._reader)
         self._chunks: list[bytes] = []
-        self.parser = LogParser()
+        self.parser = LogParser(moving)
         self.begun = False
         self.refused: str | None = None
         self.unreadable: str | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pytrace_exec.tracer.events import Call, Exited, Fd, Flags, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.events import Call, Changed, Exited, Expr, Fd, Flags, Foreign, Killed, Superseded, Unparsed
 from pytrace_exec.tracer.strace_log import LogParser, parse_log
 from tests.exec.tracer.rendering import arguments, fds, render, render_fd
 
@@ -73,6 +73,84 @@ def test_interleaved_calls_are_joined(trace: tuple[bytes, list[Call]], size: int
         parser.feed(log[start : start + size])
     parser.finish()
     assert parser.events == expected
+
+
+@settings(max_examples=60, deadline=None)
+@given(traces())
+def test_only_the_strings_of_calls_that_move_bytes_are_emptied(trace: tuple[bytes, list[Call]]) -> None:
+    log, calls = trace
+    moving = {"openat", "clone3"}
+    parser = LogParser(moving)
+    parser.feed(log)
+    assert parser.events == [
+        Call(c.pid, c.name, emptied(c.args), c.result, c.result_fd, c.error, c.line, c.started)
+        if c.name in moving
+        else c
+        for c in calls
+    ]
+
+
+def test_bytes_that_were_cut_are_not_missed() -> None:
+    """strace prints no more than a limit of what one call read."""
+    parser = LogParser({"read"})
+    parser.feed(b'1 read(3</a>, "ab\\"c"..., 2000000) = 2000000\n')
+    assert parser.events == [Call(1, "read", (Fd(3, b"/a"), b"", 2000000), 2000000, None, None, 1, 1)]
+
+
+def emptied(value: Any) -> Any:
+    """The value with empty strings in it; paths of descriptors stay."""
+    match value:
+        case bytes():
+            return b""
+        case tuple():
+            return tuple(map(emptied, value))
+        case dict():
+            return {key: emptied(inner) for key, inner in value.items()}
+        case Expr(name=name, args=args):
+            return Expr(name, emptied(args))
+        case Changed(before=before, after=after):
+            return Changed(emptied(before), emptied(after))
+    return value
+
+
+marks = [
+    b'"',
+    b"\\\\",
+    b'\\"',
+    b"\\n",
+    b"<",
+    b">",
+    b", ",
+    b"{",
+    b"}",
+    b"a=",
+    b"...",
+    b"1",
+    b"(",
+    b")",
+    b"[",
+    b"]",
+    b" ",
+    b" = ",
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(marks), max_size=10).map(b"".join))
+@example(b'"abc"...')
+@example(b'"abc\\"')
+def test_what_cannot_be_parsed_cannot_be_parsed_without_its_strings(text: bytes) -> None:
+    line = b"7 read(3</a>, %s, 9) = 9\n" % text
+    (whole,) = parse_log(line)
+    parser = LogParser({"read"})
+    parser.feed(line)
+    parser.finish()
+    (emptier,) = parser.events
+    # Bytes that were cut are the one thing that is needed otherwise.
+    assert isinstance(whole, Call) or isinstance(emptier, Unparsed) or b'"...' in text
+    if isinstance(whole, Call) and isinstance(emptier, Call):
+        assert emptier.args[0] == whole.args[0]
+        assert emptier.result == whole.result
 
 
 @settings(deadline=None)
@@ -153,7 +231,6 @@ def test_what_does_not_fit_is_reported() -> None:
     for log in (
         b"7 open(\n",
         b"strace: Process 7 attached\n",
-        b"[ Process PID=7 runs in 32 bit mode. ]\n",
         b"7 <... open resumed>) = 3\n",
         b"7 open(1 <unfinished ...>\n",
         b"7 open(1) = 3",
@@ -163,6 +240,12 @@ def test_what_does_not_fit_is_reported() -> None:
         b"\n",
     ):
         assert any(isinstance(event, Unparsed) for event in parse_log(log)), log
+
+
+def test_calls_of_another_abi_are_told() -> None:
+    log = b"7 [ Process PID=7 runs in 32 bit mode. ]\n7 [ Process PID=7 runs in 64 bit mode. ]\n"
+    assert parse_log(log) == [Foreign(7, "32 bit", 1)]
+    assert parse_log(b"7 [ Process PID=7 runs in x32 mode. ]\n") == [Foreign(7, "x32", 1)]
 
 
 def test_a_name_that_looks_like_the_end_of_a_call() -> None:

@@ -159,6 +159,16 @@ def test_interrupting_the_whole_group(place: Place, options: tuple[str, ...]) ->
         assert process.wait(SECONDS) == -signal.SIGINT
 
 
+@pytest.mark.parametrize("options", MODES)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP])
+def test_a_signal_that_the_caller_ignores_stays_ignored(place: Place, options: tuple[str, ...], number: int) -> None:
+    command = ("sh", "-c", f"kill -{number:d} $$; echo alive")
+    words = (*wrapper_command(), *options, "--", *command)
+    shell = ["sh", "-c", f'trap "" {number:d}; exec "$@"', "sh", *words]
+    ended = subprocess.run(shell, cwd=place.root, env=place.environment(), stdout=subprocess.PIPE, check=False)
+    assert (ended.returncode, ended.stdout) == (0, b"alive\n")
+
+
 def test_a_wrapper_that_fails_before_the_command_runs_it_plainly(place: Place) -> None:
     assert _with_failing("pytrace_exec.lookup.LookUp.hits", place) == (3, "bypass", ("cache_failed",), 1)
     assert _with_failing("pytrace_exec.miss.known_before", place) == (3, "bypass", ("wrapper_failed",), 1)

@@ -14,11 +14,12 @@ from tests.support.runner import wrapper_command
 pytestmark = [pytest.mark.strace]
 
 TOO_DEAR = {
-    "argparse", "asyncio", "attr", "attrs", "click", "collections.abc", "dataclasses", "datetime", "google",
-    "grpc", "hashlib", "inspect", "json", "logging", "pathlib", "pytrace_exec.explain", "pytrace_exec.miss",
-    "pytrace_exec.observe.run", "pytrace_exec.option_files", "pytrace_exec.option_help", "pytrace_exec.tracer",
-    "pytrace_exec.verifying", "pytrace_proto", "re", "shutil", "socket", "sqlite3", "ssl", "subprocess", "tempfile",
-    "threading", "tomllib", "typing", "urllib",
+    "argparse", "asyncio", "attr", "attrs", "click", "collections.abc", "contextlib", "dataclasses", "datetime",
+    "enum", "google", "grpc", "hashlib", "inspect", "json", "logging", "pathlib", "pytrace_exec.explain",
+    "pytrace_exec.miss", "pytrace_exec.observe.run", "pytrace_exec.option_files", "pytrace_exec.option_help",
+    "pytrace_exec.streams.outlet", "pytrace_exec.tracer", "pytrace_exec.verifying", "pytrace_proto", "re", "select",
+    "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "tomllib", "typing",
+    "urllib",
 }  # fmt: skip
 
 DUMPING = """
