@@ -109,6 +109,25 @@ CASES = (
         hits=("echo two > f", "ln -sf g l"),
     ),
     Case(
+        "a file that must be no link",
+        python("try: print(os.read(os.open('f', os.O_NOFOLLOW), 99))\nexcept OSError as error: print(error)"),
+        given="echo one > f",
+        facts="""
+            content f : =f
+            error/l f : file
+        """,
+        misses=("mv f g; ln -s g f", "echo two > f"),
+        hits=("cp f g; mv g f",),
+    ),
+    Case(
+        "asking of a link itself whether it may be used",
+        python("print(os.access('l', os.R_OK, follow_symlinks=False))"),
+        given="ln -s f l",
+        facts="error/l l : symlink",
+        misses=("rm l",),
+        hits=("echo one > f",),
+    ),
+    Case(
         "a link made",
         python("os.symlink('in', 'l'); " + READ.format("'l'")),
         facts="""

@@ -93,12 +93,18 @@ def statfs(run: Run, task: Task, call: Call, row: Row) -> None:
 
 def access(run: Run, task: Task, call: Call, row: Row) -> None:
     """`access`: the mode asked and the answer."""
-    found = place_of(run, task, call, row, True).found
+    follow = "AT_SYMLINK_NOFOLLOW" not in flag_names(argument(call, row, "flags"))
+    found = place_of(run, task, call, row, follow).found
     if found is None:
         return
     if found.machine is not None:
         machine.looked(run, task, call, found.machine)
-    elif call.error in (None, "EACCES", "EROFS") and found.subject is not None:
+        return
+    if not follow:
+        run.note(call, "error", "l", found.subject)
+        if found.node is not None and found.node.kind == "symlink":
+            return
+    if call.error in (None, "EACCES", "EROFS") and found.subject is not None:
         mode = sum(_ACCESS.get(name, 0) for name in flag_names(argument(call, row, "mode")))
         if found.node is None or not found.node.own:
             run.note(call, "access", str(mode), found.subject)
@@ -215,6 +221,8 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     before = found.node.status
     if run.setting.uid and before is not None and before.st_mode & (stat.S_ISUID | stat.S_ISGID):
         run.refuse("privilege", found.path(), call)
+    if "AT_SYMLINK_NOFOLLOW" in flag_names(argument(call, row, "flags")):
+        run.note(call, "error", "l", found.subject)
     path = found.path()
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()

@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from pytrace_exec.tracer.events import Call, Value
 
 
+_RESOLVED_OTHERWISE = {"RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_XDEV"}
+
+
 def open_(run: Run, task: Task, call: Call, row: Row) -> None:
     """`open`, `openat`, `openat2`."""
     how = argument(call, row, "how")
     flags = flag_names(how.get("flags") if isinstance(how, dict) else argument(call, row, "flags"))
     mode = how.get("mode") if isinstance(how, dict) else argument(call, row, "mode")
-    if isinstance(how, dict) and "RESOLVE_IN_ROOT" in flag_names(how.get("resolve")):
+    if isinstance(how, dict) and flag_names(how.get("resolve")) & _RESOLVED_OTHERWISE:
         run.refuse("namespace", None, call)  # the path means something else than it says
         return
     _open(run, task, call, row, flags, mode)
@@ -54,6 +57,8 @@ def _open(run: Run, task: Task, call: Call, row: Row, flags: frozenset[str], mod
     elif "O_PATH" in flags or found.node.kind == "dir":
         run.note(call, "error", "l" if "O_NOFOLLOW" in flags else "", found.subject)
     elif found.node.kind == "file":
+        if "O_NOFOLLOW" in flags:
+            run.note(call, "error", "l", found.subject)  # a link to the same would have been refused
         _opened(run, task, call, found, writes, "O_TRUNC" in flags, number(mode))
     elif found.node.origin is not None:
         run.refuse("device", found.path(), call)
