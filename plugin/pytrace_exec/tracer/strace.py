@@ -1,165 +1,151 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How strace is called so that the command it runs notices nothing, and when it cannot be called at all."""
+"""Running a command under strace."""
 
 from __future__ import annotations
 
 import os
-import stat
+import signal
+import time
+
+from pytrace_exec.streams import kinds
+from pytrace_exec.tracer import keeper
+from pytrace_exec.tracer.child import Relay, spawn
+from pytrace_exec.tracer.events import Call
+from pytrace_exec.tracer.log_holder import LogHolder
+from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, check_possible, command_line
+from pytrace_exec.tracer.watch import Log, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-# The longest string that is printed whole: an argument of a program has at most 128 KiB.
-_STRING_LIMIT = b"1048576"
-# `killed by` is printed for these only; none of the four ends a process by default, and SIGCHLD is frequent.
-_SIGNALS = b"signal=!SIGCHLD,SIGURG,SIGWINCH,SIGCONT"
-# What the dynamic linker would do to strace as well; the command gets its own values by `-E`.
-_LINKER_VARIABLES = (b"LD_PRELOAD", b"LD_LIBRARY_PATH", b"LD_AUDIT")
+    from pytrace_exec.tracer.events import Event
+    from pytrace_exec.tracer.watch import Streams
 
-_CAP_SYS_PTRACE = 19
+__all__ = ["Detail", "Trace", "TracerUnavailable", "run_traced"]
 
-
-class TracerUnavailable(Exception):
-    """Tracing could not begin, and the command has not run: it may be run plainly. `reason` says why."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"strace cannot trace this command: {reason}")
-        self.reason = reason
+GRACE = 2.0
+"""How long, in seconds, what the command started may go on after the command itself and still be part of the run."""
 
 
-class Detail:
-    """How much of which calls is printed; all are traced that `untraced` does not name.
+class Trace:
+    """A run as it was seen.
 
-    `raw` calls are printed with numbers only (their buffers are not copied), `abbreviated` ones without the
-    structures they fill. Names that this strace does not know are passed over. The bytes that `moving` calls move are
-    printed, and not read: strace cannot leave them out and still say which descriptor it was.
+    `status` is the wait status of the command, `pid` its number, `started_ns` the wall clock just before it was
+    executed. `left_running` are the processes that outlived it by more than the grace; they go on, traced to no
+    effect. `problem` says what is missing from `events`, if `complete` is false.
     """
 
-    __slots__ = ("abbreviated", "moving", "raw", "untraced")
+    __slots__ = ("complete", "events", "left_running", "pid", "problem", "started_ns", "status")
 
     def __init__(
         self,
-        untraced: Collection[str] = (),
-        raw: Collection[str] = (),
-        abbreviated: Collection[str] = (),
-        moving: Collection[str] = (),
+        events: list[Event],
+        status: int,
+        left_running: list[int],
+        problem: str | None,
+        pid: int,
+        started_ns: int,
     ) -> None:
-        self.untraced = untraced
-        self.raw = raw
-        self.abbreviated = abbreviated
-        self.moving = moving
+        self.events = events
+        self.status = status
+        self.left_running = left_running
+        self.complete = problem is None
+        self.problem = problem
+        self.pid = pid
+        self.started_ns = started_ns
 
 
-def find_strace(search_path: bytes) -> bytes:
-    """Return the path of strace on a `PATH`. Raises TracerUnavailable."""
-    for folder in search_path.split(b":"):
-        candidate = os.path.join(folder, b"strace")
-        if folder.startswith(b"/") and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
-            return candidate
-    raise TracerUnavailable("strace is not installed (apt install strace)")
-
-
-def check_possible(executable: bytes) -> None:
-    """Refuse what is known to fail, before strace would complain on the command's own stderr.
-
-    Raises TracerUnavailable.
-    """
-    try:
-        fields = _own_status()
-        os.close(os.pidfd_open(os.getpid()))
-    except OSError as error:
-        raise TracerUnavailable(f"it needs /proc and Linux 5.3: {error.strerror}") from error
-    if int(fields[b"TracerPid"]):
-        raise TracerUnavailable("this process is itself being traced")
-    scope = _yama_scope()
-    if scope == 3 or (scope == 2 and not int(fields[b"CapEff"], 16) >> _CAP_SYS_PTRACE & 1):
-        raise TracerUnavailable("the kernel forbids tracing (kernel.yama.ptrace_scope)")
-    try:
-        _check_program(executable)
-    except OSError as error:
-        raise TracerUnavailable(f"its program cannot be looked at: {error.strerror}") from error
-
-
-def _own_status() -> dict[bytes, bytes]:
-    with open("/proc/self/status", "rb", buffering=0) as status:
-        lines = status.read(1 << 16).splitlines()
-    return {name: value for name, _, value in (line.partition(b":") for line in lines)}
-
-
-def _yama_scope() -> int:
-    try:
-        with open("/proc/sys/kernel/yama/ptrace_scope", "rb", buffering=0) as scope:
-            return int(scope.read(16))
-    except OSError:
-        return 0  # A kernel without Yama.
-
-
-def _check_program(executable: bytes) -> None:
-    """Refuse what would run with less privilege below a tracer, and what the kernel itself does not execute."""
-    status = os.stat(executable)
-    if not stat.S_ISREG(status.st_mode) or not os.access(executable, os.X_OK):
-        raise TracerUnavailable("it is not an executable file")
-    if _gains_privilege(executable, status):
-        raise TracerUnavailable("its program gains privileges, which a traced one would not")
-    try:
-        with open(executable, "rb", buffering=0) as program:
-            head = program.read(256)
-    except PermissionError:
-        return  # Executable yet unreadable; what it is shows when it is executed.
-    if head.startswith(b"#!"):
-        words = head[2:].split(b"\n", 1)[0].split()
-        if not words or not os.access(words[0], os.X_OK):
-            raise TracerUnavailable("the interpreter in its first line cannot be executed")
-    elif not head.startswith(b"\x7fELF"):
-        raise TracerUnavailable("it is neither an ELF program nor a script with an interpreter")
-
-
-def _gains_privilege(executable: bytes, status: os.stat_result) -> bool:
-    if status.st_mode & stat.S_ISUID and status.st_uid != os.geteuid():
-        return True
-    if status.st_mode & stat.S_ISGID and status.st_gid != os.getegid():
-        return True
-    try:
-        return os.geteuid() != 0 and bool(os.getxattr(executable, b"security.capability"))
-    except OSError:
-        return False  # None, or a file system without attributes.
-
-
-def command_line(
-    strace: bytes,
-    log: bytes,
+def run_traced(
     argv: Sequence[bytes],
     executable: bytes,
     env: Mapping[bytes, bytes],
+    streams: Streams,
     detail: Detail,
-) -> tuple[list[bytes], dict[bytes, bytes]]:
-    """Return strace's arguments and environment for running `executable` as `argv` with exactly `env`.
+    strace: bytes,
+    grace: float = GRACE,
+) -> Trace:
+    """Run `argv` with exactly `env` in the working directory and return what it did.
 
-    strace looks up a name without slash in its own `PATH`, which is therefore made to lead to `executable`; `-E`
-    gives the command back its own, at its old position. Raises TracerUnavailable if that cannot be done.
+    `executable` is the program that `argv[0]` was found to mean; `strace` is the path of the tracer. For the main
+    thread. Raises TracerUnavailable if the command did not begin; then it may be run plainly with the same streams.
     """
-    ours = dict(env)
-    changed = {name for name in _LINKER_VARIABLES if name in env}
-    if b"/" not in argv[0]:
-        folder, name = os.path.split(executable)
-        if name != argv[0] or b":" in folder or not folder.startswith(b"/"):
-            raise TracerUnavailable("its path cannot be given to strace")
-        ours[b"PATH"] = folder
-        changed.add(b"PATH")
-    for name in changed & set(_LINKER_VARIABLES):
-        ours[name] = b""
-    # A session of its own: nothing that is sent to the command's process group or terminal reaches the tracer.
-    # `-I4`: what ends programs is ignored, so that closing its log does not end it, and with it the command.
-    args = [strace, b"-DDD", b"-I4", b"-f", b"-y", b"--seccomp-bpf", b"-s", _STRING_LIMIT]
-    args += [b"-e", _SIGNALS, b"-e", b"quiet=attach", b"-e", b"trace=!" + _names(detail.untraced)]
-    args += [b"-e", b"abbrev=" + _names(("execve", "execveat", *detail.abbreviated))]
-    args += [b"-e", b"raw=" + _names(detail.raw)] if detail.raw else [b"-e", b"raw=none"]
-    for name in sorted(changed):
-        args += [b"-E", name + b"=" + env[name] if name in env else name]
-    return [*args, b"-o", log, b"--", *argv], ours
+    check_possible(executable)
+    log = Log(detail.moving)
+    holder = LogHolder(log.fileno()) if kinds.classify(2) in (kinds.FILE, kinds.DEVICE) else None
+    try:
+        args, environment = command_line(strace, log.path, argv, executable, env, detail)
+        with Relay() as relay:
+            started_ns = time.time_ns()
+            pid = _spawn(strace, args, environment, streams)
+            relay.attach(pid)
+            streams.started(pid)
+            watch = Watch(pid, log, streams, relay)
+            ended = watch.run(grace)
+        log.parse_all()
+        status = watch.status
+        assert status is not None
+        _check_began(log, status, streams)
+        left = [] if ended else _leave(log, streams)
+        problem = _problem(log, watch.tracer_lost, left, argv, executable)
+        return Trace(log.parser.events, status, left, problem, pid, started_ns)
+    finally:
+        log.close()
+        if holder is not None:
+            holder.end()
 
 
-def _names(calls: Iterable[str]) -> bytes:
-    """Join names of calls; `?` lets strace pass over one that this machine does not have."""
-    return b",".join(b"?" + name.encode("ascii") for name in calls) or b"none"
+def _spawn(strace: bytes, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:
+    try:
+        return spawn(strace, args, env, streams.prepare())
+    except OSError as error:
+        # Not executable, or the arguments that strace needs in addition are too many.
+        streams.close()
+        raise TracerUnavailable(f"starting strace fails: {error.strerror}") from error
+
+
+def _check_began(log: Log, status: int, streams: Streams) -> None:
+    """Raise TracerUnavailable unless the command was executed, or was killed before it could be.
+
+    strace ends with an exit status when it cannot trace, and by its own alarm when it cannot attach in time. Any
+    other signal was meant for the command.
+    """
+    if log.begun:
+        return
+    if log.refused is not None:
+        reason = f"executing it fails with {log.refused}"
+    elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGALRM:
+        return
+    else:
+        said = streams.held_back().decode("utf-8", "replace").strip()
+        reason = said or f"strace ended with status {os.waitstatus_to_exitcode(status)}"
+    streams.close()
+    raise TracerUnavailable(reason)
+
+
+def _problem(log: Log, tracer_lost: bool, left: list[int], argv: Sequence[bytes], executable: bytes) -> str | None:
+    """Say what keeps the trace from being whole, or None."""
+    if left or not log.ended:
+        return "processes were left running"
+    if log.unreadable is not None:
+        return f"the log could not be read: {log.unreadable}"
+    log.parser.finish()
+    if not log.begun:
+        return "the command was killed before it began"
+    if tracer_lost or log.parser.living:
+        return "strace ended before what it traced did"
+    first = log.parser.events[0]
+    wanted = argv[0] if b"/" in argv[0] else executable
+    if not (isinstance(first, Call) and first.name == "execve" and first.args[0] == wanted and first.result == 0):
+        return "the first call is not the execution of the command"
+    return None
+
+
+def _leave(log: Log, streams: Streams) -> list[int]:
+    """Let go of what outlives the grace and return its processes."""
+    tracer = 0 if log.ended else next(filter(None, map(keeper.tracer_of, log.parser.living)), 0)
+    left = keeper.traced_by(tracer) if tracer else []
+    keeper.close_unheld(streams, tracer)
+    if not log.ended or streams.polled():
+        keeper.leave(-1 if log.ended else log.fileno(), streams, tracer)
+    return left
