@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     umask = os.umask(0o022)
     kept = {name: value for name, value in caller.ENVIRONMENT.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}
     _replace_environment({**kept, **SET, "HOME": home})
+    # What the caller ignores (nohup: SIGHUP; a shell's background job: SIGINT), everything it starts would ignore too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def restore() -> None:
         _replace_environment(caller.ENVIRONMENT)
