@@ -190,9 +190,30 @@ CASES = (
         given="mkdir d; echo one > d/f",
         facts="""
             error d : dir
+            error/l d/f : file
             content d/f : =d/f
         """,
-        misses=("echo two > d/f",),
+        misses=("echo two > d/f", "mv d/f f; ln -s ../f d/f"),
+    ),
+    Case(
+        "openat2 that stays beneath a folder by way of a link",
+        calling(
+            "how = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 8)\n"
+            "folder = os.open('d', os.O_RDONLY)\n"
+            "print(os.read(call(437, folder, b'link', how, 24), 9))"
+        ),
+        given="mkdir d; echo one > d/f; ln -s f d/link",
+        reasons=("namespace",),
+    ),
+    Case(
+        "openat2 that stays beneath a folder, further down",
+        calling(
+            "how = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 8)\n"
+            "folder = os.open('d', os.O_RDONLY)\n"
+            "print(os.read(call(437, folder, b'e/f', how, 24), 9))"
+        ),
+        given="mkdir -p d/e; echo one > d/e/f",
+        reasons=("namespace",),
     ),
     Case(
         "openat2 that refuses to leave a folder",

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pytrace_exec.tracer.events import Call, Value
 
 
-_RESOLVED_OTHERWISE = {"RESOLVE_BENEATH", "RESOLVE_IN_ROOT", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_XDEV"}
+_CONFINED = {"RESOLVE_BENEATH", "RESOLVE_NO_SYMLINKS"}
+_RESOLVED_OTHERWISE = {"RESOLVE_IN_ROOT", "RESOLVE_NO_XDEV"}
 
 
 def open_(run: Run, task: Task, call: Call, row: Row) -> None:
@@ -26,11 +27,24 @@ def open_(run: Run, task: Task, call: Call, row: Row) -> None:
     how = argument(call, row, "how")
     flags = flag_names(how.get("flags") if isinstance(how, dict) else argument(call, row, "flags"))
     mode = how.get("mode") if isinstance(how, dict) else argument(call, row, "mode")
-    if isinstance(how, dict) and flag_names(how.get("resolve")) & _RESOLVED_OTHERWISE:
-        run.refuse("namespace", None, call)  # the path means something else than it says
+    resolve = flag_names(how.get("resolve")) if isinstance(how, dict) else frozenset()
+    if resolve & _RESOLVED_OTHERWISE or (resolve & _CONFINED and not _is_plain(run, task, call, row)):
+        run.refuse("namespace", None, call)
         return
-    _open(run, task, call, row, flags, mode)
+    _open(run, task, call, row, flags | {"O_NOFOLLOW"} if resolve & _CONFINED else flags, mode)
     task.last_look = None
+
+
+def _is_plain(run: Run, task: Task, call: Call, row: Row) -> bool:
+    """Whether a path that must not lead out of its folder means what it says: one name, and that no link.
+
+    One that begins by leading out is refused whatever there is.
+    """
+    path = argument(call, row, "path")
+    if not isinstance(path, bytes) or (b"/" in path and not (path.startswith(b"../") and call.error == "EXDEV")):
+        return False
+    found = place_of(run, task, call, row, False).found
+    return found is None or found.node is None or found.node.kind != "symlink"
 
 
 def create(run: Run, task: Task, call: Call, row: Row) -> None:
