@@ -27,6 +27,7 @@ demo: $(VENV)/.installed-demo ## show a real step run, then answered from the ca
 	@scripts/system-packages demo
 	@$(BIN)/python scripts/demo
 
+# Before the installation, which builds the native tracer with the compiler that comes with them.
 packages:
 	@scripts/system-packages test
 
@@ -72,7 +73,7 @@ $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# Wheels only: neither a C compiler nor headers are needed.
-$(VENV)/.installed-%: pyproject.toml $(VENV)/.created
+# Wheels only: neither a C compiler nor headers are needed. The native tracer is built where they are there.
+$(VENV)/.installed-%: pyproject.toml hatch_build.py $(wildcard plugin/native/*.[ch]) $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[$*]'
 	@touch $@

@@ -18,7 +18,8 @@ from bench.timing import Rounds, Sample
 from bench.workloads import FIXED_COST, WORKLOADS, Makers, Unavailable, Workload, environment, installed, prepare
 from pytrace_exec.calls.table import untraced
 from pytrace_exec.miss import ABBREVIATED
-from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, command_line, find_strace
+from pytrace_exec.tracer.possible import TracerUnavailable
+from pytrace_exec.tracer.strace import Detail, Strace, find_strace
 
 FULL = Rounds(least=3, most=15, seconds=30)
 QUICK = Rounds(least=1, most=1, seconds=0)
@@ -102,7 +103,7 @@ class Bench:
         program = _found(argv[0], path)
         environ = {os.fsencode(name): os.fsencode(value) for name, value in self._environment.items()}
         detail = Detail(untraced(reads=False, writes=False), abbreviated=ABBREVIATED)
-        args, _ = command_line(find_strace(path), b"/dev/null", argv, program, environ, detail)
+        args, _ = Strace(find_strace(path), detail).command_line(b"/dev/null", argv, program, environ)
         return tuple(os.fsdecode(word) for word in args)
 
 

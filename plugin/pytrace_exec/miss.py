@@ -25,8 +25,9 @@ from pytrace_exec.policy.relaxing import Relaxing
 from pytrace_exec.policy.storing import allowed_reasons
 from pytrace_exec.policy.terms import terms_of
 from pytrace_exec.recording import Recording, Unstorable, store
-from pytrace_exec.tracer.strace import Detail, run_traced
-from pytrace_exec.tracer.strace_command import find_strace
+from pytrace_exec.tracer import native
+from pytrace_exec.tracer.possible import TracerUnavailable
+from pytrace_exec.tracer.running import run_traced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.digest_cache import DigestCache
     from pytrace_exec.streams.capture import Recorded
     from pytrace_exec.tracer.events import Call
-    from pytrace_exec.tracer.strace import Trace
+    from pytrace_exec.tracer.running import Trace, Tracer
 
 ABBREVIATED = ("stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs", "uname")
 """Calls whose structures are not needed: what they tell is asked again."""
@@ -65,10 +66,9 @@ class Traced:
 
 def run_command(invocation: Invocation, abbreviated: tuple[str, ...] = ABBREVIATED) -> tuple[Snapshot, Trace]:
     """Run the command under the tracer; raise TracerUnavailable if it has not begun."""
-    strace = find_strace(os.environb.get(b"PATH", b"/bin:/usr/bin"))
+    tracer = _tracer(invocation, abbreviated)
     snapshot = Snapshot.take(_folders(invocation), [invocation.places.tmp or b"/tmp"])
-    detail, environ = _detail(invocation, abbreviated), invocation.environ
-    trace = run_traced(invocation.argv, invocation.executable, environ, invocation.streams, detail, strace)
+    trace = run_traced(invocation.argv, invocation.executable, invocation.environ, invocation.streams, tracer)
     return snapshot, trace
 
 
@@ -85,7 +85,8 @@ def observe(
     `known`: digests taken just before it, by path, which prove content that it destroyed.
     """
     streams, places = invocation.streams, invocation.places
-    earlier = EarlierView(snapshot, LiveView(function, digests), known, digests, trace.started_ns)
+    live, kept = LiveView(function, digests), {secured.identity: secured.place for secured in trace.secured}
+    earlier = EarlierView(snapshot, live, known, digests, trace.started_ns, kept)
     setting = Setting(
         trace.pid,
         places.root,
@@ -107,19 +108,34 @@ def observe(
     _note_variables(invocation, run, texts)
     relaxing = Relaxing(invocation, texts)
     seen = conclude(run, earlier, invocation.surroundings(function), relaxing.relax)
+    trace.close()
     seen.reasons += clock_reasons(run, seen.outputs, invocation.environ)
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
     return Traced(trace, seen, recorded, earlier)
 
 
-def _detail(invocation: Invocation, abbreviated: tuple[str, ...]) -> Detail:
-    """Reads and writes are traced only where a descriptor of the caller's could be meant."""
-    kinds = invocation.streams.kinds
+def _tracer(invocation: Invocation, abbreviated: tuple[str, ...]) -> Tracer:
+    """The tracer that was asked for; raise TracerUnavailable if it is not there.
+
+    Reads and writes are traced only where a descriptor of the caller's could be meant. Only strace tells structures
+    whole.
+    """
+    kinds, wanted = invocation.streams.kinds, invocation.options.tracer
     inherited = any(number > 2 for number in invocation.streams.standing())
     reads = inherited or kinds[0] not in ("null", "closed")
     writes = inherited or "file" in kinds[1:]
-    return Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES)
+    if wanted == "native" or (wanted == "auto" and abbreviated and native.is_built()):
+        return native.Native(reads, writes, everything=not abbreviated)
+    from pytrace_exec.tracer.strace import Detail, Strace, find_strace
+
+    detail = Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES)
+    try:
+        return Strace(find_strace(os.environb.get(b"PATH", b"/bin:/usr/bin")), detail)
+    except TracerUnavailable:
+        if wanted == "auto" and native.is_built():
+            return native.Native(reads, writes, everything=True)
+        raise
 
 
 def _folders(invocation: Invocation) -> list[bytes]:

@@ -114,7 +114,7 @@ STORING = (
     Option("label", "K=V", values.pair, "a label of the result", many=_LINES),
 )
 RUNNING = (
-    Option("tracer", "NAME", values.choice("auto", "strace"), "auto or strace", default="auto"),
+    Option("tracer", "NAME", values.choice("auto", "native", "strace"), "auto, native or strace", default="auto"),
     Option("timeout", "DUR", values.positive_duration, "end the command after this time"),
     _switch("verify", "run even on a hit, and compare"),
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytrace_exec.miss import Traced
     from pytrace_exec.observe.facts import Subject
     from pytrace_exec.observe.snapshot import Snapshot
-    from pytrace_exec.tracer.strace import Trace
+    from pytrace_exec.tracer.running import Trace
 
 
 class Session:
@@ -118,7 +118,7 @@ class Session:
     def _miss(self, look_up: LookUp) -> int:
         """Run the command under the tracer; without it when nothing of what it would see is wanted."""
         from pytrace_exec.time_limit import TimeLimit
-        from pytrace_exec.tracer.strace_command import TracerUnavailable
+        from pytrace_exec.tracer.possible import TracerUnavailable
 
         options, streams = self.options, self.invocation.streams
         if options.mode == "readonly" and not (options.verify or options.depfile):

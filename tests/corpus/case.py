@@ -34,7 +34,8 @@ class Case:
     `facts`: all under the root, exactly; None, or left out where only reasons matter: not compared.
     `relaxed`: the facts without `--strict`, where they differ.
     `also`: facts that must be among all; `never`: beginnings of facts that must not be there at all.
-    `outputs`, `reasons` (codes): exactly. A case with reasons is never asked again.
+    `outputs`, `reasons` (codes): exactly. A case with reasons is never asked again. `unknown_to_strace`: reasons in
+    addition under strace, which cannot know what the native tracer proves.
     `misses`, `hits`: changes of the start state; `shared`: those that hit, but under `--strict`.
     `covers`: the cases of the field (`coverage.py`) that this is.
     `around`: fields of the `Invocation`; `outer`: shell text around the command, which stands in it as `"$@"`.
@@ -50,6 +51,7 @@ class Case:
     never: str = ""
     outputs: str = ""
     reasons: tuple[str, ...] = ()
+    unknown_to_strace: tuple[str, ...] = ()
     misses: tuple[Change, ...] = ()
     hits: tuple[Change, ...] = ("true",)
     shared: tuple[Change, ...] = ()

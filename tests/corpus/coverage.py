@@ -14,7 +14,6 @@ NOT_HERE = {
     "A39": "`lseek` is not traced: where a file's holes are is a stated limit (docs/limits.md)",
     "A43": "no compiler server here; a peer outside the run is A42",
     "A44": "would leave a process behind: tests/exec/tracer",
-    "A47": "strace 6.1 loses the call by which a thread runs a program: not stored, tests/exec/tracer",
     "A52": "no static binary of another language here; strace sees calls, not libraries",
     "A55": "a handler of page faults reads by ordinary calls, which are facts like others",
     "A58": MACHINE,

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from tests.corpus.case import Case, calling, python, shell
+from tests.support import capabilities
 from tests.support.runner import interpreter
 
 SET_ATTRIBUTE = f'{interpreter()} -c \'import os; os.setxattr("in", "user.{{}}", b"1")\''
@@ -20,6 +21,15 @@ CASES = (
         misses=("echo longer > in", "chmod 600 in", "touch in"),
         hits=("echo x > unread",),
         covers="A08 A34",
+    ),
+    Case(
+        "a mode changed by a call that old tracers have no name for",
+        calling("assert call(452, -100, b'in', 0o600, 0) == 0"),
+        facts="change/l in : file",
+        outputs="metadata in 0600",
+        unknown_to_strace=() if capabilities.strace_knows("fchmodat2") else ("incomplete",),
+        misses=("rm in",),
+        hits=("echo two > in",),
     ),
     Case(
         "a file that becomes a folder",

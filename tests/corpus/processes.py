@@ -29,6 +29,17 @@ CASES = (
         covers="A46",
     ),
     Case(
+        "a thread that runs a program",
+        python(
+            "import threading\n"
+            "threading.Thread(target=lambda: os.execv('/bin/cat', ['cat', 'in'])).start()\n"
+            "threading.Event().wait()"
+        ),
+        facts=CAT,
+        misses=("echo two > in",),
+        covers="A47",
+    ),
+    Case(
         "a pipeline",
         shell("cat in | tr a-z A-Z > out"),
         facts=CAT

@@ -83,7 +83,10 @@ CASES = (
     Case(
         "a formatter in place, of a file that nothing named before",
         python("fd = os.open('i' + 'n', os.O_RDWR); os.pwrite(fd, os.pread(fd, 9, 0).upper(), 0)"),
-        reasons=("input_destroyed",),
+        facts="content in : =in",
+        outputs="file in 0644 in place",
+        unknown_to_strace=("input_destroyed",),
+        misses=("echo two > in",),
         covers="A23",
     ),
     Case(

@@ -103,7 +103,7 @@ def test_a_value_follows_or_is_part_of_the_word(argv: list[str]) -> None:
         (["--remote-only", "x"], "--remote-only"),
         (["-z", "x"], "-z"),
         (["--a\nb", "x"], "'--a\\nb'"),
-        (["--tracer", "native", "x"], "--tracer"),
+        (["--tracer", "gdb", "x"], "--tracer"),
         (["--max-size", "0", "x"], "--max-size"),
         (["--timeout", "0s", "x"], "--timeout"),
         (["--label", "novalue", "x"], "--label"),

@@ -26,10 +26,10 @@ def main() -> int:
     parser.add_argument(
         "--wrapper", type=shlex.split, default=wrapper_command(), help="the command line of the wrapper"
     )
+    parser.add_argument("--tracer", choices=["auto", "native", "strace"], default="auto")
     options = parser.parse_args()
-    batch = Batch(
-        options.seed, options.rounds, tuple(options.wrapper), options.strict, options.only, options.focus
-    )  # fmt: skip
+    wrapper = (*options.wrapper, "--tracer", options.tracer)
+    batch = Batch(options.seed, options.rounds, wrapper, options.strict, options.only, options.focus)
     started = time.monotonic()
     findings = try_all(batch, options.processes)
     print(findings.shares.report())

@@ -10,17 +10,26 @@ import pytest
 from tests.oracle.soak import Batch, Findings, explain, try_all
 from tests.support.runner import wrapper_command
 
-pytestmark = [pytest.mark.strace, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
-DEFAULT = Batch(first=0, count=200, wrapper=wrapper_command())
-STRICT = Batch(first=1000, count=100, wrapper=wrapper_command(), strict=True)
+NATIVE = (*wrapper_command(), "--tracer", "native")
+STRACE = (*wrapper_command(), "--tracer", "strace")
+BATCHES = {
+    "native": Batch(first=0, count=100, wrapper=NATIVE),
+    "strace": Batch(first=100, count=100, wrapper=STRACE),
+    "native, strict": Batch(first=1000, count=50, wrapper=NATIVE, strict=True),
+    "strace, strict": Batch(first=1050, count=50, wrapper=STRACE, strict=True),
+}
 
 
-@pytest.mark.parametrize("batch", [pytest.param(DEFAULT, id="default"), pytest.param(STRICT, id="strict")])
-def test_no_difference(batch: Batch, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=getattr(pytest.mark, name.partition(",")[0])) for name in BATCHES]
+)
+def test_no_difference(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    batch = BATCHES[name]
     findings = try_all(batch, min(os.cpu_count() or 1, 2))
     with capsys.disabled():
-        print(f"\noracle, {'strict' if batch.strict else 'default'}:\n{findings.shares.report()}")
+        print(f"\noracle, {name}:\n{findings.shares.report()}")
     if findings.caught:
         pytest.fail(explain(findings.caught, batch.wrapper), pytrace=False)
     assert_worth(findings)

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
+
+from pytrace_exec.tracer import native
 
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
@@ -26,10 +29,29 @@ def lacking(capability: str) -> str | None:
     absent = [program for program in PROGRAMS.get(capability, ()) if shutil.which(program) is None]
     if absent:
         return f"not installed: {', '.join(absent)}"
-    return _tracing_refused() if capability == "strace" else None
+    if capability == "strace":
+        return _tracing_refused("strace", "-f", "-o", "/dev/null", "true")
+    if capability == "native":
+        return _native_lacking()
+    return None
 
 
-def _tracing_refused() -> str | None:
+def strace_knows(call: str) -> bool:
+    """Whether strace has a name for a system call."""
+    asked = ("strace", "-e", f"trace={call}", "-o", "/dev/null", "true")
+    return (
+        shutil.which("strace") is not None and subprocess.run(asked, capture_output=True, check=False).returncode == 0
+    )
+
+
+def _native_lacking() -> str | None:
+    if not native.is_built():
+        return "the native tracer was not built: no C compiler when the package was installed, or PYTRACE_PURE=1"
+    return _tracing_refused(os.fsdecode(native.PROGRAM), "/dev/null", "/bin/true", "true")
+
+
+def _tracing_refused(*command: str) -> str | None:
     """Try to trace a process; a container may forbid it."""
-    done = subprocess.run(["strace", "-f", "-o", "/dev/null", "true"], capture_output=True, check=False)
-    return None if done.returncode == 0 else f"strace cannot trace here: {done.stderr.decode(errors='replace').strip()}"
+    done = subprocess.run(command, capture_output=True, check=False)
+    said = done.stderr.decode(errors="replace").strip()
+    return None if done.returncode == 0 else f"{os.path.basename(command[0])} cannot trace here: {said}"

@@ -20,6 +20,7 @@ from pytrace_exec.cli.choices import function_of
 from pytrace_exec.invocation import find_places
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS
 from pytrace_exec.store_opening import store_folder
+from pytrace_exec.tracer import native
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 OLDEST_STRACE = (5, 3)
 """The first strace with `--seccomp-bpf`."""
+ALLOW_TRACING = "allow ptrace (docker: --cap-add SYS_PTRACE; sysctl kernel.yama.ptrace_scope=1)"
 _SECONDS = 20
 
 
@@ -50,11 +52,22 @@ class Finding:
         return {"name": self.name, "status": self.level, "message": self.message, "advice": self.advice or None}
 
 
+def native_tracer(options: Options) -> tuple[str, ...]:
+    """Built with this installation, and able to trace `true`."""
+    if not native.is_built():
+        advice = "strace is used; install again where a C compiler is, without PYTRACE_PURE"
+        return WARNING, "the native tracer was not built", advice
+    tried = _run([os.fsdecode(native.PROGRAM), "/dev/null", shutil.which("true") or "/bin/true", "true"])
+    if tried.returncode:
+        return PROBLEM, "the native tracer may not trace", ALLOW_TRACING
+    return OK, "a process was traced by the native tracer"
+
+
 def strace(options: Options) -> tuple[str, ...]:
-    """Present, and not too old."""
+    """Present, and not too old; not needed where the native tracer is."""
     found = shutil.which("strace")
     if found is None:
-        return PROBLEM, "strace is not installed", "apt install strace"
+        return WARNING if native.is_built() else PROBLEM, "strace is not installed", "apt install strace"
     told = _run([found, "-V"]).stdout
     version = re.search(r"version (\d+)\.(\d+)", told)
     if version is None:
@@ -66,22 +79,21 @@ def strace(options: Options) -> tuple[str, ...]:
 
 
 def tracing(options: Options) -> tuple[str, ...]:
-    """Whether this user may trace here, tried with `true`, with and without the seccomp filter."""
+    """Whether this user may trace here, tried by strace with `true`, with and without the seccomp filter."""
     found = shutil.which("strace")
     if found is None:
-        return PROBLEM, "not tried", "install strace first"
+        return WARNING if native.is_built() else PROBLEM, "not tried", "install strace first"
     with tempfile.NamedTemporaryFile(prefix="pytrace-doctor-") as log:
         command = [found, "-f", "-o", log.name, "--", "true"]
         plain = _run(command)
         filtered = _run([command[0], "--seccomp-bpf", *command[1:]])
     if plain.returncode:
         said = _last_line(plain.stderr) or f"status {plain.returncode}"
-        advice = "allow ptrace (docker: --cap-add SYS_PTRACE; sysctl kernel.yama.ptrace_scope=1)"
-        return PROBLEM, f"strace may not trace ({said})", advice
+        return PROBLEM, f"strace may not trace ({said})", ALLOW_TRACING
     if filtered.returncode or "seccomp" in filtered.stderr:
         said = _last_line(filtered.stderr) or f"status {filtered.returncode}"
         return WARNING, f"no seccomp filter ({said})", "tracing works and is slower; allow seccomp(2) to speed it up"
-    return OK, "a process was traced, with a seccomp filter"
+    return OK, "a process was traced by strace, with a seccomp filter"
 
 
 def store(options: Options) -> tuple[str, ...]:
@@ -153,6 +165,7 @@ def git(options: Options) -> tuple[str, ...]:
 
 
 CHECKS: tuple[tuple[str, Callable[[Options], tuple[str, ...]]], ...] = (
+    ("native", native_tracer),
     ("strace", strace),
     ("tracing", tracing),
     ("store", store),

@@ -61,7 +61,7 @@ def run(command: tuple[str, ...], inherited: dict[int, bytes], whole: bool = Fal
     """Run a command under the tracer; raise `Failed` if it cannot be found or traced. `whole`: ask for inodes too."""
     from pytrace_exec.cli.trace_report import Report
     from pytrace_exec.miss import ABBREVIATED, observe, run_command
-    from pytrace_exec.tracer.strace_command import TracerUnavailable
+    from pytrace_exec.tracer.possible import TracerUnavailable
 
     options = chosen()
     invocation = asked(options, [os.fsencode(word) for word in command], inherited)

@@ -13,7 +13,7 @@ import stat
 
 from pytrace_exec.observe.bytecode import Bytecode
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS, file_systems
-from pytrace_exec.observe.view import LiveView, identity_of, type_letter
+from pytrace_exec.observe.view import LiveView, hash_file, identity_of, type_letter
 from pytrace_exec.policy.reasons import Reason
 
 TYPE_CHECKING = False
@@ -31,7 +31,8 @@ class EarlierView:
     """A `facts.View` of the world before the run; `problems` collects what it could not prove.
 
     `known`: digests that were taken before the run, by path, each with the status it belongs to.
-    `started_ns`: the moment just before the command's own exec.
+    `started_ns`: the moment just before the command's own exec. `kept`: by `identity_of` what the run destroyed, where
+    its content can still be read.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class EarlierView:
         known: dict[bytes, tuple[os.stat_result, str]],
         cache: DigestCache | None,
         started_ns: int,
+        kept: dict[tuple[int, ...], bytes] | None = None,
     ) -> None:
         self.problems: dict[tuple[str, bytes | None, str | None], Reason] = {}
         self.world: World | None = None
         self.live = live
         self._snapshot = snapshot
         self._known = known
+        self._kept = kept or {}
         self._cache = cache
         self._started_ns = started_ns
         self._file_systems: dict[int, str] | None = None
@@ -125,7 +128,7 @@ class EarlierView:
     def bytecode(self, path: bytes) -> Bytecode:
         """What a `.pyc` held; of one that the run replaced, only what an earlier look-up knew can be told."""
         digest = self.digest(path)
-        known = self.live.code(digest, self._place(path) or path)
+        known = self.live.code(digest, self._place(path) or self._kept_original(path) or path)
         if known is None:
             self._problem("input_destroyed", path)
             return Bytecode(b"", digest)
@@ -163,6 +166,10 @@ class EarlierView:
         if known is not None and identity_of(known[0]) == identity_of(found):
             return known[1]
         digest = self._cache.find(found) if self._cache else None
+        kept = self._kept.get(identity_of(found))
+        if digest is None and kept is not None:
+            hashed, status = hash_file(kept, self.live.function)
+            digest = None if status is None else hashed
         if digest is None:
             self._problem("input_destroyed", path)
             return "UNKNOWN"
@@ -190,7 +197,7 @@ class EarlierView:
 
     def attribute(self, path: bytes, name: bytes, follow: bool) -> bytes | str:
         """Value of an extended attribute."""
-        place = self._place(path)
+        place = self._place(path) or self._kept_original(path)
         if place is None:
             self._problem("input_destroyed", path)
             return "UNKNOWN"
@@ -214,6 +221,14 @@ class EarlierView:
                 return node.path() + path[len(above) :] if node.places else None
             above = os.path.dirname(above)
         return path
+
+    def _kept_original(self, path: bytes) -> bytes | None:
+        """Where the very inode can still be reached although the run took its last name."""
+        found = self.stat(path)
+        if isinstance(found, str) or (place := self._kept.get(identity_of(found))) is None:
+            return None
+        now = self.live.stat(place)
+        return None if isinstance(now, str) or not os.path.samestat(now, found) else place
 
     def _file_system(self, device: int) -> str:
         if self._file_systems is None:

@@ -1,151 +1,153 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running a command under strace."""
+"""strace: how it is called so that the command it runs notices nothing."""
 
 from __future__ import annotations
 
 import os
-import signal
-import time
 
-from pytrace_exec.streams import kinds
-from pytrace_exec.tracer import keeper
-from pytrace_exec.tracer.child import Relay, spawn
-from pytrace_exec.tracer.events import Call
-from pytrace_exec.tracer.log_holder import LogHolder
-from pytrace_exec.tracer.strace_command import Detail, TracerUnavailable, check_possible, command_line
-from pytrace_exec.tracer.watch import Log, Watch
+from pytrace_exec.tracer.possible import TracerUnavailable
+from pytrace_exec.tracer.strace_log import LogParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from pytrace_exec.tracer.events import Event
-    from pytrace_exec.tracer.watch import Streams
+# The longest string that is printed whole: an argument of a program has at most 128 KiB.
+_STRING_LIMIT = b"1048576"
+# `killed by` is printed for these only; none of the four ends a process by default, and SIGCHLD is frequent.
+_SIGNALS = b"signal=!SIGCHLD,SIGURG,SIGWINCH,SIGCONT"
+# Calls that programs make most, of those that may be left alone. Not all that may be are named: with some 35 names and
+# more, the filter of strace 6.1 is no list but a search in its table, and calls that this lacks would pass unseen. A
+# program begins with `brk` or `arch_prctl`, which are traced: after the exec of a thread strace loses the first call.
+_MOST_UNTRACED = 30
+_FREQUENT = [
+    "read",
+    "write",
+    "close",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "futex",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "lseek",
+    "pread64",
+    "pwrite64",
+    "poll",
+    "ppoll",
+    "select",
+    "pselect6",
+    "wait4",
+    "clock_nanosleep",
+    "madvise",
+    "sched_yield",
+    "epoll_wait",
+    "epoll_pwait",
+    "getpid",
+    "gettid",
+    "rseq",
+    "set_robust_list",
+    "set_tid_address",
+    "readv",
+    "writev",
+    "recvfrom",
+    "recvmsg",
+    "sendto",
+    "mremap",
+    "getrandom",
+    "sigaltstack",
+]
+# What the dynamic linker would do to strace as well; the command gets its own values by `-E`.
+_LINKER_VARIABLES = (b"LD_PRELOAD", b"LD_LIBRARY_PATH", b"LD_AUDIT")
 
-__all__ = ["Detail", "Trace", "TracerUnavailable", "run_traced"]
 
-GRACE = 2.0
-"""How long, in seconds, what the command started may go on after the command itself and still be part of the run."""
+class Detail:
+    """How much of which calls is printed; of those that `untraced` names only frequent ones are not.
 
-
-class Trace:
-    """A run as it was seen.
-
-    `status` is the wait status of the command, `pid` its number, `started_ns` the wall clock just before it was
-    executed. `left_running` are the processes that outlived it by more than the grace; they go on, traced to no
-    effect. `problem` says what is missing from `events`, if `complete` is false.
+    `raw` calls are printed with numbers only (their buffers are not copied), `abbreviated` ones without the
+    structures they fill. Names that this strace does not know are passed over. The bytes that `moving` calls move are
+    printed, and not read: strace cannot leave them out and still say which descriptor it was.
     """
 
-    __slots__ = ("complete", "events", "left_running", "pid", "problem", "started_ns", "status")
+    __slots__ = ("abbreviated", "moving", "raw", "untraced")
 
     def __init__(
         self,
-        events: list[Event],
-        status: int,
-        left_running: list[int],
-        problem: str | None,
-        pid: int,
-        started_ns: int,
+        untraced: Collection[str] = (),
+        raw: Collection[str] = (),
+        abbreviated: Collection[str] = (),
+        moving: Collection[str] = (),
     ) -> None:
-        self.events = events
-        self.status = status
-        self.left_running = left_running
-        self.complete = problem is None
-        self.problem = problem
-        self.pid = pid
-        self.started_ns = started_ns
+        self.untraced = untraced
+        self.raw = raw
+        self.abbreviated = abbreviated
+        self.moving = moving
 
 
-def run_traced(
-    argv: Sequence[bytes],
-    executable: bytes,
-    env: Mapping[bytes, bytes],
-    streams: Streams,
-    detail: Detail,
-    strace: bytes,
-    grace: float = GRACE,
-) -> Trace:
-    """Run `argv` with exactly `env` in the working directory and return what it did.
-
-    `executable` is the program that `argv[0]` was found to mean; `strace` is the path of the tracer. For the main
-    thread. Raises TracerUnavailable if the command did not begin; then it may be run plainly with the same streams.
-    """
-    check_possible(executable)
-    log = Log(detail.moving)
-    holder = LogHolder(log.fileno()) if kinds.classify(2) in (kinds.FILE, kinds.DEVICE) else None
-    try:
-        args, environment = command_line(strace, log.path, argv, executable, env, detail)
-        with Relay() as relay:
-            started_ns = time.time_ns()
-            pid = _spawn(strace, args, environment, streams)
-            relay.attach(pid)
-            streams.started(pid)
-            watch = Watch(pid, log, streams, relay)
-            ended = watch.run(grace)
-        log.parse_all()
-        status = watch.status
-        assert status is not None
-        _check_began(log, status, streams)
-        left = [] if ended else _leave(log, streams)
-        problem = _problem(log, watch.tracer_lost, left, argv, executable)
-        return Trace(log.parser.events, status, left, problem, pid, started_ns)
-    finally:
-        log.close()
-        if holder is not None:
-            holder.end()
+def find_strace(search_path: bytes) -> bytes:
+    """Return the path of strace on a `PATH`. Raises TracerUnavailable."""
+    for folder in search_path.split(b":"):
+        candidate = os.path.join(folder, b"strace")
+        if folder.startswith(b"/") and os.access(candidate, os.X_OK) and os.path.isfile(candidate):
+            return candidate
+    raise TracerUnavailable("strace is not installed (apt install strace)")
 
 
-def _spawn(strace: bytes, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:
-    try:
-        return spawn(strace, args, env, streams.prepare())
-    except OSError as error:
-        # Not executable, or the arguments that strace needs in addition are too many.
-        streams.close()
-        raise TracerUnavailable(f"starting strace fails: {error.strerror}") from error
+class Strace:
+    """strace at `path`, printing in the given detail."""
+
+    __slots__ = ("_detail", "path")
+
+    name = "strace"
+    complains = True
+
+    def __init__(self, path: bytes, detail: Detail) -> None:
+        self.path = path
+        self._detail = detail
+
+    def parser(self) -> LogParser:
+        """Return what reads its log."""
+        return LogParser(self._detail.moving)
+
+    def named(self, argv: Sequence[bytes], executable: bytes) -> bytes:
+        """Return by what path it executes the command: as it was called."""
+        return argv[0] if b"/" in argv[0] else executable
+
+    def command_line(
+        self, log: bytes, argv: Sequence[bytes], executable: bytes, env: Mapping[bytes, bytes]
+    ) -> tuple[list[bytes], dict[bytes, bytes]]:
+        """Return its arguments and environment for running `executable` as `argv` with exactly `env`.
+
+        It looks up a name without slash in its own `PATH`, which is therefore made to lead to `executable`; `-E`
+        gives the command back its own, at its old position. Raises TracerUnavailable if that cannot be done.
+        """
+        ours = dict(env)
+        changed = {name for name in _LINKER_VARIABLES if name in env}
+        if b"/" not in argv[0]:
+            folder, name = os.path.split(executable)
+            if name != argv[0] or b":" in folder or not folder.startswith(b"/"):
+                raise TracerUnavailable("its path cannot be given to strace")
+            ours[b"PATH"] = folder
+            changed.add(b"PATH")
+        for name in changed & set(_LINKER_VARIABLES):
+            ours[name] = b""
+        # A session of its own: nothing that is sent to the command's process group or terminal reaches the tracer.
+        # `-I4`: what ends programs is ignored, so that closing its log does not end it, and with it the command.
+        args = [self.path, b"-DDD", b"-I4", b"-f", b"-y", b"--seccomp-bpf", b"-s", _STRING_LIMIT]
+        args += [b"-e", _SIGNALS, b"-e", b"quiet=attach", b"-e", b"trace=!" + self._left_alone()]
+        args += [b"-e", b"abbrev=" + _names(("execve", "execveat", *self._detail.abbreviated))]
+        args += [b"-e", b"raw=" + _names(self._detail.raw)] if self._detail.raw else [b"-e", b"raw=none"]
+        for name in sorted(changed):
+            args += [b"-E", name + b"=" + env[name] if name in env else name]
+        return [*args, b"-o", log, b"--", *argv], ours
+
+    def _left_alone(self) -> bytes:
+        """The calls that are not traced."""
+        frequent = [name for name in _FREQUENT if name in self._detail.untraced]
+        return _names(frequent[:_MOST_UNTRACED])
 
 
-def _check_began(log: Log, status: int, streams: Streams) -> None:
-    """Raise TracerUnavailable unless the command was executed, or was killed before it could be.
-
-    strace ends with an exit status when it cannot trace, and by its own alarm when it cannot attach in time. Any
-    other signal was meant for the command.
-    """
-    if log.begun:
-        return
-    if log.refused is not None:
-        reason = f"executing it fails with {log.refused}"
-    elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGALRM:
-        return
-    else:
-        said = streams.held_back().decode("utf-8", "replace").strip()
-        reason = said or f"strace ended with status {os.waitstatus_to_exitcode(status)}"
-    streams.close()
-    raise TracerUnavailable(reason)
-
-
-def _problem(log: Log, tracer_lost: bool, left: list[int], argv: Sequence[bytes], executable: bytes) -> str | None:
-    """Say what keeps the trace from being whole, or None."""
-    if left or not log.ended:
-        return "processes were left running"
-    if log.unreadable is not None:
-        return f"the log could not be read: {log.unreadable}"
-    log.parser.finish()
-    if not log.begun:
-        return "the command was killed before it began"
-    if tracer_lost or log.parser.living:
-        return "strace ended before what it traced did"
-    first = log.parser.events[0]
-    wanted = argv[0] if b"/" in argv[0] else executable
-    if not (isinstance(first, Call) and first.name == "execve" and first.args[0] == wanted and first.result == 0):
-        return "the first call is not the execution of the command"
-    return None
-
-
-def _leave(log: Log, streams: Streams) -> list[int]:
-    """Let go of what outlives the grace and return its processes."""
-    tracer = 0 if log.ended else next(filter(None, map(keeper.tracer_of, log.parser.living)), 0)
-    left = keeper.traced_by(tracer) if tracer else []
-    keeper.close_unheld(streams, tracer)
-    if not log.ended or streams.polled():
-        keeper.leave(-1 if log.ended else log.fileno(), streams, tracer)
-    return left
+def _names(calls: Iterable[str]) -> bytes:
+    """Join names of calls; `?` lets strace pass over one that this machine does not have."""
+    return b",".join(b"?" + name.encode("ascii") for name in calls) or b"none"

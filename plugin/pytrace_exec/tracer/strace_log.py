@@ -76,6 +76,11 @@ class LogParser:
         "living",
     )
 
+    complete = False
+    """Only the end of its pipe tells that nothing more comes."""
+    secured = ()
+    """strace tells after the fact: what was destroyed is gone."""
+
     def __init__(self, moving: Collection[str] = ()) -> None:
         self.events: list[Event] = []
         self._moving = frozenset(name.encode("ascii") for name in moving)

@@ -10,14 +10,37 @@ import signal
 import time
 
 from pytrace_exec.tracer.events import Call
-from pytrace_exec.tracer.strace_log import LogParser
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Protocol
 
     from pytrace_exec.tracer.child import Relay
+    from pytrace_exec.tracer.events import Event
+    from pytrace_exec.tracer.native_stream import Secured
+
+    class Parser(Protocol):
+        """Turns the bytes of a log into `events`, which grow as it is fed.
+
+        `living`: threads and processes whose end was not seen. `secured`: what the tracer keeps of what was destroyed.
+        `complete`: the log says itself that nothing more comes, though its pipe may still be open.
+        """
+
+        events: list[Event]
+        living: set[int]
+
+        @property
+        def complete(self) -> bool: ...
+
+        @property
+        def secured(self) -> Sequence[Secured]: ...
+
+        def feed(self, data: bytes) -> None:
+            """Read what `data` completes."""
+
+        def finish(self) -> None:
+            """Take note that nothing more comes."""
 
     class Output(Protocol):
         """One output of the command on its way through us."""
@@ -76,19 +99,19 @@ _SLICE = 1 << 16
 
 
 class Log:
-    """The pipe that strace writes to: read without ever waiting for the parser, parsed when nothing else is to do.
+    """The pipe that a tracer writes to: read without ever waiting for the parser, parsed when nothing else is to do.
 
-    `begun` says that the command has been executed; `refused` is the error if it could not be. `unreadable` says how
+    `begun` says that the command has been executed; `refused` is the reason if it could not be. `unreadable` says how
     the parser failed, if it did: then the rest is not parsed.
     """
 
     __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused", "unreadable")
 
-    def __init__(self, moving: Collection[str] = ()) -> None:
+    def __init__(self, parser: Parser) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         _enlarge(self._reader)
         self._chunks: list[bytes] = []
-        self.parser = LogParser(moving)
+        self.parser = parser
         self.begun = False
         self.refused: str | None = None
         self.unreadable: str | None = None
@@ -132,11 +155,13 @@ class Log:
     def _begin(self, data: bytes) -> None:
         """Parse at once until the first call is known, which is the execution of the command."""
         self.release()
-        self.parser.feed(data)
-        for first in self.parser.events[:1]:
-            if isinstance(first, Call) and first.name == "execve" and first.error is not None:
-                self.refused = first.error
-            self.begun = self.refused is None
+        self._parse(data)
+        for event in self.parser.events:
+            if isinstance(event, Call):
+                if event.name == "execve" and event.error is not None:
+                    self.refused = f"executing it fails with {event.error}"
+                self.begun = self.refused is None
+                return
 
     @property
     def waiting(self) -> bool:
@@ -160,6 +185,7 @@ class Log:
         if self.unreadable is None:
             try:
                 self.parser.feed(data)
+                self.ended = self.ended or self.parser.complete
             except Exception as error:  # whatever it is: the command runs on
                 self.unreadable = repr(error)
 
@@ -202,7 +228,7 @@ class Watch:
 
     @property
     def _pumping(self) -> bool:
-        """Nothing is pumped before the log begins: until then only strace can have written, of its own failure."""
+        """Nothing is pumped before the log begins: until then only the tracer can have written, of its own failure."""
         return self._log is None or self._log.begun
 
     def _all_ended(self) -> bool:
@@ -263,7 +289,7 @@ def _milliseconds(seconds: float) -> int | None:
 
 
 def _end_untraced() -> None:
-    """End what lost its tracer, as if whoever killed strace had killed it.
+    """End what lost its tracer, as if whoever killed the tracer had killed it.
 
     Every traced call of it fails with ENOSYS from now on: it would go on by wrong answers.
     """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.store import Store
+from pytrace_exec.tracer import native
 from tests.exec.cli.project import Project
 
 
@@ -33,7 +34,9 @@ def test_without_strace_and_git(project: Project) -> None:
     bare.mkdir()
     (bare / "sh").symlink_to(shutil.which("sh") or "/bin/sh")
     status, levels = _levels(project, PATH=str(bare))
-    assert (status, levels["strace"], levels["tracing"], levels["git"]) == (1, "problem", "problem", "warning")
+    without = (0, "warning", "warning") if native.is_built() else (1, "problem", "problem")
+    assert (status, levels["strace"], levels["tracing"]) == without
+    assert (levels["native"], levels["git"]) == ("ok" if native.is_built() else "warning", "warning")
 
 
 def test_a_strace_that_may_not_trace(project: Project) -> None:

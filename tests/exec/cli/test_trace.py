@@ -120,7 +120,7 @@ def test_text(project: Project) -> None:
         (("--", "no-such-program"), 1),
         (("-o", "no/such/folder/report", "--", "touch", "made"), 2),
         (("--no-such-option", "--", "touch", "made"), 2),
-        (("--tracer", "native", "--", "touch", "made"), 2),
+        (("--tracer", "gdb", "--", "touch", "made"), 2),
         (("--root", "nowhere", "--", "touch", "made"), 2),
         ((), 2),
     ],

@@ -13,12 +13,14 @@ import signal
 import sys
 from types import SimpleNamespace
 
+from pytrace_exec.calls.table import untraced
 from pytrace_exec.streams.capture import Capture
 from pytrace_exec.tracer.child import end_like
 from pytrace_exec.tracer.plain import run_plain
-from pytrace_exec.tracer.strace import Detail, TracerUnavailable, run_traced
+from pytrace_exec.tracer.running import TracerUnavailable, run_traced
+from pytrace_exec.tracer.strace import Detail, Strace
 
-DETAIL = Detail(("futex", "brk", "rt_sigaction", "rt_sigprocmask", "no_such_call"), ("read", "write"), ("getdents64",))
+DETAIL = Detail(untraced(False, False), ("read", "write"), ("getdents64",))
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
         result.read_ahead = None if source is None else b"".join(source.chunks())
     writes = pickle.loads(bytes.fromhex(environment.pop(b"WRITES", pickle.dumps(None).hex().encode()).decode()))
     try:
-        trace = run_traced(command, executable, environment, capture, DETAIL, strace.encode(), float(grace))
+        trace = run_traced(command, executable, environment, capture, Strace(strace.encode(), DETAIL), float(grace))
         result.status, result.events = trace.status, trace.events
         result.problem, result.complete, result.left_running = trace.problem, trace.complete, trace.left_running
     except TracerUnavailable as unavailable:

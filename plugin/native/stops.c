@@ -1,0 +1,438 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE
+#include "stops.h"
+
+#include "arch.h"
+#include "capture.h"
+#include "links.h"
+#include "looks.h"
+#include "memory.h"
+#include "passive.h"
+#include "ptrace_events.h"
+#include "reports.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* How long a record may wait before it is written, in microseconds. */
+enum { TICK = 10000 };
+
+static volatile sig_atomic_t ticked;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    ticked = 1;
+}
+
+static void set_timer(struct tracing *tracing, bool ticking)
+{
+    const struct timeval interval = {0, ticking ? TICK : 0};
+    const struct itimerval timer = {interval, interval};
+    if (tracing->ticking != ticking)
+        setitimer(ITIMER_REAL, &timer, NULL);
+    tracing->ticking = ticking;
+}
+
+/* A thread that was killed while it stood is gone, which is no error: its end is reported by wait. */
+static void resume(pid_t tid, enum __ptrace_request request, int signal_number)
+{
+    ptrace(request, tid, NULL, (void *)(intptr_t)signal_number);
+    reports_resumed();
+}
+
+static void release(struct tracing *tracing, struct tracee *tracee)
+{
+    if (!tracee->held)
+        return;
+    tracee->held = false;
+    tracing->held--;
+    reports_release(tracee->tid);
+    resume(tracee->tid, PTRACE_CONT, 0);
+}
+
+static void put_number(struct tracing *tracing, enum record_kind kind, pid_t tid, uint32_t number)
+{
+    struct record record = {NULL, 0, 0};
+    record_begin(&record, kind, tid);
+    record_u32(&record, number);
+    stream_put(&tracing->stream, &record);
+    record_free(&record);
+}
+
+void tracing_problem(struct tracing *tracing, const char *text)
+{
+    struct record record = {NULL, 0, 0};
+    record_begin(&record, RECORD_PROBLEM, 0);
+    record_bytes(&record, text, strlen(text));
+    stream_put(&tracing->stream, &record);
+    record_free(&record);
+}
+
+void tracing_begin(struct tracing *tracing, pid_t command)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigaction(SIGALRM, &action, NULL);
+    tracing->alike = true;
+    tracees_begin(&tracing->tracees, tracees_add(&tracing->tracees, command));
+}
+
+/* The record of a call is finished; the first of all is told at once, since the wrapper waits for it. */
+static void put_call(struct tracing *tracing, struct tracee *tracee, enum record_state state, int64_t result)
+{
+    tracee->in_call = false;
+    record_result(&tracee->record, state, result);
+    if (tracing->all)
+        stream_put(&tracing->stream, &tracee->record);
+    else
+        duplicates_put(&tracing->duplicates, &tracing->changes, tracee, result, &tracing->stream);
+    if (!tracing->begun)
+        stream_flush(&tracing->stream);
+    tracing->begun = true;
+}
+
+static void put_unfinished(struct tracing *tracing, struct tracee *tracee)
+{
+    if (!tracee->in_call)
+        return;
+    tracee->in_call = false;
+    record_result(&tracee->record, STATE_NEVER, 0);
+    stream_put(&tracing->stream, &tracee->record);
+}
+
+/* A call by another table of numbers. What it did is not followed: the run is not stored. */
+static void on_foreign(struct tracing *tracing, struct tracee *tracee, const struct __ptrace_syscall_info *info)
+{
+    struct record record = {NULL, 0, 0};
+    record_begin(&record, RECORD_FOREIGN, tracee->tid);
+    record_u32(&record, info->arch);
+    record_u32(&record, (uint32_t)info->seccomp.nr);
+    stream_put(&tracing->stream, &record);
+    record_free(&record);
+    tracing->alike = false;
+    resume(tracee->tid, PTRACE_CONT, 0);
+}
+
+static bool is_foreign(const struct __ptrace_syscall_info *info)
+{
+    const uint32_t marks = 0xc0000000U;
+    if (info->arch != ARCH_AUDIT)
+        return true;
+    return ARCH_FOREIGN_BIT != 0 && ((uint32_t)info->seccomp.nr & marks) == ARCH_FOREIGN_BIT;
+}
+
+/* With CLONE_UNTRACED a child would escape, and fail in every call that the filter stops. */
+static void set_fork_flags(struct tracee *tracee, uint64_t flags)
+{
+    const struct call *call = &tracee->call;
+    if (call->number == NUMBER_CLONE3)
+        memory_write(tracee->tid, call->arguments[0], &flags, sizeof flags);
+    else
+        arch_set_first_argument(tracee->tid, flags);
+}
+
+/* What a call's result does not change: whoever asks for it gets it. */
+static bool always_succeeds(const struct call *call)
+{
+    switch (call->row->effect) {
+    case EFFECT_HOST:
+    case EFFECT_UMASK:
+        return true;
+    case EFFECT_LIMIT:
+        return call->number != SYS_prlimit64 || call->arguments[2] == 0;
+    default:
+        return false;
+    }
+}
+
+/* The result of a call, if it needs no stop at its exit. */
+static bool foresee(struct tracing *tracing, struct tracee *tracee, int64_t *result)
+{
+    *result = 0;
+    if (always_succeeds(&tracee->call))
+        return true;
+    return tracing->alike && !tracing->all && look(&tracing->places, &tracing->changes, tracee, result);
+}
+
+static void on_call(struct tracing *tracing, struct tracee *tracee)
+{
+    struct call *call = &tracee->call;
+    int64_t result;
+    capture_entry(tracee, &tracing->changes);
+    if (foresee(tracing, tracee, &result)) {
+        put_call(tracing, tracee, STATE_LOOKED, result);
+        resume(tracee->tid, PTRACE_CONT, 0);
+        return;
+    }
+    if (tracing->alike)
+        secured_before(&tracing->secured, &tracing->places, &tracing->changes, tracee, &tracing->stream);
+    else
+        tracee->creates = false;
+    tracee->untraced_flag = call->row->effect == EFFECT_FORK && (call->flags & CLONE_UNTRACED) != 0;
+    if (tracee->untraced_flag)
+        set_fork_flags(tracee, call->flags & ~(uint64_t)CLONE_UNTRACED);
+    tracee->in_call = true;
+    resume(tracee->tid, PTRACE_SYSCALL, 0);
+}
+
+static void on_entry(struct tracing *tracing, struct tracee *tracee)
+{
+    struct __ptrace_syscall_info info;
+    struct call *call = &tracee->call;
+    bool known = ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof info, &info) > 0;
+    if (!known && errno != ESRCH)
+        tracing_problem(tracing, "system calls cannot be read: that needs Linux 5.3");
+    if (!known || info.op != PTRACE_SYSCALL_INFO_SECCOMP) {
+        resume(tracee->tid, PTRACE_CONT, 0);
+        return;
+    }
+    if (is_foreign(&info)) {
+        on_foreign(tracing, tracee, &info);
+        return;
+    }
+    call->number = (uint32_t)info.seccomp.nr;
+    call->row = call_row(call->number);
+    memcpy(call->arguments, info.seccomp.args, sizeof call->arguments);
+    if (call->row->action == CALL_HARMLESS) {
+        tracing->alike = false;
+        resume(tracee->tid, PTRACE_CONT, 0);
+        return;
+    }
+    on_call(tracing, tracee);
+}
+
+/* Count what a call that succeeded has changed for look-ups. */
+static void count_changes(struct changes *changes, const struct call *call)
+{
+    enum call_effect effect = (enum call_effect)call->row->effect;
+    changes->all += call_changes(call);
+    changes->links += effect == EFFECT_SYMLINK || effect == EFFECT_RENAME || effect == EFFECT_HARDLINK;
+    changes->folders += effect == EFFECT_RENAME || effect == EFFECT_RMDIR ||
+                        (effect == EFFECT_UNLINK && (call->flags & AT_REMOVEDIR) != 0);
+}
+
+/* Let a call that succeeded have its effect on what is known of its thread. */
+static void apply(struct tracing *tracing, struct tracee *tracee, int64_t result)
+{
+    const struct call *call = &tracee->call;
+    count_changes(&tracing->changes, call);
+    switch (call->row->effect) {
+    case EFFECT_CHDIR:
+        tracees_moved(&tracing->tracees, tracee);
+        break;
+    case EFFECT_UNSHARE:
+        if (call->arguments[0] & CLONE_FS)
+            tracees_unshare(&tracing->tracees, tracee);
+        if (call->arguments[0] & ~(uint64_t)(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
+            tracing->alike = false;
+        break;
+    case EFFECT_REFUSE:
+    case EFFECT_PRIVILEGE:
+        tracing->alike = false;
+        break;
+    case EFFECT_OPEN:
+    case EFFECT_CREATE:
+        if (tracee->creates)
+            secured_made(&tracing->secured, tracee->tid, (int)result);
+        break;
+    default:
+        break;
+    }
+}
+
+static void on_exit_of_call(struct tracing *tracing, struct tracee *tracee)
+{
+    struct __ptrace_syscall_info info;
+    if (tracee->in_call && ptrace(PTRACE_GET_SYSCALL_INFO, tracee->tid, sizeof info, &info) > 0 &&
+        info.op == PTRACE_SYSCALL_INFO_EXIT) {
+        int64_t result = info.exit.rval;
+        capture_exit(tracee, result);
+        if (tracee->untraced_flag)
+            set_fork_flags(tracee, tracee->call.flags);
+        tracee->untraced_flag = false;
+        if (result >= 0)
+            apply(tracing, tracee, result);
+        put_call(tracing, tracee, STATE_RETURNED, result);
+    }
+    resume(tracee->tid, PTRACE_CONT, 0);
+}
+
+/* Take up a call that makes a thread and was let through by the filter. One of another table is not followed. */
+static void enter_fork(struct tracing *tracing, struct tracee *parent)
+{
+    struct __ptrace_syscall_info info;
+    struct call *call = &parent->call;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, parent->tid, sizeof info, &info) <= 0 ||
+        arch_read_call(parent->tid, &info.seccomp.nr, call->arguments) != 0 || is_foreign(&info))
+        return;
+    call->number = (uint32_t)info.seccomp.nr;
+    call->row = call_row(call->number);
+    capture_entry(parent, &tracing->changes);
+    parent->in_call = true;
+}
+
+/* The call of a parent has made a thread; the rest of the call needs no stop. */
+static void on_fork(struct tracing *tracing, struct tracee *parent)
+{
+    unsigned long number = 0;
+    if (!parent->in_call)
+        enter_fork(tracing, parent);
+    if (ptrace(PTRACE_GETEVENTMSG, parent->tid, NULL, &number) == 0) {
+        pid_t tid = (pid_t)number;
+        struct tracee *child = tracees_find(&tracing->tracees, tid);
+        uint64_t flags = parent->in_call ? parent->call.flags : 0;
+        if (child == NULL)
+            child = tracees_add(&tracing->tracees, tid);
+        if (parent->in_call)
+            tracees_link(&tracing->tracees, child, parent, flags);
+        if (parent->untraced_flag)
+            set_fork_flags(parent, flags);
+        parent->untraced_flag = false;
+        if (flags & (CLONE_NEWNS | CLONE_NEWUSER))
+            tracing->alike = false;
+        if (parent->in_call)
+            put_call(tracing, parent, STATE_RETURNED, tid);
+        release(tracing, child);
+    }
+    resume(parent->tid, PTRACE_CONT, 0);
+}
+
+/* Thread `former` has become the process's first, whose own thread is no more. */
+static void supersede(struct tracing *tracing, struct tracee *leader, pid_t former)
+{
+    struct tracee *thread = tracees_find(&tracing->tracees, former);
+    put_unfinished(tracing, leader);
+    put_number(tracing, RECORD_SUPERSEDED, leader->tid, (uint32_t)former);
+    if (thread == NULL)
+        return;
+    struct tracee kept = *leader;
+    *leader = *thread;
+    leader->tid = kept.tid;
+    kept.tid = former;
+    *thread = kept;
+    if (leader->in_call)
+        record_pid(&leader->record, leader->tid);
+    tracees_remove(&tracing->tracees, thread);
+}
+
+static void on_exec(struct tracing *tracing, struct tracee *tracee)
+{
+    unsigned long former = 0;
+    struct stat program;
+    char name[LINK_NAME];
+    if (ptrace(PTRACE_GETEVENTMSG, tracee->tid, NULL, &former) == 0 && (pid_t)former != tracee->tid)
+        supersede(tracing, tracee, (pid_t)former);
+    if (tracee->in_call)
+        put_call(tracing, tracee, STATE_RETURNED, 0);
+    tracees_executed(&tracing->tracees, tracee);
+    link_name_of_program(name, tracee->tid);
+    if (geteuid() == 0 && stat(name, &program) == 0 && (program.st_mode & (S_ISUID | S_ISGID)) != 0)
+        tracing->alike = false;
+    resume(tracee->tid, PTRACE_CONT, 0);
+}
+
+/* A new thread, a stop of the whole process, or the end of one. */
+static void on_event_stop(struct tracing *tracing, struct tracee *tracee, int number, bool is_new)
+{
+    if (stops_a_group(number)) {
+        resume(tracee->tid, PTRACE_LISTEN, 0);
+    } else if (is_new && reports_hold(tracee->tid)) {
+        tracee->held = true;
+        tracing->held++;
+        reports_resumed();
+    } else {
+        resume(tracee->tid, PTRACE_CONT, 0);
+    }
+}
+
+static void on_stop(struct tracing *tracing, pid_t tid, int status)
+{
+    struct tracee *tracee = tracees_find(&tracing->tracees, tid);
+    bool is_new = tracee == NULL;
+    int number = WSTOPSIG(status);
+    if (is_new)
+        tracee = tracees_add(&tracing->tracees, tid);
+    switch (status >> 16) {
+    case PTRACE_EVENT_SECCOMP:
+        on_entry(tracing, tracee);
+        break;
+    case PTRACE_EVENT_FORK:
+    case PTRACE_EVENT_VFORK:
+    case PTRACE_EVENT_CLONE:
+        on_fork(tracing, tracee);
+        break;
+    case PTRACE_EVENT_EXEC:
+        on_exec(tracing, tracee);
+        break;
+    case PTRACE_EVENT_STOP:
+        on_event_stop(tracing, tracee, number, is_new);
+        break;
+    default:
+        if (number == SYSCALL_STOP)
+            on_exit_of_call(tracing, tracee);
+        else
+            resume(tid, PTRACE_CONT, number);
+    }
+}
+
+static void on_end(struct tracing *tracing, pid_t tid, int status)
+{
+    struct tracee *tracee = tracees_find(&tracing->tracees, tid);
+    if (tracee != NULL) {
+        put_unfinished(tracing, tracee);
+        if (tracee->held) {
+            tracing->held--;
+            reports_release(tid);
+        }
+        tracees_remove(&tracing->tracees, tracee);
+    }
+    if (WIFSIGNALED(status))
+        put_number(tracing, RECORD_KILLED, tid, (uint32_t)WTERMSIG(status));
+    else
+        put_number(tracing, RECORD_EXITED, tid, (uint32_t)WEXITSTATUS(status));
+}
+
+/* Write what waits, and let threads go whose parent did not live to tell of them. */
+static void on_tick(struct tracing *tracing)
+{
+    ticked = 0;
+    stream_flush(&tracing->stream);
+    for (size_t i = 0; tracing->held > 0 && i < tracing->tracees.capacity; i++)
+        if (tracing->tracees.slots[i] != NULL)
+            release(tracing, tracing->tracees.slots[i]);
+}
+
+void stops_run(struct tracing *tracing)
+{
+    int status;
+    pid_t tid;
+    while ((tid = reports_next(&status)) >= 0) {
+        if (tid > 0 && WIFSTOPPED(status))
+            on_stop(tracing, tid, status);
+        else if (tid > 0)
+            on_end(tracing, tid, status);
+        if (ticked)
+            on_tick(tracing);
+        if (tracing->stream.broken)
+            passive_run();
+        set_timer(tracing, tracing->held > 0 || stream_waiting(&tracing->stream));
+    }
+}
+
+void tracing_end(struct tracing *tracing)
+{
+    struct record record = {NULL, 0, 0};
+    set_timer(tracing, false);
+    record_begin(&record, RECORD_END, 0);
+    stream_put(&tracing->stream, &record);
+    record_free(&record);
+    stream_drain(&tracing->stream);
+    stream_wait_closed(&tracing->stream);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The pipe to the wrapper: records in batches, and never a wait for the reader as long as memory lasts. */
+#ifndef PYTRACE_STREAM_H
+#define PYTRACE_STREAM_H
+
+#include "record.h"
+
+#include <stdbool.h>
+
+/* `broken`: nobody reads any more, and nothing is written from then on. */
+struct stream {
+    int descriptor;
+    bool broken;
+    uint8_t *bytes;
+    size_t begin;
+    size_t end;
+    size_t capacity;
+};
+
+/* Open the pipe `name` and begin the stream with the number of this process. Returns 0, or -1 with errno. */
+int stream_open(struct stream *stream, const char *name);
+
+/* Append a finished record. */
+void stream_put(struct stream *stream, struct record *record);
+
+/* Whether something is left to be written. */
+bool stream_waiting(const struct stream *stream);
+
+/* Write what the pipe has room for. */
+void stream_flush(struct stream *stream);
+
+/* Write everything, however long the reader takes. */
+void stream_drain(struct stream *stream);
+
+/* Wait until the reader has closed the pipe. */
+void stream_wait_closed(const struct stream *stream);
+
+#endif
