@@ -20,44 +20,11 @@ _SIGNALS = b"signal=!SIGCHLD,SIGURG,SIGWINCH,SIGCONT"
 # more, the filter of strace 6.1 is no list but a search in its table, and calls that this lacks would pass unseen. A
 # program begins with `brk` or `arch_prctl`, which are traced: after the exec of a thread strace loses the first call.
 _MOST_UNTRACED = 30
-_FREQUENT = [
-    "read",
-    "write",
-    "close",
-    "mmap",
-    "munmap",
-    "mprotect",
-    "futex",
-    "rt_sigaction",
-    "rt_sigprocmask",
-    "rt_sigreturn",
-    "lseek",
-    "pread64",
-    "pwrite64",
-    "poll",
-    "ppoll",
-    "select",
-    "pselect6",
-    "wait4",
-    "clock_nanosleep",
-    "madvise",
-    "sched_yield",
-    "epoll_wait",
-    "epoll_pwait",
-    "getpid",
-    "gettid",
-    "rseq",
-    "set_robust_list",
-    "set_tid_address",
-    "readv",
-    "writev",
-    "recvfrom",
-    "recvmsg",
-    "sendto",
-    "mremap",
-    "getrandom",
-    "sigaltstack",
-]
+_FREQUENT = """
+read write close mmap munmap mprotect futex rt_sigaction rt_sigprocmask rt_sigreturn lseek pread64 pwrite64 poll
+ppoll select pselect6 wait4 clock_nanosleep madvise sched_yield epoll_wait epoll_pwait getpid gettid rseq
+set_robust_list set_tid_address readv writev recvfrom recvmsg sendto mremap getrandom sigaltstack
+"""
 # What the dynamic linker would do to strace as well; the command gets its own values by `-E`.
 _LINKER_VARIABLES = (b"LD_PRELOAD", b"LD_LIBRARY_PATH", b"LD_AUDIT")
 
@@ -144,7 +111,7 @@ class Strace:
 
     def _left_alone(self) -> bytes:
         """The calls that are not traced."""
-        frequent = [name for name in _FREQUENT if name in self._detail.untraced]
+        frequent = [name for name in _FREQUENT.split() if name in self._detail.untraced]
         return _names(frequent[:_MOST_UNTRACED])
 
 
