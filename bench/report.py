@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from pytrace_exec.tracer import native
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -53,9 +55,10 @@ def machine(folder: Path) -> str:
     """Say what the figures were taken on, in one line; `folder` is where the stores are."""
     cores = len(os.sched_getaffinity(0))
     load = os.getloadavg()[0]
+    ours = "the native tracer" if native.is_built() else "no native tracer"
     return (
         f"{cores} cores (load {load:.1f} before), Linux {platform.release()}, Python {platform.python_version()}, "
-        f"{_strace_version()}, stores on {_file_system(folder)}"
+        f"{ours}, {_strace_version()}, stores on {_file_system(folder)}"
     )
 
 

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The commands that are timed: real steps over real sources, small enough to repeat."""
+"""The commands that are timed: real steps over real sources, of two seconds or more each."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 import sysconfig
@@ -24,7 +25,7 @@ MAKEFILE = """OBJECTS = $(patsubst %.c,out/%.o,$(SOURCES))
 out/liblua.a: $(OBJECTS)
 \tar rc $@ $(OBJECTS)
 out/%.o: src/%.c
-\tgcc -c -o $@ $<
+\tgcc -O2 -c -o $@ $<
 """
 # Four programs a turn, beside the subshells that the shell itself makes.
 SCRIPT = """#!/bin/sh
@@ -79,15 +80,12 @@ def nothing(_folder: Path, _quick: bool) -> tuple[str, ...]:
 
 
 def one_compile(folder: Path, quick: bool) -> tuple[str, ...]:
-    """The whole of Lua as one translation unit, 23,000 lines before its headers.
-
-    Not optimised, nor are the others: the less a compiler does, the more tracing weighs.
-    """
+    """The whole of Lua as one translation unit, 23,000 lines before its headers, optimised as its makefile does."""
     _copy_lua(folder)
     parts = UNIT.split()[: 5 if quick else None]
     included = "".join(f'#include "{part}.c"\n' for part in parts)
     (folder / "src/one.c").write_text(UNIT_HEAD + included)
-    return (*_programs("gcc"), "-c", "-o", "out/one.o", "src/one.c")
+    return (*_programs("gcc"), "-O2", "-c", "-o", "out/one.o", "src/one.c")
 
 
 def two_jobs(folder: Path, quick: bool) -> tuple[str, ...]:
@@ -100,33 +98,40 @@ def two_jobs(folder: Path, quick: bool) -> tuple[str, ...]:
 
 
 def short_processes(folder: Path, quick: bool) -> tuple[str, ...]:
-    """A shell script that starts 400 programs, one after another."""
+    """A shell script that starts 1,600 programs, one after another."""
     script = folder / "script.sh"
     script.write_text(SCRIPT)
     script.chmod(0o755)
-    return ("./script.sh", "10" if quick else "100")
+    return ("./script.sh", "10" if quick else "400")
 
 
 def header_tree(_folder: Path, quick: bool) -> tuple[str, ...]:
-    """`find` over the system's headers, and `stat` of each."""
+    """`find` over the system's headers, and `stat` of each, again and again."""
     headers = Path("/usr/include", "linux" if quick else "")
     if not headers.is_dir():
         raise Unavailable(f"{headers} is not there")
-    return (*_programs("find"), str(headers), "-type", "f", "-exec", "stat", "-c", "%n %s", "{}", "+")
+    find = (*_programs("find"), str(headers), "-type", "f", "-exec", "stat", "-c", "%n %s", "{}", "+")
+    return _repeated(find, 1 if quick else 25)
 
 
-def imports(_folder: Path, _quick: bool) -> tuple[str, ...]:
-    """A Python program that imports a good part of the standard library."""
-    return (sys.executable, "-c", f"import {MODULES}")
+def imports(_folder: Path, quick: bool) -> tuple[str, ...]:
+    """A Python program that imports a good part of the standard library, again and again."""
+    return _repeated((sys.executable, "-c", f"import {MODULES}"), 1 if quick else 12)
+
+
+def processor_bound(_folder: Path, quick: bool) -> tuple[str, ...]:
+    """A Python program that only counts."""
+    return (sys.executable, "-I", "-S", "-c", f"sum(n * n for n in range({1 if quick else 35}_000_000))")
 
 
 WORKLOADS: Makers = {
     "one C compile": one_compile,
     AS_JOB: one_compile,
     "make -j2": two_jobs,
-    "400 processes": short_processes,
+    "1,600 processes": short_processes,
     "find + stat": header_tree,
     "Python imports": imports,
+    "processor-bound": processor_bound,
 }
 FIXED_COST: Makers = {"true": nothing}
 
@@ -157,6 +162,12 @@ def environment(folder: Path) -> dict[str, str]:
 def installed(script: str) -> str:
     """The path of a console script of this installation."""
     return os.path.join(sysconfig.get_path("scripts"), script)
+
+
+def _repeated(command: tuple[str, ...], times: int) -> tuple[str, ...]:
+    """A command several times, one after another, as one command."""
+    loop = f"for turn in $(seq {times}); do {shlex.join(command)} || exit; done"
+    return (*_programs("sh"), "-c", loop)
 
 
 def _programs(*names: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pytrace_exec.miss import ABBREVIATED
 from pytrace_exec.tracer.possible import TracerUnavailable
 from pytrace_exec.tracer.strace import Detail, Strace, find_strace
 
-FULL = Rounds(least=3, most=15, seconds=30)
+FULL = Rounds(least=7, most=15, seconds=30)
 QUICK = Rounds(least=1, most=1, seconds=0)
 RUNS_UNTIL_HIT = 3
 

@@ -32,6 +32,7 @@ from pytrace_exec.replay.entries import (
     Times,
 )
 from pytrace_exec.replay.names import UnstorablePath, link_text, name_of
+from pytrace_exec.replay.plan import Plan, ReplayRefused
 from pytrace_exec.replay.results import output_files, output_symlinks
 
 TYPE_CHECKING = False
@@ -83,11 +84,20 @@ class Recording:
                 if state is not None:
                     targets[self._name(output.path)] = state
         try:
-            return Effects(
+            effects = Effects(
                 entries, self._order(), targets, recorded.segments, stdin_offset=stdin_moved, exit_code=exit_code
             )
         except (InvalidEffects, UnstorablePath):
             raise Unstorable("special_file", None) from None
+        if sum(isinstance(entry, Move) for entry in entries) > 1:
+            self._check_renames(effects)
+        return effects
+
+    def _check_renames(self, effects: Effects) -> None:
+        try:
+            Plan(effects, self._places, self._invocation.outputs)
+        except ReplayRefused as refused:
+            raise Unstorable("rename_ring", refused.path) from None
 
     def _name(self, path: bytes) -> bytes:
         try:

@@ -13,9 +13,10 @@ WORKLOADS = [
     "one C compile",
     "the same under make -j",
     "make -j2",
-    "400 processes",
+    "1,600 processes",
     "find + stat",
     "Python imports",
+    "processor-bound",
 ]
 
 pytestmark = [pytest.mark.slow, pytest.mark.strace, pytest.mark.make, pytest.mark.compiler]

@@ -108,7 +108,8 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
             pair = runner.both(one.invocation(step, sandbox.base))
         except NoOutcome as error:
             return Played(one, tuple(turns), (Difference("statistics", b"", "a line", str(error)),))
-        turns.append(Turn(step, pair, step.aimed and (seen != before or not step.changes), seen))
+        touched = any(change.name == "touch" for change in step.changes)  # which no snapshot shows
+        turns.append(Turn(step, pair, step.aimed and (seen != before or touched or not step.changes), seen))
         differences = (*pair.differences, *_broken_promises(pair))
         if differences:
             return Played(one, tuple(turns), differences)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.run import Run
 
 
+# Every file has this attribute where SELinux is on; a replay keeps it.
+_LABEL = b"security.selinux"
+
+
 class Output:
     """One path of the tree that the run changed.
 
@@ -146,6 +150,9 @@ def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
             run.refuse("input_changed", path)
             return []
         if node.own or identity_of(found)[:4] != identity_of(before)[:4]:
+            attributes = earlier.live.attributes(path, False)
+            if not isinstance(attributes, str) and set(attributes) - {_LABEL}:
+                run.refuse("attributes", path)  # a replay puts another file in its place
             mode = found.st_mode & 0o7777
             return [Output("file", path, mode, times=node.times, mtime=found.st_mtime_ns, in_place=node.mode is None)]
     if node.mode is not None or node.times is not None:

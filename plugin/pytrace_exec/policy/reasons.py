@@ -33,6 +33,7 @@ SENTENCES = {
     "attributes": "it set attributes that a replay could not restore",
     "owner": "it changed an owner, which a replay could not restore",
     "special_file": "it made a special file (a device, a FIFO or a socket) that a replay could not restore",
+    "rename_ring": "it exchanged names, or renamed in a ring, which a replay could not do",
     "many_links": "it wrote a file that has several names",
     "stream_is_input": "its standard output or error is a file that it also looked at",
     "foreign_writes": "the file on its standard output or error was written by somebody else meanwhile",
