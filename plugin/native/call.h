@@ -41,6 +41,9 @@ uint32_t call_special_fork_flags(void);
 /* Whether a harmless call makes its caller's look-ups differ from the tracer's. */
 bool call_hides_files(uint32_t number);
 
+/* Whether a call asks or says on which processors a thread may run. */
+bool call_is_about_processors(uint32_t number);
+
 /* Position of the `nth` argument of a kind, from 0; -1 when there are fewer. */
 int call_position(const struct call *call, enum call_arg kind, unsigned nth);
 

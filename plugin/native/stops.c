@@ -42,9 +42,13 @@ static void set_timer(struct tracing *tracing, bool ticking)
 }
 
 /* A thread that was killed while it stood is gone, which is no error: its end is reported by wait. */
-static void resume(pid_t tid, enum __ptrace_request request, int signal_number)
+static void resume(struct tracing *tracing, struct tracee *tracee, enum __ptrace_request request, int signal_number)
 {
-    ptrace(request, tid, NULL, (void *)(intptr_t)signal_number);
+    cpu_set_t former;
+    bool held = follow_hold(&tracing->follow, tracee, &former);
+    ptrace(request, tracee->tid, NULL, (void *)(intptr_t)signal_number);
+    if (held)
+        follow_release(tracee, &former);
     reports_resumed();
 }
 
@@ -55,7 +59,7 @@ static void release(struct tracing *tracing, struct tracee *tracee)
     tracee->held = false;
     tracing->held--;
     reports_release(tracee->tid);
-    resume(tracee->tid, PTRACE_CONT, 0);
+    resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
 static void put_number(struct tracing *tracing, enum record_kind kind, pid_t tid, uint32_t number)
@@ -81,6 +85,7 @@ void tracing_begin(struct tracing *tracing, pid_t command)
     struct sigaction action = {.sa_handler = on_alarm};
     sigaction(SIGALRM, &action, NULL);
     tracing->alike = true;
+    follow_begin(&tracing->follow);
     tracees_begin(&tracing->tracees, tracees_add(&tracing->tracees, command));
 }
 
@@ -117,7 +122,7 @@ static void on_foreign(struct tracing *tracing, struct tracee *tracee, const str
     stream_put(&tracing->stream, &record);
     record_free(&record);
     tracing->alike = false;
-    resume(tracee->tid, PTRACE_CONT, 0);
+    resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
 static bool is_foreign(const struct __ptrace_syscall_info *info)
@@ -161,14 +166,27 @@ static bool foresee(struct tracing *tracing, struct tracee *tracee, int64_t *res
     return tracing->alike && !tracing->all && look(&tracing->places, &tracing->changes, tracee, result);
 }
 
+/* Whether a call opens what tells, among else, on which processors a thread may run: `/proc/PID/status`. */
+static bool opens_status(const struct tracee *tracee)
+{
+    static const char name[] = "status";
+    const size_t length = sizeof name - 1;
+    const struct text *path = &tracee->call.paths[0];
+    if (tracee->call.row->effect != EFFECT_OPEN || path->type != ATTACHED_TEXT || path->length < length)
+        return false;
+    return memcmp(tracee->record.bytes + path->offset + path->length - length, name, length) == 0;
+}
+
 static void on_call(struct tracing *tracing, struct tracee *tracee)
 {
     struct call *call = &tracee->call;
     int64_t result;
     capture_entry(tracee, &tracing->changes);
+    if (opens_status(tracee))
+        follow_no_more(&tracing->follow, false);
     if (foresee(tracing, tracee, &result)) {
         put_call(tracing, tracee, STATE_LOOKED, result);
-        resume(tracee->tid, PTRACE_CONT, 0);
+        resume(tracing, tracee, PTRACE_CONT, 0);
         return;
     }
     if (tracing->alike)
@@ -179,7 +197,7 @@ static void on_call(struct tracing *tracing, struct tracee *tracee)
     if (tracee->untraced_flag)
         set_fork_flags(tracee, call->flags & ~(uint64_t)CLONE_UNTRACED);
     tracee->in_call = true;
-    resume(tracee->tid, PTRACE_SYSCALL, 0);
+    resume(tracing, tracee, PTRACE_SYSCALL, 0);
 }
 
 static void on_entry(struct tracing *tracing, struct tracee *tracee)
@@ -190,7 +208,7 @@ static void on_entry(struct tracing *tracing, struct tracee *tracee)
     if (!known && errno != ESRCH)
         tracing_problem(tracing, "system calls cannot be read: that needs Linux 5.3");
     if (!known || info.op != PTRACE_SYSCALL_INFO_SECCOMP) {
-        resume(tracee->tid, PTRACE_CONT, 0);
+        resume(tracing, tracee, PTRACE_CONT, 0);
         return;
     }
     if (is_foreign(&info)) {
@@ -200,9 +218,11 @@ static void on_entry(struct tracing *tracing, struct tracee *tracee)
     call->number = (uint32_t)info.seccomp.nr;
     call->row = call_row(call->number);
     memcpy(call->arguments, info.seccomp.args, sizeof call->arguments);
+    if (call_is_about_processors(call->number))
+        follow_no_more(&tracing->follow, call->row->action == CALL_HARMLESS);
     if (call->row->action == CALL_HARMLESS) {
-        tracing->alike = false;
-        resume(tracee->tid, PTRACE_CONT, 0);
+        tracing->alike = tracing->alike && !call_hides_files(call->number);
+        resume(tracing, tracee, PTRACE_CONT, 0);
         return;
     }
     on_call(tracing, tracee);
@@ -261,7 +281,7 @@ static void on_exit_of_call(struct tracing *tracing, struct tracee *tracee)
             apply(tracing, tracee, result);
         put_call(tracing, tracee, STATE_RETURNED, result);
     }
-    resume(tracee->tid, PTRACE_CONT, 0);
+    resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
 /* Take up a call that makes a thread and was let through by the filter. One of another table is not followed. */
@@ -301,7 +321,7 @@ static void on_fork(struct tracing *tracing, struct tracee *parent)
             put_call(tracing, parent, STATE_RETURNED, tid);
         release(tracing, child);
     }
-    resume(parent->tid, PTRACE_CONT, 0);
+    resume(tracing, parent, PTRACE_CONT, 0);
 }
 
 /* Thread `former` has become the process's first, whose own thread is no more. */
@@ -335,20 +355,20 @@ static void on_exec(struct tracing *tracing, struct tracee *tracee)
     link_name_of_program(name, tracee->tid);
     if (geteuid() == 0 && stat(name, &program) == 0 && (program.st_mode & (S_ISUID | S_ISGID)) != 0)
         tracing->alike = false;
-    resume(tracee->tid, PTRACE_CONT, 0);
+    resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
 /* A new thread, a stop of the whole process, or the end of one. */
 static void on_event_stop(struct tracing *tracing, struct tracee *tracee, int number, bool is_new)
 {
     if (stops_a_group(number)) {
-        resume(tracee->tid, PTRACE_LISTEN, 0);
+        resume(tracing, tracee, PTRACE_LISTEN, 0);
     } else if (is_new && reports_hold(tracee->tid)) {
         tracee->held = true;
         tracing->held++;
         reports_resumed();
     } else {
-        resume(tracee->tid, PTRACE_CONT, 0);
+        resume(tracing, tracee, PTRACE_CONT, 0);
     }
 }
 
@@ -359,6 +379,9 @@ static void on_stop(struct tracing *tracing, pid_t tid, int status)
     int number = WSTOPSIG(status);
     if (is_new)
         tracee = tracees_add(&tracing->tracees, tid);
+    if (status >> 16 == PTRACE_EVENT_EXEC)
+        tracee->stops = 0; /* the kernel may have chosen a processor anew */
+    follow_tracee(&tracing->follow, tracee);
     switch (status >> 16) {
     case PTRACE_EVENT_SECCOMP:
         on_entry(tracing, tracee);
@@ -378,7 +401,7 @@ static void on_stop(struct tracing *tracing, pid_t tid, int status)
         if (number == SYSCALL_STOP)
             on_exit_of_call(tracing, tracee);
         else
-            resume(tid, PTRACE_CONT, number);
+            resume(tracing, tracee, PTRACE_CONT, number);
     }
 }
 

@@ -4,6 +4,7 @@
 #define PYTRACE_STOPS_H
 
 #include "duplicates.h"
+#include "follow.h"
 #include "places.h"
 #include "secured.h"
 #include "stream.h"
@@ -19,6 +20,7 @@ struct tracing {
     struct places places;
     struct duplicates duplicates;
     struct secured secured;
+    struct follow follow;
     bool all;
     bool alike;
     bool begun;

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* How much is collected before it is written, and how much may wait for a reader that takes its time, in bytes. */
@@ -35,9 +36,11 @@ static void append(struct stream *stream, const void *bytes, size_t size)
 
 int stream_open(struct stream *stream, const char *name)
 {
+    struct stat status;
     *stream = (struct stream){.descriptor = open(name, O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY)};
-    if (stream->descriptor < 0)
+    if (stream->descriptor < 0 || fstat(stream->descriptor, &status) != 0)
         return -1;
+    stream->is_pipe = S_ISFIFO(status.st_mode);
     uint32_t self = (uint32_t)getpid();
     append(stream, MAGIC, sizeof MAGIC);
     append(stream, &self, sizeof self);
@@ -92,6 +95,6 @@ void stream_drain(struct stream *stream)
 void stream_wait_closed(const struct stream *stream)
 {
     struct pollfd pipe = {stream->descriptor, 0, 0};
-    while (!stream->broken && !(pipe.revents & (POLLERR | POLLNVAL)))
+    while (stream->is_pipe && !stream->broken && !(pipe.revents & (POLLERR | POLLNVAL)))
         poll(&pipe, 1, -1);
 }

@@ -7,9 +7,10 @@
 
 #include <stdbool.h>
 
-/* `broken`: nobody reads any more, and nothing is written from then on. */
+/* `is_pipe`: somebody reads, and closes. `broken`: nobody reads any more, and nothing is written from then on. */
 struct stream {
     int descriptor;
+    bool is_pipe;
     bool broken;
     uint8_t *bytes;
     size_t begin;
@@ -32,7 +33,7 @@ void stream_flush(struct stream *stream);
 /* Write everything, however long the reader takes. */
 void stream_drain(struct stream *stream);
 
-/* Wait until the reader has closed the pipe. */
+/* Wait until the reader has closed the pipe, if it is one. */
 void stream_wait_closed(const struct stream *stream);
 
 #endif

@@ -33,7 +33,7 @@ struct changes {
 
 /* `context` is NULL as long as the call that made the thread is not known. `held`: it waits for that call. `in_call`:
  * `call` and `record` are of a call that has not returned. `creates`: it will create a file if it succeeds.
- * `key` identifies the call among looks, 0: it is none. `last_look` is the key of the thread's last status or open by
+ * `stops` counts its stops; `processor` is where it was at one of the last. `last_look` is the key of the thread's last status or open by
  * path; `dropped` holds that one's record if it was a duplicate, else nothing. */
 struct tracee {
     pid_t tid;
@@ -41,6 +41,8 @@ struct tracee {
     bool in_call;
     bool creates;
     bool untraced_flag;
+    unsigned stops;
+    int processor;
     uint64_t last_look;
     struct image *image;
     struct context *context;
