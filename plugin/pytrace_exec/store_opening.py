@@ -34,7 +34,7 @@ def store_folder(options: Options, environ: Mapping[bytes, bytes]) -> bytes | No
     if cache and cache.startswith(b"/"):
         return os.path.join(cache, b"pytrace")
     home = environ.get(b"HOME")
-    return os.path.join(home, b".cache", b"pytrace") if home else None
+    return os.path.join(home, b".cache", b"pytrace") if home and home.startswith(b"/") else None
 
 
 def open_store(options: Options, environ: Mapping[bytes, bytes]) -> Store:

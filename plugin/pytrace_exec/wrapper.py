@@ -9,7 +9,11 @@ import os
 import sys
 import time
 
-from pytrace_exec.options import UsageError, load_files, parse
+from pytrace_exec import interpreter
+
+interpreter.take_back()  # before more is imported
+
+from pytrace_exec.options import UsageError, load_files, parse  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from pytrace_exec.tracer import native
@@ -98,6 +100,15 @@ def test_the_folder_name_of_a_second_checkout(scenario: Scenario) -> None:
     command = ("sh", "-c", 'basename "$PWD"')
     assert scenario.ask(*command, directory="one", root="one").cached.stdout == b"one\n"
     assert scenario.ask(*command, directory="two", root="two").cached.stdout == b"two\n"
+
+
+@pytest.mark.parametrize("command", [("basename",), ("expr", "length")])
+def test_the_folder_as_an_argument_in_a_second_checkout(scenario: Scenario, command: tuple[str, ...]) -> None:
+    scenario.do("mkdir one eleven")
+    work = os.fsdecode(os.path.join(scenario.sandbox.base, b"place/work"))
+    for folder in ("one", "eleven"):
+        scenario.ask(*command, f"{work}/{folder}", directory=folder, root=folder, outcome="miss")
+    scenario.ask(*command, f"{work}/one", directory="one", root="one", outcome="hit")
 
 
 def test_date_is_never_stored(scenario: Scenario) -> None:

@@ -11,6 +11,7 @@ import click
 
 from pytrace_cas.cli.exit_status import status_of
 from pytrace_cas.store import StoreError
+from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
@@ -51,6 +52,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run `pytrace` with the arguments in `sys.argv`."""
+    interpreter.take_back()
     try:
         _answer()
     except click.UsageError as error:

@@ -34,13 +34,22 @@ def identity_of(found: os.stat_result) -> tuple[int, int, int, int, int]:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
+def open_quietly(path: bytes) -> int:
+    """Open for reading, without waiting, and without moving the time of access where that is allowed."""
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+    try:
+        return os.open(path, flags | os.O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
+
+
 def hash_file(path: bytes, function: DigestFunction) -> tuple[str, os.stat_result | None]:
     """Digest of a file's content as `HASH/SIZE`, with its status then; an error's name and None otherwise.
 
     A file that changes while it is read gives `ECHANGED`.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = open_quietly(path)
     except OSError as error:
         return error_name(error), None
     try:

@@ -42,6 +42,8 @@ def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Itera
         return
     texts = list(texts)
     kept = _leaks(places, environ, texts)
+    if not vouched:
+        kept |= _told(run, places, environ)
     for name in IDENTITY:
         if name not in kept:
             run.subjects.pop(Subject("identity", name), None)
@@ -60,18 +62,25 @@ def _all_neutral(run: Run) -> bool:
     )
 
 
+def _told(run: Run, places: Places, environ: Mapping[bytes, bytes]) -> set[str]:
+    """Names of the identity facts that a program was given as an argument: it may compute with them (`basename`).
+
+    Of TMPDIR only what the command itself was given: compilers name their scratch to the programs that they run.
+    """
+    given = [program.argv for program in run.processes.programs if program.path]
+    words = [word for argv in given for word in argv]
+    literals = _literals(places, environ)
+    told = {name for name in ("root", "home", "pwd") if _any_in(literals[name], words)}
+    told |= {"tmp"} if _any_in(literals["tmp"], given[0]) else set()
+    return told | set(_KEPT_WITH_ROOT) if told & set(_KEPT_WITH_ROOT) else told
+
+
 def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -> set[str]:
     """Names of the identity facts whose literal value was found, or may hide."""
     found: set[str] = set()
     if any(text.startswith(COMPRESSED) or any(mark in text for mark in COMPRESSED_INSIDE) for text in texts):
         return {*IDENTITY, "host"}
-    literals: dict[str, set[bytes | None]] = {"root": {places.root}, "home": {places.home, environ.get(b"HOME")}}
-    literals["tmp"] = {places.tmp, environ.get(b"TMPDIR")}
-    literals["pwd"] = {environ.get(b"PWD"), places.root}
-    for name, values in literals.items():
-        wanted = [value for value in values if value and value != b"/"]
-        if any(value in text for text in texts for value in wanted):
-            found.add(name)
+    found.update(name for name, values in _literals(places, environ).items() if _any_in(values, texts))
     if found & {"root", "pwd"}:
         found.update(_KEPT_WITH_ROOT)
     if _word_in(_user_name(), texts):
@@ -79,6 +88,21 @@ def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -
     if _word_in(os.fsencode(os.uname().nodename), texts):
         found.add("host")
     return found
+
+
+def _literals(places: Places, environ: Mapping[bytes, bytes]) -> dict[str, list[bytes]]:
+    """By the name of its fact, how each place may be spelled."""
+    values: dict[str, set[bytes | None]] = {
+        "root": {places.root},
+        "home": {places.home, environ.get(b"HOME")},
+        "tmp": {places.tmp, environ.get(b"TMPDIR")},
+        "pwd": {environ.get(b"PWD"), places.root},
+    }
+    return {name: [one for one in ones if one and one != b"/"] for name, ones in values.items()}
+
+
+def _any_in(values: Iterable[bytes], texts: Iterable[bytes]) -> bool:
+    return any(value in text for text in texts for value in values)
 
 
 def _user_name() -> bytes:

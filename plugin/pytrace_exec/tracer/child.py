@@ -97,8 +97,18 @@ class Relay:
         except ChildProcessError:
             return
         if stopped is not None:
-            os.kill(os.getpid(), signal.SIGSTOP)
+            _stop_by(stopped.si_status)
             send(self._pid, signal.SIGCONT)
+
+
+def _stop_by(number: int) -> None:
+    """Stop this process by the signal that stopped the command, and return when it is continued."""
+    if number not in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        os.kill(os.getpid(), signal.SIGSTOP)
+        return
+    former = signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    signal.signal(number, former)
 
 
 def _in_foreground() -> bool:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     class Tracer(Protocol):
         """A way to trace a command: a program that becomes the command and writes a log of what that does.
 
-        `complains`: it says on the command's standard error that it cannot write its log.
+        `complains`: it says on the command's standard error that it cannot write its log, which must be read to its
+        end; others go on without.
         """
 
         name: str
@@ -117,7 +118,7 @@ def run_traced(
         status = watch.status
         assert status is not None
         _check_began(log, status, streams, tracer)
-        left = [] if ended else _leave(log, streams)
+        left = [] if ended else _leave(log, streams, tracer)
         problem = _problem(log, watch.tracer_lost, left, tracer, tracer.named(argv, executable))
         return Trace(log, status, left, problem, pid, started_ns)
     except BaseException:
@@ -179,11 +180,12 @@ def _problem(log: Log, tracer_lost: bool, left: list[int], tracer: Tracer, named
     return None
 
 
-def _leave(log: Log, streams: Streams) -> list[int]:
+def _leave(log: Log, streams: Streams, tracer: Tracer) -> list[int]:
     """Let go of what outlives the grace and return its processes."""
-    tracer = 0 if log.ended else next(filter(None, map(keeper.tracer_of, log.parser.living)), 0)
-    left = keeper.traced_by(tracer) if tracer else []
-    keeper.close_unheld(streams, tracer)
-    if not log.ended or streams.polled():
-        keeper.leave(-1 if log.ended else log.fileno(), streams, tracer)
+    pid = 0 if log.ended else next(filter(None, map(keeper.tracer_of, log.parser.living)), 0)
+    left = keeper.traced_by(pid) if pid else []
+    keeper.close_unheld(streams, pid)
+    log_left = -1 if log.ended or not tracer.complains else log.fileno()
+    if log_left >= 0 or streams.polled():
+        keeper.leave(log_left, streams, pid)
     return left
