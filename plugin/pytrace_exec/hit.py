@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.replay.apply import ReplayRefused, UndoFailed, prepare
+from pytrace_exec.replay.names import path_of
 from pytrace_exec.streams.replay import StreamFailed, replay_streams
 
 TYPE_CHECKING = False
@@ -59,6 +61,7 @@ class OutputCut(Exception):
 def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
     """Replay a result; raise `NotReplayed`, or `OutputCut` after the first byte of output."""
     invocation, result = look_up.invocation, hit.result
+    _check_apart(look_up, hit)
     try:
         stdout = RecordedStream(look_up, result.stdout_raw, result.stdout_digest)
         stderr = RecordedStream(look_up, result.stderr_raw, result.stderr_digest)
@@ -94,6 +97,40 @@ def replay(look_up: LookUp, hit: Hit, digests: DigestCache | None) -> None:
     prepared.forget()
     if digests is not None:
         _keep_digests(prepared, digests)
+
+
+def _check_apart(look_up: LookUp, hit: Hit) -> None:
+    """Refuse when an output has become the same file as an input, by a link that the run did not find.
+
+    The facts cannot tell: `cp a b` is answered by a's content, though `a` may have become a link to `b`.
+    """
+    made = {path_of(look_up.invocation.places, file.path) for file in hit.effects.files()}
+    replaced = {_inode(status): path for path in made if (status := _regular(path)) is not None}
+    if not replaced:
+        return
+    subjects = look_up.subjects_of(hit)
+    links = [subject.paths[0] for subject in subjects if subject.kind == "link"]
+    for path in {path for subject in subjects for path in subject.paths} - made:
+        found = look_up.view.stat(path)
+        if (
+            isinstance(found, str)
+            or _inode(found) not in replaced
+            or any(path == link or path.startswith(link + b"/") for link in links)
+        ):
+            continue
+        raise NotReplayed("an input is the same file as an output now", path)
+
+
+def _regular(path: bytes) -> os.stat_result | None:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _keep_digests(prepared: Prepared, digests: DigestCache) -> None:

@@ -147,6 +147,10 @@ class LookUp:
             return None
         return None if tier.fetch(result.needs()) else Hit(key.digest, result, effects, path_set, tier.source)
 
+    def subjects_of(self, hit: Hit) -> tuple[Subject, ...]:
+        """What a result that was found depends on."""
+        return next(path_set.subjects for digest, path_set, _ in self.tried if digest == hit.path_set)
+
     def newest_input(self) -> int:
         """The latest modification time (ns) of any file that a look-up asked for."""
         return self.view.newest()

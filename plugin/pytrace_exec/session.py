@@ -248,9 +248,8 @@ def _of_hit(look_up: LookUp, hit: Hit) -> tuple[list[bytes], dict[Subject, bytes
     """The files that a stored result makes, and the values of what it read."""
     from pytrace_exec.replay.names import path_of
 
-    subjects = next(path_set.subjects for digest, path_set, _ in look_up.tried if digest == hit.path_set)
     made = [path_of(look_up.invocation.places, file.path) for file in hit.effects.files()]
-    return made, {subject: look_up.value(subject) for subject in subjects}
+    return made, {subject: look_up.value(subject) for subject in look_up.subjects_of(hit)}
 
 
 def _of_run(traced: Traced) -> tuple[list[bytes], dict[Subject, bytes]]:
