@@ -17,11 +17,11 @@ PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help packages demo test lint format calls protos bench soak clean
+.PHONY: help packages demo test lint format calls protos bench sanitize soak clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed-demo ## show a real step run, then answered from the cache
 	@scripts/system-packages demo
@@ -61,6 +61,9 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 soak: packages $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS)
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)
+
+sanitize: packages $(VENV)/.installed-dev ## run the corpus over a native tracer built with sanitizers
+	$(BIN)/python scripts/sanitize $(PYTEST_ARGS)
 
 clean: ## remove .venv and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -21,7 +21,9 @@ CASES = {
         "echo one > a; touch -d @1500000000 a", "cp -u a b",
         ["echo user > b", "echo older > b; touch -d @1400000000 b", "touch a; echo older > b; touch -d @1600000000 b"],
     ),
-    "cp over a user's file": ("echo one > a", "cp a b", ["echo user > b", "ln -s a b", "echo x > b; chmod 600 b", "mv a b; ln -s b a"]),
+    "cp over a user's file": (
+        "echo one > a", "cp a b", ["echo user > b", "ln -s a b", "echo x > b; chmod 600 b", "mv a b; ln -s b a"],
+    ),
     "[ -s x ] || gen > x": (":", "[ -s x ] || echo generated > x", ["echo user > x", ": > x", "mkdir x", "ln -s y x"]),
     "chmod of a changed file": ("echo one > f", "chmod 600 f", ["echo two > f", "chmod 755 f", "rm f; mkdir f"]),
     "chmod before an overwrite": (
