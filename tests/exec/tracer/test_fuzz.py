@@ -154,5 +154,5 @@ def test_a_log_without_its_end_is_not_whole(kind: str, tmp_path: Path) -> None:
         parser = make()
         parser.feed(log[:-cut])
         parser.finish()
-        living = getattr(parser, "living", set())
+        living: set[int] = getattr(parser, "living", set())
         assert living or any(isinstance(event, Unparsed) for event in parser.events)
