@@ -35,6 +35,13 @@ CASES = (
         misses=("mkdir d",),
     ),
     Case(
+        "a name that is too long for a file",
+        python(TRY.format("os.readlink('d/' + 300 * 'n')")),
+        given="mkdir d",
+        facts=f"error/l d/{300 * 'n'} : ENAMETOOLONG",
+        misses=("rmdir d",),
+    ),
+    Case(
         "a file that must be new and is not",
         python(TRY.format("os.open('out', os.O_WRONLY | os.O_CREAT | os.O_EXCL)")),
         given="touch out",

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_PATHS = 400_000
 
+# The longest name that Linux file systems have, in bytes.
+_NAME_MAX = 255
+
 
 class Snapshot:
     """Status of every path below some folders, targets of links, and the bare names in some others.
@@ -83,11 +86,13 @@ class Snapshot:
         found = self.stats.get(path)
         if found is not None:
             return found
-        folder = os.path.dirname(path)
+        folder, name = os.path.split(path)
+        if len(name) > _NAME_MAX:
+            return None  # no name of a file: the error says so, whatever there is
         if folder in self._folders:
             return "ENOENT"
         if folder in self._names:
-            return None if os.path.basename(path) in self._names[folder] else "ENOENT"
+            return None if name in self._names[folder] else "ENOENT"
         if len(folder) <= 1:
             return None
         above = self.lstat(folder)
