@@ -8,6 +8,7 @@ import os
 import time
 
 from pytrace_exec.option_table import LEVELS
+from pytrace_exec.shortening import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def append_run(path: bytes, level: str, outcome: Outcome) -> None:
     if LEVELS.index(weight) < LEVELS.index(level):
         return
     lines = outcome.lines() if level == "debug" else outcome.lines()[:1]
-    command = " ".join(os.fsdecode(word) for word in outcome.invocation.argv)
+    command = shortened(" ".join(os.fsdecode(word) for word in outcome.invocation.argv))
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     text = "".join(f"{stamp} {os.getpid()} {weight} {command!r}: {line}\n" for line in lines)
     append(path, text.encode("utf-8", "surrogateescape"))

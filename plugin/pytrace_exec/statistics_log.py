@@ -7,6 +7,7 @@ import json
 import os
 import time
 
+from pytrace_exec.json_fields import list_fields, reason_fields, text_fields
 from pytrace_exec.run_log import append
 
 TYPE_CHECKING = False
@@ -20,7 +21,7 @@ def append_run(path: bytes, outcome: Outcome, elapsed_ns: int) -> None:
 
 
 def describe(outcome: Outcome, elapsed_ns: int) -> dict[str, object]:
-    """The object that stands for a run, as CLI.md states it."""
+    """The object that stands for a run, as CLI.md states it; paths of reasons are relative under the root."""
     invocation = outcome.invocation
     wall_ms = elapsed_ns / 1e6
     return {
@@ -30,9 +31,10 @@ def describe(outcome: Outcome, elapsed_ns: int) -> dict[str, object]:
         "action": str(outcome.action) if outcome.action else None,
         "weak": str(outcome.weak) if outcome.weak else None,
         "source": outcome.source,
-        "reasons": outcome.reasons,
-        "command": [os.fsdecode(word) for word in invocation.argv],
-        "cwd": os.fsdecode(invocation.cwd),
+        "reasons": [reason_fields(reason, invocation.places.root) for reason in outcome.reasons],
+        **list_fields("command", invocation.argv),
+        **text_fields("cwd", invocation.cwd),
+        **text_fields("root", invocation.places.root),
         "exit_code": os.waitstatus_to_exitcode(outcome.wait_status),
         "wall_ms": round(wall_ms, 3),
         "overhead_ms": round(wall_ms - outcome.command_ns / 1e6, 3),

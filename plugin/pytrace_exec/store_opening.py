@@ -66,6 +66,6 @@ def open_folder(folder: bytes, max_size: int | None = None) -> Store:
 
 
 def _is_wrong_place(error: StoreError) -> bool:
-    from pytrace_cas.store import NewerFormat, UnknownFormat
+    from pytrace_cas.store import FolderInUse, NewerFormat, UnknownFormat
 
-    return isinstance(error, StoreIsFile | NetworkFileSystem | NewerFormat | UnknownFormat)
+    return isinstance(error, StoreIsFile | FolderInUse | NetworkFileSystem | NewerFormat | UnknownFormat)

@@ -11,6 +11,7 @@ from pytrace_exec.explain.reasons import SENTENCES, in_order, reason
 from pytrace_exec.keys.messages import make_command
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.places import Places
+from pytrace_exec.shortening import LONGEST, shortened
 
 PLACES = Places(b"/r", b"/home/u", b"/tmp")
 OLD, NEW = b"a" * 64 + b"/1", b"b" * 64 + b"/2"
@@ -101,6 +102,27 @@ def test_commands() -> None:
         ("umask_changed", None, "0022", "0027"),
     ]
     assert list(command_differences(old, old, PLACES)) == []
+
+
+def test_a_message_shows_of_long_values_where_they_differ() -> None:
+    old, new = "a" * 100_000 + " x" + "b" * 300, "a" * 100_000 + " y"
+    told = reason("arguments_changed", None, old, new)
+    message = str(told["message"])
+    assert len(message) < 500
+    assert (" x" in message, " y" in message, message.count("...")) == (True, True, 3)
+    assert (told["old"], told["new"]) == (old, new)
+    assert "a" * LONGEST in str(reason("environment_changed", None, "a" * LONGEST, None)["message"])
+
+
+@pytest.mark.parametrize("other", ["", "a", "a" * 500, "a" * 300 + "c", "z"])
+def test_what_is_shortened_says_so(other: str) -> None:
+    text = "a" * 300 + "b" * 300
+    found = shortened(text, other)
+    assert found.strip(".") in text
+    assert len(found.strip(".")) == LONGEST
+    assert found.startswith("...") == (text[:LONGEST] != found[:LONGEST])
+    assert found.endswith("...") == (text[-LONGEST:] != found[-LONGEST:])
+    assert shortened(text[:LONGEST], other) == text[:LONGEST]
 
 
 def test_a_message_keeps_to_its_line() -> None:

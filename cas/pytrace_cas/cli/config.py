@@ -28,7 +28,7 @@ def config() -> None:
 
 @config.command(epilog=SHOWN)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@serve_options
+@serve_options(complete=False)
 @click.pass_context
 def show(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
     """Print the value of every option of `serve` and where it came from; takes the same options."""

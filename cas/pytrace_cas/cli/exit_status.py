@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pytrace_cas.store import (
+    FolderInUse,
     NetworkFileSystem,
     NewerFormat,
     NoStore,
@@ -24,6 +25,7 @@ ADDRESS_IN_USE = 98
 
 _BY_ERROR: dict[type[StoreError], int] = {
     NoStore: NO_STORE,
+    FolderInUse: NO_STORE,
     StoreBusy: LOCKED,
     StoreUnreadable: NOT_AUTHORISED,
     StoreNotWritable: NOT_AUTHORISED,

@@ -60,4 +60,6 @@ def dir_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> None:
     """Run `pytrace-cas`."""
+    # What gRPC's core has to say of an address is said by us; it reads this when a verb imports it.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     cli(prog_name=os.path.basename(sys.argv[0]) or "pytrace-cas")

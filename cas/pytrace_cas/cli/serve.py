@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @cli.command(epilog=SERVE_SHOWN)
-@serve_options
+@serve_options(complete=True)
 def serve(
     dir: str,
     max_size: int | None,

@@ -97,7 +97,6 @@ def _option(name: str, help: str, **attributes: Any) -> Callable[[F], F]:
 
 
 _OPTIONS = (
-    _option("--dir", "The store's directory; made when there is none.", metavar="DIR", required=True),
     _option("--max-size", "Limit of the store, kept in it; a new store has 10GiB.", type=SizeType()),
     click.option("--max_size", "max_size_gib", type=SizeType(1 << 30), hidden=True),
     _option("--grpc-address", "Where gRPC listens: HOST:PORT or unix:PATH; port 0 takes a free one.",
@@ -115,11 +114,17 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def serve_options(command: F) -> F:
-    """Give a command all options of `serve`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def serve_options(*, complete: bool) -> Callable[[F], F]:
+    """Give a command all options of `serve`; `complete`: whether those that it cannot do without must be given."""
+
+    def add(command: F) -> F:
+        for option in reversed(_OPTIONS):
+            command = option(command)
+        return _option("--dir", "The store's directory; made when there is none.", metavar="DIR", required=complete)(
+            command
+        )
+
+    return add
 
 
 def size_limit(bytes_given: int | None, gib_given: int | None) -> int | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs
     from pytrace_cas.store.check import CheckReport, Problem
     from pytrace_cas.store.eviction import Evicted
+    from pytrace_cas.store.mark import FolderInUse
     from pytrace_cas.store.schema import NewerFormat, UnknownFormat
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "DigestMismatch",
     "DiskFailed",
     "Evicted",
+    "FolderInUse",
     "IndexFailed",
     "MissingBlobs",
     "NetworkFileSystem",
@@ -61,6 +63,7 @@ _LATER = {
     "CheckReport": "check",
     "DigestMismatch": "adding",
     "Evicted": "eviction",
+    "FolderInUse": "mark",
     "NewerFormat": "schema",
     "Problem": "check",
     "RefusedBlobs": "adding",

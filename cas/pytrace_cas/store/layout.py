@@ -64,10 +64,11 @@ class NetworkFileSystem(StoreError):
 class Layout:
     """The paths of a store; all of them bytes, none of them looked at."""
 
-    __slots__ = ("cas", "counters", "index", "maintenance", "pending", "quarantine", "root", "tmp", "trash")
+    __slots__ = ("cas", "counters", "index", "maintenance", "mark", "pending", "quarantine", "root", "tmp", "trash")
 
     def __init__(self, root: bytes) -> None:
         self.root = root
+        self.mark = root + b"/pytrace-cas-store"
         self.index = root + b"/index.sqlite"
         self.cas = root + b"/cas"
         self.tmp = root + b"/tmp"
@@ -82,12 +83,11 @@ class Layout:
         return self.cas + b"/" + place.encode("ascii")
 
     def make_directories(self) -> None:
-        """Make what is not there yet; raise `StoreIsFile` or `StoreNotWritable`."""
+        """Make what is not there yet in the root, which is; raise `StoreIsFile` or `StoreNotWritable`."""
         try:
-            os.makedirs(self.root, DIRECTORY_MODE, exist_ok=True)
             for folder in (self.cas, self.tmp, self.trash, self.quarantine):
-                make_folder(folder)
-        except (FileExistsError, NotADirectoryError):
+                _make_one(folder)
+        except NotADirectoryError:
             raise StoreIsFile(self.root) from None
         except OSError as error:
             raise StoreNotWritable(self.root, error.strerror or str(error)) from error
@@ -117,12 +117,17 @@ def move(source: bytes, target: bytes) -> bool:
 def make_folder(path: bytes) -> None:
     """Make a folder inside the store, and those above it, for the user alone; one that is there is kept."""
     try:
-        os.mkdir(path, DIRECTORY_MODE)
-    except FileExistsError:
-        return
+        _make_one(path)
     except FileNotFoundError:
         make_folder(os.path.dirname(path))
         make_folder(path)
+
+
+def _make_one(path: bytes) -> None:
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+    except FileExistsError:
+        return
 
 
 def remove(path: bytes) -> None:

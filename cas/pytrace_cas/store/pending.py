@@ -48,7 +48,7 @@ class Pending:
         for place in names:
             if not has_file(db, place):
                 self._remove(place, self._layout.quarantine if place == keep else self._layout.trash)
-        os.pwrite(self._fd, b"\n\n", 0)
+        self.forget()
 
     def announce(self, places: Iterable[str]) -> None:
         """Name the files that this transaction is going to move; once in a transaction, after `settle`."""
@@ -56,6 +56,10 @@ class Pending:
         if os.pwrite(self._file(), text.encode("ascii"), 0) < len(text):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         crashpoints.reached("announced")
+
+    def forget(self) -> None:
+        """Name nothing any more."""
+        os.pwrite(self._file(), b"\n\n", 0)
 
     def close(self) -> None:
         """Close the file; it stays."""

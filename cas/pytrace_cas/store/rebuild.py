@@ -15,6 +15,8 @@ from pytrace_cas.store.adding import DigestMismatch
 from pytrace_cas.store.check import CheckReport, Problem
 from pytrace_cas.store.index import DEFAULT_MAX_SIZE, CorruptIndex, StoreBusy
 from pytrace_cas.store.layout import Layout, StoreNotWritable, unique_name
+from pytrace_cas.store.mark import mark
+from pytrace_cas.store.pending import Pending
 from pytrace_cas.store.results import OPAQUE, MissingBlobs
 from pytrace_cas.store.schema import create_index
 from pytrace_cas.store.store import Store
@@ -55,6 +57,7 @@ def _check(path: bytes | str, read_data: bool, repair: bool) -> CheckReport:
 
 def rebuild(layout: Layout) -> None:
     """Put the index into quarantine and make a new one; raise `StoreBusy` if another process has the store open."""
+    mark(layout)  # an older version's store has none, and nothing but its index says that it is one
     old = _put_aside(layout)
     salvage = Salvage(old)
     try:
@@ -76,6 +79,10 @@ def _put_aside(layout: Layout) -> bytes:
         for suffix in (b"-shm", b"-wal", b""):
             if os.path.lexists(layout.index + suffix):
                 os.rename(layout.index + suffix, target + suffix)
+        # What it names has no row in a new index, and is a blob that was acknowledged all the same.
+        pending = Pending(layout)
+        pending.forget()
+        pending.close()
     except (BlockingIOError, PermissionError):
         raise StoreBusy(layout.root) from None
     finally:

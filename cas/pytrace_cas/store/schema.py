@@ -11,8 +11,9 @@ import _sqlite3 as sqlite
 import os
 
 from pytrace_cas.store import crashpoints
-from pytrace_cas.store.index import FORMAT, ReadOnlyStore
+from pytrace_cas.store.index import APPLICATION_ID, FORMAT, ReadOnlyStore
 from pytrace_cas.store.layout import FILE_MODE, StoreError, StoreNotWritable, remove, unique_name
+from pytrace_cas.store.mark import mark
 from pytrace_cas.store.pending import EMPTY
 
 TYPE_CHECKING = False
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytrace_cas.store.layout import Layout
-
-APPLICATION_ID = 0x70797463  # "pytc"
 
 TABLES = """
 CREATE TABLE store (
@@ -161,7 +160,11 @@ def migrate(db: sqlite.Connection, path: bytes, read_only: bool) -> None:
 
 
 def create_index(layout: Layout, max_size: int) -> None:
-    """Make an empty index, complete or not at all, whoever else is doing so; keep one that is there."""
+    """Make a store with an empty index, complete or not at all, whoever else is doing so; keep one that is there.
+
+    The caller has seen to it that the folder is absent, empty or marked.
+    """
+    mark(layout)
     layout.make_directories()
     fresh = layout.tmp + b"/" + unique_name()
     try:

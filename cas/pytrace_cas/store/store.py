@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from pytrace_cas.store.counters import Counters
-from pytrace_cas.store.index import DEFAULT_MAX_SIZE, FORMAT, Index
+from pytrace_cas.store.index import APPLICATION_ID, DEFAULT_MAX_SIZE, FORMAT, CorruptIndex, Index
 from pytrace_cas.store.layout import (
     Layout,
     NetworkFileSystem,
@@ -69,6 +69,8 @@ class Store:
     ) -> Self:
         """Open the store in a directory, making it when there is none and `create`; raise a `StoreError`.
 
+        One is made where nothing is, in an empty directory, or where a killed process had begun one; any other
+        directory is `FolderInUse`.
         `max_size` (bytes) is kept in the store; a new one has 10 GiB. `StoreNotWritable` from an existing store means
         that it can still be opened with `read_only`.
         """
@@ -275,22 +277,38 @@ class Store:
             from pytrace_cas.store.schema import create_index
 
             create_index(self._layout, DEFAULT_MAX_SIZE if max_size is None else max_size)
-        with self._index.read() as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] != FORMAT:
-                from pytrace_cas.store.schema import migrate
+        try:
+            limit = self._known_limit()
+        except CorruptIndex:
+            from pytrace_cas.store.mark import is_ours
+            from pytrace_cas.store.schema import UnknownFormat
 
-                migrate(db, self.path, self.read_only)
-            (limit,) = db.execute("SELECT max_size FROM store").fetchone()
+            if not is_ours(self._layout):
+                raise UnknownFormat(self.path, 0) from None
+            raise
         if max_size not in (None, limit):
             with self._index.write() as db:
                 db.execute("UPDATE store SET max_size = ?", (max_size,))
             self._room.relieve()
 
+    def _known_limit(self) -> int:
+        """The store's limit, once its index is known to be ours and of our format."""
+        with self._index.read() as db:
+            (application,) = db.execute("PRAGMA application_id").fetchone()
+            (format,) = db.execute("PRAGMA user_version").fetchone()
+            if (application, format) != (APPLICATION_ID, FORMAT):
+                from pytrace_cas.store.schema import migrate
+
+                migrate(db, self.path, self.read_only)
+            (limit,) = db.execute("SELECT max_size FROM store").fetchone()
+        return int(limit)
+
 
 def _check_place(layout: Layout, read_only: bool, create: bool) -> None:
     """Raise what is wrong with a directory before anything is written there."""
     root = layout.root
-    if not os.path.lexists(layout.index):
+    is_there = os.path.lexists(layout.index)
+    if not is_there:
         if os.path.lexists(root) and not os.path.isdir(root):
             raise StoreIsFile(root)
         if not create:
@@ -304,5 +322,9 @@ def _check_place(layout: Layout, read_only: bool, create: bool) -> None:
         raise NetworkFileSystem(root, kind)
     if existing == root and not os.access(root, os.R_OK | os.X_OK):
         raise StoreUnreadable(root, "its folder may not be read")
+    if existing == root and not is_there:
+        from pytrace_cas.store.mark import refuse_used
+
+        refuse_used(layout)
     if not read_only and not os.access(existing, os.W_OK | os.X_OK):
         raise StoreNotWritable(root, f"{os.fsdecode(existing)} may not be written")

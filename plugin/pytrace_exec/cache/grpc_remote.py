@@ -220,7 +220,7 @@ class GrpcRemote:
         code = _code(error)
         details = " ".join(str(error.details() if isinstance(error, grpc.Call) else error).split())
         if code == _Code.UNAVAILABLE:
-            why = f"it cannot be reached: {details.rpartition(': ')[2]}"
+            why = f"it cannot be reached: {_last_cause(details)}"
         else:
             why = _HINTS.get(code) or f"{code.name if code else 'error'}: {details}"
         if writing and code in _REFUSALS:
@@ -234,6 +234,12 @@ class GrpcRemote:
 def _code(error: Exception) -> grpc.StatusCode | None:
     """The status of a call that failed; None when it was not even begun (a header that gRPC does not take)."""
     return error.code() if isinstance(error, grpc.Call) else None
+
+
+def _last_cause(details: str) -> str:
+    """The innermost of gRPC's nested errors, which may stand in brackets."""
+    cause = details.rpartition(": ")[2]
+    return cause if "[" in cause else cause.rstrip("]")
 
 
 def _versions(answer: reapi.ServerCapabilities) -> Versions | None:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import sys
@@ -74,32 +73,6 @@ class Answer:
 def _style(style: str) -> dict[str, Any]:
     name = STYLES[style]
     return {"bold": True} if name == "bold" else {"fg": name}
-
-
-def text_fields(name: str, raw: bytes | None) -> dict[str, Any]:
-    """A field for bytes: readable under its name and, where that loses something, exact under `name_b64`."""
-    if raw is None:
-        return {name: None}
-    try:
-        return {name: raw.decode("utf-8")}
-    except UnicodeDecodeError:
-        return {name: raw.decode("utf-8", "replace"), f"{name}_b64": base64.b64encode(raw).decode("ascii")}
-
-
-def list_fields(name: str, raws: Sequence[bytes]) -> dict[str, Any]:
-    """As `text_fields` for a list; the exact one is the whole list."""
-    readable = {name: [raw.decode("utf-8", "replace") for raw in raws]}
-    if all(text.encode() == raw for text, raw in zip(readable[name], raws, strict=True)):
-        return readable
-    return {**readable, f"{name}_b64": [base64.b64encode(raw).decode("ascii") for raw in raws]}
-
-
-def below(path: bytes, root: bytes) -> bytes:
-    """A path as answers name it: relative when it lies under the root."""
-    if path == root:
-        return b"."
-    folder = root.rstrip(b"/") + b"/"
-    return path[len(folder) :] if path.startswith(folder) else path
 
 
 def one_line(text: str) -> str:

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from pytrace_cas.store import NoStore, Store, StoreError, StoreNotWritable
+from pytrace_cas.store import FolderInUse, NoStore, Store, StoreError, StoreNotWritable
+from pytrace_cas.store.layout import Layout
+from pytrace_cas.store.mark import refuse_used
 from pytrace_cas.store.mounts import kind_of
 from pytrace_exec.cli.choices import function_of
 from pytrace_exec.invocation import find_places
@@ -121,6 +123,11 @@ def _new_store(folder: bytes, shown: str) -> tuple[str, ...]:
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing) or not os.access(existing, os.W_OK | os.X_OK):
         return PROBLEM, f"{shown} cannot be made", f"allow writing to {os.fsdecode(existing)}, or choose another --dir"
+    try:
+        if existing == folder:
+            refuse_used(Layout(folder))
+    except FolderInUse as error:
+        return PROBLEM, str(error)
     return OK, f"{shown} will be made by the first run"
 
 

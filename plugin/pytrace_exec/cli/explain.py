@@ -11,7 +11,7 @@ import click
 
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing, RemoteLacks
-from pytrace_exec.cli.answer import Answer, below, one_line, text_fields
+from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.asking import asked
 from pytrace_exec.cli.choices import (
     REMOTE,
@@ -28,6 +28,7 @@ from pytrace_exec.explain import why_missed
 from pytrace_exec.explain.commands import properties
 from pytrace_exec.explain.facts import STREAMS
 from pytrace_exec.explain.nearest import differences, stored_in
+from pytrace_exec.json_fields import reason_fields
 from pytrace_exec.keys.values import MalformedKey, read_key
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.standard_streams import inherited_descriptors
@@ -156,13 +157,8 @@ def _go_to(run: StoredRun, finder: Finder, environ: dict[bytes, bytes]) -> None:
 
 def _found(look_up: LookUp, outcome: str, action: str | None, reasons: list[dict[str, object]]) -> dict[str, Any]:
     root = look_up.invocation.places.root
-    told = [{**reason, **_path_fields(reason, root)} for reason in reasons]
+    told = [reason_fields(reason, root) for reason in reasons]
     return {"outcome": outcome, "action": action, "weak": str(look_up.weak.digest), "reasons": told}
-
-
-def _path_fields(reason: dict[str, object], root: bytes) -> dict[str, Any]:
-    path = reason["path"]
-    return text_fields("path", below(os.fsencode(path), root) if isinstance(path, str) else None)
 
 
 def _tell(answer: Answer, found: dict[str, Any]) -> None:

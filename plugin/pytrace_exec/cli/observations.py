@@ -7,7 +7,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytrace_exec.cli.answer import below, list_fields, one_line, text_fields
+from pytrace_exec.cli.answer import one_line
+from pytrace_exec.json_fields import below, list_fields, text_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable

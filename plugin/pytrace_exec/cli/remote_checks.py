@@ -32,13 +32,16 @@ class Answers:
     """What a remote said: its terms, and in how many seconds at best it told that it does not have something.
 
     `function` is the digest function to share with it; None when it does not offer that. `seconds` is None when it
-    offers no function that is known here, and so could not be asked.
+    offers no function that is known here, and so could not be asked. `invents`: whether it answered a question for what
+    nobody has; `has_empty`: False if it is asked over HTTP and lacks the empty blob, which a cache always has.
     """
 
     name: str
     terms: Terms
     function: DigestFunction | None
     seconds: float | None
+    invents: bool = False
+    has_empty: bool = True
 
     def described(self) -> dict[str, Any]:
         """One object."""
@@ -59,24 +62,34 @@ def ask(url: str, options: Options) -> Answers:
     remote = connect(address, options)
     try:
         terms = remote.terms()
-        seconds = None if terms.function is None else _round_trip(remote, terms.function)
+        told = Answers(address.name, terms, None, None)
+        if terms.function is not None:
+            seconds, invents = _round_trip(remote, terms.function)
+            # Who states terms in REAPI's own words is a cache; over HTTP nothing else says so.
+            has_empty = not address.scheme.startswith("http") or _has_empty(remote, terms.function)
+            told = attrs.evolve(told, seconds=seconds, invents=invents, has_empty=has_empty)
         function = terms.function if options.digest_function is None else function_named(options.digest_function)
         shared = function is not None and function.name in terms.functions
-        return Answers(address.name, terms, function if shared else None, seconds)
+        return attrs.evolve(told, function=function if shared else None)
     finally:
         remote.close()
 
 
-def _round_trip(remote: Remote, function: DigestFunction) -> float:
-    """Ask for a blob and a result that nobody has; the shortest time (s) of several questions."""
+def _round_trip(remote: Remote, function: DigestFunction) -> tuple[float, bool]:
+    """Ask for a blob and a result that nobody has; the shortest time (s) of several questions, and if it gave any."""
     absent = Digest(os.urandom(function.length // 2).hex(), 1)
-    list(remote.read_many(function, [absent]))
+    given = bool(list(remote.read_many(function, [absent])))
     times = []
     for _ in range(_ROUNDS):
         begun = time.perf_counter()
-        remote.get_result(function, absent, ())
+        given |= remote.get_result(function, absent, ()) is not None
         times.append(time.perf_counter() - begun)
-    return min(times)
+    return min(times), given
+
+
+def _has_empty(remote: Remote, function: DigestFunction) -> bool:
+    empty = function.empty_digest()
+    return list(remote.read_many(function, [empty])) == [(empty, b"")]
 
 
 def unreached(error: RemoteFailed) -> Finding:
@@ -112,6 +125,11 @@ def reading(answers: Answers) -> tuple[str, ...]:
     """Whether results and blobs can be read."""
     if answers.seconds is None:
         return PROBLEM, "not tried", "it takes a digest function that is known here"
+    if answers.invents:
+        return PROBLEM, "it answers questions for what nobody has: it is no cache", "correct the address, or its path"
+    if not answers.has_empty:
+        advice = "make sure that it is one: any web server says that what it was asked for is absent"
+        return WARNING, "it does not have the empty blob, so it may be no cache", advice
     return OK, "a result and a blob that nobody has were asked for, and said to be absent"
 
 

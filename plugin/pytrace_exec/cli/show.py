@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytrace_exec.cli.answer import Answer, below, list_fields, text_fields
+from pytrace_exec.cli.answer import Answer
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
 from pytrace_exec.cli.observations import described, line_of, reading_order
 from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
 from pytrace_exec.explain.commands import properties, variables
+from pytrace_exec.json_fields import below, list_fields, text_fields
 from pytrace_exec.replay.entries import Dir, File, Hardlink, LinkTo, Mode, Move, Remove, Symlink, Times
 from pytrace_exec.replay.names import link_target, path_of
 

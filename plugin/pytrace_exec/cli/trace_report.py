@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytrace_exec.calls.numbers import call_name
 from pytrace_exec.calls.table import TABLE
-from pytrace_exec.cli.answer import below, list_fields, text_fields
 from pytrace_exec.cli.observations import described, reading_order, with_entries
+from pytrace_exec.json_fields import below, list_fields, text_fields
 from pytrace_exec.observe.facts import type_name
 from pytrace_exec.observe.view import hash_file
 from pytrace_exec.policy.storing import allowed_reasons

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from pytrace_exec.shortening import shortened
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,20 +50,23 @@ def reason(
     name: str | None = None,
     shown: str | None = None,
 ) -> dict[str, object]:
-    """One reason; `name`: of a variable or the like, `shown`: the path as the message names it."""
+    """One reason; `name`: of a variable or the like, `shown`: the path as the message names it.
+
+    The message is for people and shortens long values; `old` and `new` are whole.
+    """
     message = SENTENCES[code]
     where = name or shown or (os.fsdecode(path) if path is not None else None)
     if where is not None:
         message += f": {where}"
     if old is not None or new is not None:
-        message += f" ({_or_unset(old)} -> {_or_unset(new)})"
+        message += f" ({_shown(old, new)} -> {_shown(new, old)})"
     found: dict[str, object] = {"code": code, "message": message.replace("\n", "\\n")}
     found |= {"path": None if path is None else os.fsdecode(path), "old": old, "new": new}
     return found if name is None else {**found, "name": name}
 
 
-def _or_unset(value: str | None) -> str:
-    return "unset" if value is None else value
+def _shown(value: str | None, other: str | None) -> str:
+    return "unset" if value is None else shortened(value, other or "")
 
 
 def in_order(reasons: Iterable[dict[str, object]]) -> list[dict[str, object]]:

@@ -127,6 +127,7 @@ class DigestCache:
 
     def _open(self) -> sqlite.Connection:
         if self._database is None:
+            _make_private(self._path)
             database = sqlite.connect(os.fsdecode(self._path), timeout=0.2)
             database.execute("PRAGMA journal_mode=WAL")
             database.execute("PRAGMA synchronous=NORMAL")
@@ -145,6 +146,14 @@ class DigestCache:
             except (OSError, ValueError, IndexError):
                 self._devices = {}
         return self._devices.get(device) in LOCAL_FILE_SYSTEMS
+
+
+def _make_private(path: bytes) -> None:
+    """Make the file for the user alone unless it is there: SQLite gives its other files the mode of this one."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except OSError:
+        return  # it is there, or SQLite will say why not
 
 
 def _signed(number: int) -> int:

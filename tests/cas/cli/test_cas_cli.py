@@ -87,6 +87,19 @@ def test_exit_statuses(tmp_path: Path, root: str) -> None:
     assert len(newer.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("verb", [("prune", "--max-size", "1"), ("check",), ("check", "--repair"), ("serve",)])
+def test_folder_of_the_users_is_left_as_it_is(tmp_path: Path, verb: tuple[str, ...]) -> None:
+    files = {"trash/user.txt": b"precious", "pending": b"precious", "cas/u": b"precious"}
+    for name, data in files.items():
+        (tmp_path / "used" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "used" / name).write_bytes(data)
+    done = _run(*verb, "--dir", str(tmp_path / "used"))
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (10, "", 1)
+    assert str(tmp_path / "used") in done.stderr
+    left = [path for path in (tmp_path / "used").rglob("*") if path.is_file()]
+    assert {str(path.relative_to(tmp_path / "used")): path.read_bytes() for path in left} == files
+
+
 def test_directory_that_is_not_utf8(tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff?#%41"
     with Store.open(path) as store:

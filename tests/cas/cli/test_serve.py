@@ -65,6 +65,19 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path)
     assert shown(PYTRACE_CAS_CONFIG=str(file))["max-size"] == (3 << 30, "configuration file")
 
 
+def test_what_is_not_set_is_shown_too() -> None:
+    settings = shown()
+    assert (settings["dir"], settings["fsync"]) == ((None, "default"), (False, "default"))
+
+
+def test_the_users_own_verbosity_of_grpc_counts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        options = ("--dir", str(tmp_path / "d"), "--grpc-address", address, "--http-address", "none")
+        assert len(run("serve", *options).stderr.splitlines()) == 1
+        assert len(run("serve", *options, GRPC_VERBOSITY="ERROR").stderr.splitlines()) > 1
+
+
 def test_bazel_remotes_spelling_is_read() -> None:
     settings = shown("--dir=d", "--max_size=5", "--grpc_address=127.0.0.1:1", "--max_blob_size=7")
     assert settings["max-size"] == (5 << 30, "command line")
@@ -112,6 +125,7 @@ def test_an_address_in_use_ends_with_98(tmp_path: Path, option: str) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         done = run("serve", "--dir", str(tmp_path / "d"), option, address, other, "127.0.0.1:0")
     assert (done.returncode, done.stdout) == (98, "")
+    assert len(done.stderr.splitlines()) == 1
     with running_server(tmp_path / "s", option, f"unix:{tmp_path}/socket"):
         done = run("serve", "--dir", str(tmp_path / "d"), option, f"unix:{tmp_path}/socket", other, "127.0.0.1:0")
     assert (done.returncode, done.stdout) == (98, "")

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from pytrace_cas.digest import SHA256
-from pytrace_cas.store import Store, index, pending, schema
+from pytrace_cas.store import Store, index, layout, pending, schema
 
 PAGE = Path(__file__).parents[3] / "docs" / "store-format.md"
 
@@ -19,8 +19,9 @@ def test_page_has_the_tables_and_numbers() -> None:
     text = PAGE.read_text()
     assert schema.TABLES.strip() in text
     assert f"Format {index.FORMAT}." in text
-    assert hex(schema.APPLICATION_ID) in text
+    assert hex(index.APPLICATION_ID) in text
     assert f"`pending` | {len(pending.EMPTY)} bytes" in text
+    assert f"| `{os.path.basename(layout.Layout(b'').mark).decode()}` |" in text
 
 
 def test_stranger_reads_what_we_wrote(store: Store) -> None:

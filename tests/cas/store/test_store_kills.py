@@ -68,9 +68,10 @@ def test_killed_while_adding(tmp_path: Path, point: str, count: int) -> None:
     _is_sound(root)
 
 
-def test_killed_while_making_the_index(tmp_path: Path) -> None:
+@pytest.mark.parametrize("point", ["folder-made", "marked", "index-built"])
+def test_killed_while_making_the_store(tmp_path: Path, point: str) -> None:
     root = tmp_path / "s"
-    victim = _start(root, 1, 1, "index-built", "1")
+    victim = _start(root, 1, 1, point, "1")
     assert _said(victim) == []
     assert not (root / "index.sqlite").exists()
     Store.open(str(root)).close()

@@ -16,6 +16,7 @@ import pytest
 from pytrace_cas.digest import BLAKE3
 from pytrace_cas.store import (
     CorruptIndex,
+    FolderInUse,
     NetworkFileSystem,
     NewerFormat,
     NoStore,
@@ -31,6 +32,7 @@ from pytrace_cas.store import (
 from pytrace_cas.store import (
     store as store_module,
 )
+from pytrace_cas.store.rebuild import check_directory
 
 
 def test_makes_private_directories_and_files(tmp_path: Path) -> None:
@@ -142,6 +144,111 @@ def test_other_programs_database_is_refused(tmp_path: Path) -> None:
         Store.open(str(tmp_path / "s"))
 
 
+def test_other_programs_database_with_our_format_number_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s").mkdir()
+    with sqlite3.connect(tmp_path / "s" / "index.sqlite") as db:
+        db.execute("CREATE TABLE store (max_size)")
+        db.execute("INSERT INTO store VALUES (1)")
+        db.execute(f"PRAGMA user_version = {index.FORMAT}")
+    db.close()
+    for options in ({}, {"read_only": True}, {"create": False}):
+        with pytest.raises(UnknownFormat):
+            Store.open(str(tmp_path / "s"), **options)
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 1000, b""])
+def test_index_of_a_folder_that_never_was_a_store_is_not_ours_to_rebuild(tmp_path: Path, content: bytes) -> None:
+    files = {"index.sqlite": content, "cas/u": b"mine", "quarantine/q": b"mine"}
+    _write(tmp_path / "s", files)
+    with pytest.raises(UnknownFormat):
+        Store.open(str(tmp_path / "s"))
+    with pytest.raises(UnknownFormat):
+        check_directory(str(tmp_path / "s"), repair=True)
+    assert _files(tmp_path / "s") == files
+
+
+USED = (
+    {"user.txt": b"precious"},
+    {"trash/user.txt": b"precious", "pending": b"precious"},
+    {"cas/u": b"precious"},
+    {"tmp/x": b"precious", "counters": b"", "maintenance": b""},
+    {"pytrace-cas-store": b"somebody's notes"},
+    {"pytrace-cas-store/x": b"somebody's folder"},
+    {"lost+found/x": b"", "x": b"precious"},
+)
+
+
+@pytest.mark.parametrize("files", USED, ids=lambda files: "+".join(files))
+def test_folder_with_files_is_refused_and_left_as_it_is(tmp_path: Path, files: dict[str, bytes]) -> None:
+    root = tmp_path / "s"
+    _write(root, files)
+    before = root.stat()
+    with pytest.raises(FolderInUse) as caught:
+        Store.open(str(root))
+    assert str(root) in str(caught.value)
+    for options in ({"read_only": True}, {"create": False}):
+        with pytest.raises(NoStore):
+            Store.open(str(root), **options)
+    with pytest.raises(NoStore):
+        check_directory(str(root), repair=True)
+    assert _files(root) == files
+    assert (root.stat().st_mtime_ns, root.stat().st_mode) == (before.st_mtime_ns, before.st_mode)
+
+
+def test_folder_with_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "s" / "tmp").mkdir(parents=True)
+    with pytest.raises(FolderInUse):
+        Store.open(str(tmp_path / "s"))
+
+
+@pytest.mark.parametrize("names", [(), ("lost+found",)])
+def test_empty_folder_becomes_a_store(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for name in ("s", *(f"s/{name}" for name in names)):
+        (tmp_path / name).mkdir()
+    with Store.open(str(tmp_path / "s")) as store:
+        assert store.check().problems == ()
+    assert (tmp_path / "s" / "pytrace-cas-store").read_bytes() == b""
+
+
+def test_store_without_its_index_is_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "s"
+    with Store.open(str(root)) as store:
+        digest = store.put(BLAKE3, bytes(50_000))
+        store.put(BLAKE3, bytes(60_000))  # what was moved last is named in `pending`
+    for path in root.glob("index.sqlite*"):
+        path.unlink()
+    with pytest.raises(NoStore):
+        Store.open(str(root), create=False)
+    with Store.open(str(root)) as store:
+        assert store.check(repair=True).sound
+        assert store.get(BLAKE3, digest) == bytes(50_000)
+
+
+def test_store_from_before_there_was_a_mark_opens_and_is_mended(tmp_path: Path) -> None:
+    root = tmp_path / "s"
+    with Store.open(str(root)) as store:
+        digest = store.put(BLAKE3, bytes(50_000))
+    (root / "pytrace-cas-store").unlink()
+    with Store.open(str(root)) as store:
+        assert store.get(BLAKE3, digest) == bytes(50_000)
+    with open(root / "index.sqlite", "r+b") as file:
+        file.seek(1024)
+        file.write(b"garbage" * 1000)
+    assert check_directory(str(root), repair=True).sound
+    with Store.open(str(root)) as store:
+        assert store.get(BLAKE3, digest) == bytes(50_000)
+
+
+def test_existing_store_is_opened_without_a_look_at_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Store.open(str(tmp_path / "s")).close()
+
+    def fail(path: bytes) -> list[bytes]:
+        raise AssertionError(path)
+
+    monkeypatch.setattr(os, "listdir", fail)
+    Store.open(str(tmp_path / "s")).close()
+
+
 def test_damaged_index_is_named(tmp_path: Path) -> None:
     Store.open(str(tmp_path / "s")).close()
     (tmp_path / "s" / "index.sqlite").write_bytes(b"no database at all" * 1000)
@@ -217,6 +324,16 @@ def test_hit_imports_little(tmp_path: Path) -> None:
     )
     heavy = {"attrs", "attr", "typing", "json", "logging", "pathlib", "subprocess", "threading", "hashlib", "sqlite3"}
     assert not heavy & set(run.stdout.split())
+
+
+def _write(root: Path, files: dict[str, bytes]) -> None:
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+
+
+def _files(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
 def _with_format(root: Path, number: int) -> None:

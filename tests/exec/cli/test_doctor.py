@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -63,6 +64,11 @@ def test_an_old_strace(project: Project, version: str) -> None:
 def test_stores(project: Project) -> None:
     assert _levels(project, PYTRACE_DIR=str(project.root / "WORKSPACE"))[1]["store"] == "problem"
     assert _levels(project, PYTRACE_DIR=None, HOME=None)[1]["store"] == "problem"
+    assert _levels(project, PYTRACE_DIR=str(project.root))[1]["store"] == "problem"
+    assert os.listdir(project.root) == ["WORKSPACE"]
+    project.store.mkdir()
+    assert _levels(project)[1]["store"] == "ok"
+    assert os.listdir(project.store) == []
     Store.open(str(project.store)).close()
     assert _levels(project)[1]["store"] == "ok"
     (project.store / "index.sqlite").write_bytes(b"garbage" * 999)

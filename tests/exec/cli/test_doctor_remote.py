@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import socket
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
 import pytest
 
+from pytrace_cas.digest import SHA256
 from pytrace_cas.store import Store
 from tests.exec.cli.project import Project
 from tests.support import foreign_grpc
@@ -111,6 +115,14 @@ def test_nobody_is_there(project: Project, protocol: str) -> None:
     assert "secret" not in line
 
 
+def test_a_host_that_has_no_address(project: Project) -> None:
+    done = project.pytrace("doctor", "--json", "--remote", "grpc://nohost.invalid:1", "--remote-timeout", "5s")
+    (message,) = [check["message"] for check in done.json["checks"] if check["name"] == "remote"]
+    assert done.status == 13
+    assert message.startswith("grpc://nohost.invalid:1: ")
+    assert "]" not in message
+
+
 def test_a_socket_that_is_not_there(project: Project) -> None:
     assert _examined(project, f"unix:{project.base}/nobody")[0] == 13
 
@@ -146,8 +158,42 @@ def test_it_fails(project: Project) -> None:
         assert _examined(project, url)[0] == 13
 
 
+@pytest.mark.strace
+def test_a_web_server_that_is_no_cache(project: Project) -> None:
+    handler = partial(QuietFiles, directory=str(project.root))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            status, _, levels = _examined(project, f"http://127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+    assert (status, levels["remote"], levels["reading"]) == (0, "ok", "warning")
+
+
+class QuietFiles(SimpleHTTPRequestHandler):
+    """The files of a folder."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+class Everything(dict[str, bytes]):
+    """A page at every path."""
+
+    def get(self, path: str, default: object = None) -> bytes:
+        """The page."""
+        return self["page"]
+
+
+@pytest.mark.parametrize("page", [b"welcome", b""])
+def test_a_web_server_that_has_a_page_for_everything(project: Project, page: bytes) -> None:
+    with foreign_http(ForeignHttp(bodies=Everything(page=page))) as url:
+        status, _, levels = _examined(project, url)
+    assert (status, levels["reading"]) == (1, "problem")
+
+
 def test_a_digest_function_that_it_lacks(project: Project) -> None:
-    with foreign_http(ForeignHttp()) as url:
+    with foreign_http(ForeignHttp(bodies={f"/cas/{SHA256.empty_digest().hash}": b""})) as url:
         status, told, levels = _examined(project, url, "--digest-function", "blake3")
     assert (status, told["digest_function"], levels["functions"], levels["reading"]) == (1, None, "problem", "ok")
     cache = ForeignCache(functions=(2,))  # SHA-1

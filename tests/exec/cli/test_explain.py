@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable
 
 import attrs
@@ -103,8 +104,33 @@ def test_the_wrapper_says_the_same(ready: Project) -> None:
     assert lines[0].startswith("pytrace: miss ")
     (reason,) = ready.last()["reasons"]
     assert lines[1:] == [f"pytrace: {reason['message']}"]
-    assert (reason["code"], reason["path"]) == ("new_file", str(ready.root / "one/x"))
+    assert (reason["code"], reason["path"]) == ("new_file", "one/x")
     assert reason["new"].endswith("/3")
+
+
+def test_the_log_and_the_explanation_name_paths_alike(ready: Project) -> None:
+    name = os.fsencode(ready.root) + b"/two/\xff"
+    for content in (b"one", b"two"):
+        with open(name, "wb") as file:
+            file.write(content)
+        settle()
+        explained = ready.pytrace("explain", "--json", "--", "cat", b"two/\xff")
+        ready.wrapped("cat", b"two/\xff")
+    logged = ready.last()
+    assert logged["reasons"] == explained.json["reasons"]
+    (reason,) = logged["reasons"]
+    assert (reason["path"], b64decode(reason["path_b64"])) == ("two/\N{REPLACEMENT CHARACTER}", b"two/\xff")
+    assert [b64decode(word) for word in logged["command_b64"]] == [b"cat", b"two/\xff"]
+    assert (logged["root"], logged["cwd"]) == (str(ready.root), str(ready.root))
+    assert "\\ud" not in ready.log.read_text()
+
+
+def test_a_long_argument_is_shown_in_part(ready: Project) -> None:
+    ready.wrapped("echo", "a" * 50_000)
+    lines = ready.wrapped("echo", "a" * 50_000 + "b").stderr.splitlines()
+    assert max(map(len, lines)) < 1000
+    (changed,) = [reason for reason in ready.last()["reasons"] if reason["code"] == "arguments_changed"]
+    assert (len(changed["old"]), len(changed["new"])) == (50_005, 50_006)
 
 
 def test_a_result_of_long_ago_is_the_nearest(ready: Project) -> None:

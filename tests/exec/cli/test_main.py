@@ -11,8 +11,9 @@ import sys
 import pytest
 
 from pytrace_cas import __version__
-from pytrace_exec.cli.answer import Answer, below, list_fields, one_line, text_fields
+from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.main import VERBS
+from pytrace_exec.json_fields import below, list_fields, reason_fields, text_fields
 from tests.exec.cli.project import Project
 
 
@@ -91,6 +92,21 @@ def test_fields_for_bytes() -> None:
     assert text_fields("path", None) == {"path": None}
     assert list_fields("argv", [b"a", b"\xff"])["argv_b64"] == ["YQ==", "/w=="]
     assert list_fields("argv", [b"a"]) == {"argv": ["a"]}
+
+
+def test_fields_of_a_reason() -> None:
+    said = {"code": "c", "message": "m \udcff", "path": "/r/\udcff", "old": "\udcfe", "new": None}
+    mark = "\N{REPLACEMENT CHARACTER}"
+    assert reason_fields(said, b"/r") == {
+        "code": "c",
+        "message": f"m {mark}",
+        "path": mark,
+        "path_b64": "/w==",
+        "old": mark,
+        "old_b64": "/g==",
+        "new": None,
+    }
+    assert reason_fields({"code": "c", "message": "m", "path": None}, b"/r")["path"] is None
 
 
 def test_paths_and_lines() -> None:

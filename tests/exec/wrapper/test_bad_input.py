@@ -88,6 +88,19 @@ def test_a_folder_with_another_index(place: Place) -> None:
     assert sorted(os.listdir(place.store)) == before
 
 
+def test_a_folder_with_files_of_the_users(place: Place) -> None:
+    (place.store / "trash").mkdir(parents=True)
+    for name in ("trash/user.txt", "pending"):
+        (place.store / name).write_text("precious")
+    refused(place.run("--", "touch", "x"), place)
+    default = {"PYTRACE_DIR": None, "XDG_CACHE_HOME": str(_as_cache(place.store))}
+    ended = place.run("-v", "--", "true", variables=default)
+    assert (ended.status, ended.outcome, ended.stderr.count(b"\n")) == (0, "bypass", 1)
+    left = [path for path in (place.store.parent / "cache").rglob("*") if path.is_file()]
+    assert sorted(path.name for path in left) == ["pending", "user.txt"]
+    assert {path.read_text() for path in left} == {"precious"}
+
+
 def test_without_a_home_there_is_no_store(place: Place) -> None:
     nowhere = {"HOME": None, "PYTRACE_DIR": None}
     ended = place.run("--explain", "--", "sh", "-c", "echo ran; exit 3", variables=nowhere)

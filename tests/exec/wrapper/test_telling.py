@@ -55,6 +55,15 @@ def test_a_log_of_a_level(place: Place, level: str, count: int) -> None:
     assert len(lines) == count
 
 
+def test_a_long_command_is_logged_in_part(place: Place) -> None:
+    log = place.base / "log"
+    place.run("--", "echo", "a" * 50_000, variables={"PYTRACE_LOG": str(log), "PYTRACE_LOG_LEVEL": "info"})
+    (line,) = log.read_text().splitlines()
+    assert len(line) < 1000
+    assert "echo aaa" in line
+    assert "aaa..." in line
+
+
 def test_logs_that_cannot_be_written_stop_nothing(place: Place) -> None:
     elsewhere = {"PYTRACE_LOG": "/no/folder/log", "PYTRACE_STATS_LOG": "/no/folder/log"}
     for options in ((), ("--depfile", "/no/folder/d")):
