@@ -97,6 +97,7 @@ def observe(
         streams.standing(),
         invocation.outputs,
         invocation.options.mtime,
+        trace.started_ns,
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv

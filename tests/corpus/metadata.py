@@ -129,6 +129,23 @@ CASES = (
         covers="A33",
     ),
     Case(
+        "the time of what was just made",
+        python(
+            "os.close(os.open('out', os.O_CREAT | os.O_EXCL)); made = os.stat('out')\n"
+            "os.utime('in', ns=(made.st_atime_ns, made.st_mtime_ns))"
+        ),
+        facts="""
+            change/l out : ENOENT
+            change/l in : file
+            order out : nothing counts
+        """,
+        outputs="""
+            file out 0755
+            metadata in times
+        """,
+        misses=("touch out",),
+    ),
+    Case(
         "a mode",
         python("os.chmod('in', 0o600)"),
         facts="change/l in : file",

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+
+from pytrace_exec.observe.before import GRANULE_NS
 from pytrace_exec.observe.failures import failed
 from pytrace_exec.observe.looks import flag_names
 from pytrace_exec.observe.opens import number
@@ -22,6 +25,8 @@ MINIMAL_ACL_SIZE = 28
 
 NOW = -1
 """A time that was set to the moment of the call."""
+
+_SECOND = 1_000_000_000
 
 
 def _made(run: Run, call: Call, found: Found | None, node: Node) -> bool:
@@ -233,12 +238,27 @@ def utimes(run: Run, task: Task, call: Call, row: Row) -> None:
     node = _changed(run, task, call, row)
     if node is None:
         return
-    accessed, modified = _times(argument(call, row, "times"))
+    accessed, modified = (_fresh(run, call, node, moment) for moment in _times(argument(call, row, "times")))
     earlier = node.times or (None, None)
     node.times = (
         accessed if accessed is not None else earlier[0],
         modified if modified is not None else earlier[1],
     )
+
+
+def _fresh(run: Run, call: Call, node: Node, moment: int | None) -> int | None:
+    """A time that was set; `NOW` for one of this run, such as that of a file it has just made (`touch -r`, `cp -p`).
+
+    One that has lost its fraction is of this run as well, but no longer in its order.
+    """
+    began = run.setting.began_ns
+    if moment is None or moment == NOW or not began:
+        return moment
+    if began - GRANULE_NS <= moment <= time.time_ns():
+        return NOW
+    if began - _SECOND < moment < began and moment % _SECOND == 0:
+        run.refuse("absolute_times", node.path(), call)
+    return moment
 
 
 def _times(value: Value) -> tuple[int | None, int | None]:

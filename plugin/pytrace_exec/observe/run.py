@@ -34,10 +34,10 @@ class Setting:
     """The circumstances of a run that its events do not tell.
 
     `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places; `times`:
-    times and owners count for every program that looks at a file.
+    times and owners count for every program that looks at a file; `began_ns`: the moment before the command's exec.
     """
 
-    __slots__ = ("cwd", "declared", "gid", "pid", "root", "standing", "times", "uid", "umask")
+    __slots__ = ("began_ns", "cwd", "declared", "gid", "pid", "root", "standing", "times", "uid", "umask")
 
     def __init__(
         self,
@@ -50,7 +50,9 @@ class Setting:
         standing: dict[int, Standing],
         declared: tuple[bytes, ...] = (),
         times: bool = False,
+        began_ns: int = 0,
     ) -> None:
+        self.began_ns = began_ns
         self.pid = pid
         self.root = root
         self.cwd = cwd
