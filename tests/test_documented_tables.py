@@ -22,10 +22,10 @@ PRINTED = {
     "environment.md": {"VARYING"},
     "identity.md": {"NEUTRAL_TOOLS"},
     "machine.md": {"OPENED", "LOOKED", "FILE_SYSTEM_STATE", "HARMLESS_REQUESTS"},
-    "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES"},
+    "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES", "REPLACING"},
     "times.md": {
         "COMPILERS", "BINARY_TOOLS", "PLAIN_TOOLS", "COMPARE_FOLDERS", "COPY_TIMES", "MODE_ONLY", "PLAIN_FORMATS",
-        "CLOCK", "TIMES_AS_CONTENT",
+        "CLOCK", "CLOCK_OPTIONS", "LISTING_FORMATS", "LISTING_ARCHIVERS", "GIT_MAKES", "MULTI_CALL", "TIMES_AS_CONTENT",
     },
 }  # fmt: skip
 

@@ -16,11 +16,20 @@ LINES = (
     ("cp in1 out1", "in1: flip delete; out1: to-symlink hard-link"),
     ("cp -p in1 out1", "in1: flip touch"),
     ("cp -n in1 out1", "out1: edit create delete"),
+    ("cp --no-clob in1 out1", "out1: edit create delete"),
+    ("cp --attributes-only in1 out1", "in1: chmod; out1: edit create delete"),
+    ("cp --pres in1 out1; stat -c %Y out1", "in1: flip touch"),
+    ("cp --arch in1 out1; stat -c %Y out1", "in1: flip touch"),
+    ("cp --upd in1 out1", "in1: touch edit; out1: touch create edit"),
+    ("cp --back in1 out1", "in1: edit; out1: create edit"),
+    ("cp --int in1 out1 < in2", "in2: edit; out1: create edit delete"),
     ("cp -r d d2", "d: clutter; d/in3: edit; d2: create to-directory"),
     ("cp -a d d2", "d: clutter; d/in3: edit touch"),
     ("cp --remove-destination in1 out1", "in1: edit; out1: to-symlink"),
     ("mv in1 out1", "in1: edit flip; out1: create to-directory"),
     ("mv -n in1 out1", "out1: create edit"),
+    ("mv --no-c in1 out1", "out1: create edit"),
+    ("mv --upd in1 out1", "in1: touch; out1: touch create"),
     ("mv d o/d", "d/in3: edit; o/d: create"),
     ("mv -f in1 in2", "in1: flip; in2: hard-link"),
     ("ln -s in1 link1", "link1: create"),
@@ -30,7 +39,13 @@ LINES = (
     ("rm -rf d", "d/in3: edit; d: clutter"),
     ("rm in2 || echo none", "in2: delete read-only"),
     ("touch out1", "out1: edit create"),
+    ("touch --dat=@1200000000 out1; stat -c %Y out1", "out1: edit create"),
+    ("touch --ref=in1 in2; stat -c %Y in2", "in1: touch"),
+    ("date -ur in1; date --ref=in2 +%s", "in1: touch; in2: touch"),
+    ("date -ud2001-01-01 --rfc-3339=ns; date --utc --dat='1 Jan 2001 12:30'", "in1: touch"),
+    ("date --dat=yesterday +%s > .when; rm .when; echo told", "in1: touch"),
     ("touch -r in1 in2", "in1: touch"),
+    ("cat in1 > out3 && touch -r out3 in2", "in1: flip"),
     ("mkdir -p p/q/r", "p: create to-directory"),
     ("mkdir o || echo had", "o: delete"),
     ("rmdir hollow || echo full", "hollow: clutter"),
@@ -38,6 +53,8 @@ LINES = (
     ("sed s/1/2/ in2 | sort | uniq -c > out2", "in2: edit; out2: to-directory"),
     ("install -m 755 in1 out1", "in1: edit; out1: dangle edit"),
     ("install -D in2 p/q/out", "in2: flip; p: create"),
+    ("install --comp in1 out1", "in1: edit; out1: create edit chmod"),
+    ("install --preserve-t in1 out1; stat -c %Y out1", "in1: touch edit"),
     ("chmod u+x in1; ls -l in1 | cut -c1-10", "in1: chmod edit"),
     ("find . -type f | sort", ".: clutter; d: clutter; in1: delete"),
     ("find d -name 'in*' -exec cat {} +", "d: clutter; d/in3: edit delete"),
@@ -82,7 +99,7 @@ LINES = (
     ("cat ./*1", "in1: edit; out1: create; d1: create"),
     ("umask; echo x > fresh", "umask; fresh: create chmod"),
 )  # fmt: skip
-TIMED = (" -nt ", "-newer", "cp -u", "touch")
+TIMED = (" -nt ", "-newer", "cp -u", "--upd", "touch")
 BY_INODE = "cp -r "
 """Copies files in the order of their inode numbers, which no two worlds share: not where times are compared."""
 

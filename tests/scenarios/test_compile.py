@@ -17,6 +17,20 @@ def test_the_second_run_hits(lua_tree: Scenario) -> None:
     lua_tree.ask(*COMPILE, outcome="hit")
 
 
+@pytest.mark.parametrize("command", [("cpp", "one.c"), ("gcc", "-E", "one.c")])
+def test_a_preprocessor_is_not_taken_for_what_it_reads(scenario: Scenario, command: tuple[str, ...]) -> None:
+    scenario.do("echo 'int one;' > one.c")
+    scenario.ask(*command, outcome="miss")
+    scenario.ask(*command, outcome="hit")
+    scenario.do("echo '#define WHEN __DATE__' >> one.c")
+    scenario.ask(*command, outcome="not_stored")
+
+
+def test_the_date_in_an_argument_is_not_stored(scenario: Scenario) -> None:
+    scenario.do("echo 'const char *when = WHEN;' > one.c")
+    scenario.ask("gcc", "-DWHEN=__DATE__", "-c", "one.c", outcome="not_stored")
+
+
 def test_a_deleted_object_comes_back(lua_tree: Scenario) -> None:
     made = lua_tree.ask(*COMPILE, outcome="miss")
     lua_tree.do("rm lapi.o")

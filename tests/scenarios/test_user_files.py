@@ -21,6 +21,31 @@ CASES = {
         "echo one > a; touch -d @1500000000 a", "cp -u a b",
         ["echo user > b", "echo older > b; touch -d @1400000000 b", "touch a; echo older > b; touch -d @1600000000 b"],
     ),
+    "cp --no-clob over a user's file": ("echo one > a", "cp --no-clob a b", ["echo user > b", "ln -s a b", ": > b"]),
+    "install --back over a user's file": ("echo one > a", "install --back a b", ["echo user > b", "echo user > b~"]),
+    "cp --attributes-only over a user's file": ("echo one > a", "cp --attributes-only a b", ["echo user > b", ": > b"]),
+    "cp --upd over a user's file": (
+        "echo one > a; touch -d @1500000000 a", "cp --upd a b",
+        ["echo user > b", "echo older > b; touch -d @1400000000 b"],
+    ),
+    "mv --no-c over a user's file": ("echo one > a", "mv --no-c a b", ["echo user > b", "mkdir b"]),
+    "cp --pres of a touched file": (
+        "echo one > a; touch -d @1500000000 a", "cp --pres a b; stat -c %Y b",
+        ["touch -d @1400000000 a", "chmod 600 a"],
+    ),
+    "cp --arch of a touched file": (
+        "echo one > a; touch -d @1500000000 a", "cp --arch a b; stat -c %Y b", ["touch -d @1400000000 a"],
+    ),
+    "install --preserve-t of a touched file": (
+        "echo one > a; touch -d @1500000000 a", "install --preserve-t a b; stat -c %Y b", ["touch -d @1400000000 a"],
+    ),
+    "date -r of a touched file": (
+        "echo one > a; touch -d @1500000000 a", "date -ur a; date --ref=a +%s", ["touch -d @1400000000 a"],
+    ),
+    "touch --ref of a touched file": (
+        "echo one > a; touch -d @1500000000 a", "touch --ref=a b; stat -c %Y b", ["touch -d @1400000000 a"],
+    ),
+    "rm -i of an emptied file": ("echo one > a", "yes | rm -i a", [": > a"]),
     "cp over a user's file": (
         "echo one > a", "cp a b", ["echo user > b", "ln -s a b", "echo x > b; chmod 600 b", "mv a b; ln -s b a"],
     ),
@@ -117,6 +142,33 @@ def test_date_is_never_stored(scenario: Scenario) -> None:
     for _ in range(2):
         pair = scenario.ask("sh", "-c", "date > /dev/null; echo done", outcome="not_stored")
         assert "clock" in " ".join(pair.record.reasons)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "date -d yesterday +%s.%N", "date --dat='1 day'", "date -d '-1 sec'", "date -f a", "touch -d '1 hour ago' a",
+        "touch -t 01010000 a", "ls -l a", "find . -newermt '1 hour ago'", "git log -1 --format=%ar",
+        "git log -1 --since=2001-01-01", "tar --mtime=yesterday -cf o a", "uptime", "ps", "who", "w", "last",
+        "stat -f -c %a .", "stat a",
+    ],
+)  # fmt: skip
+def test_a_question_for_the_clock_or_the_machine_is_never_stored(scenario: Scenario, command: str) -> None:
+    scenario.do("echo 2001-01-01 > a")
+    # What the answer is, and whether the machine has the program, differs.
+    pair = scenario.ask("sh", "-c", f"{command} > /dev/null 2>&1; touch -d @0 a; echo done", outcome="not_stored")
+    assert {"clock", "machine"} & set(pair.record.reasons)
+
+
+@pytest.mark.parametrize(
+    "command", ["date -ud 2001-01-01", "date -Ru --dat=@0", "touch -d 2001-01-01 a; stat -c %Y a", "ls --full-time a"]
+)
+def test_a_fixed_date_is_stored(scenario: Scenario, command: str) -> None:
+    scenario.do("echo one > a; touch -d @1500000000 a")
+    scenario.keep()
+    scenario.ask("sh", "-c", command, outcome="miss")
+    scenario.anew()
+    scenario.ask("sh", "-c", command, outcome="hit")
 
 
 def test_a_stored_clock_is_asked_for(scenario: Scenario) -> None:

@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytrace_exec.observe.outputs import Output
+    from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
 
 TIMES_AS_CONTENT = frozenset({b".ninja_deps", b".ninja_log"})
 """Files into which their tool writes absolute times of others."""
+
+NO_SOURCES = (b"\x7fELF", b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
+"""Beginnings of what a compiler runs or loads and never compiles: programs, libraries, translated messages."""
 
 _OF_FILE = (b"__TIMESTAMP__",)
 _ANY = (b"__DATE__", b"__TIME__", *_OF_FILE)
@@ -30,11 +34,20 @@ def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, b
     marks = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
     sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
     compiled = [path for path in sources if _compiled(run, path)]
-    return reasons + [Reason("clock", path) for path in compiled if _holds(read_text(path), marks)]
+    told = {
+        program.path for program in run.processes.programs if programs.expands_macros(program) and _told(program, marks)
+    }
+    found = [path for path in compiled if _holds(read_text(path), marks)]
+    return reasons + [Reason("clock", path) for path in (*found, *sorted(told))]
 
 
 def _holds(text: bytes, marks: tuple[bytes, ...]) -> bool:
-    return any(mark in text for mark in marks)
+    return not text.startswith(NO_SOURCES) and any(mark in text for mark in marks)
+
+
+def _told(program: Program, marks: tuple[bytes, ...]) -> bool:
+    """Whether an argument (`-DSTAMP=__DATE__`) has the mark."""
+    return any(_holds(word, marks) for word in program.argv)
 
 
 def _compiled(run: Run, path: bytes) -> bool:

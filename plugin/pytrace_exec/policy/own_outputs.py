@@ -14,6 +14,7 @@ import re
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs
+from pytrace_exec.policy.gnu_options import rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,16 @@ COMPILER_SUFFIXES = frozenset(
 )
 """Endings of what a compiler makes beside what `-o` names, with the stem of one of its arguments."""
 
-COPYING_REFUSES = rb"-[a-zA-Z]*[nuibCrRa][a-zA-Z]*|--update.*|--backup.*|--no-clobber|--interactive"
-"""Arguments of `cp` and `install` with which the old file decides what happens."""
+REPLACING = """
+cp -f -L -p -t= -T -v --force --dereference --preserve --reflink? --target-directory= --no-target-directory --verbose
+install -c -D -m= -p -t= -T --mode= --preserve-timestamps --target-directory= --no-target-directory
+"""
+"""Programs that copy in the same way whether a plain file was there or none, given no other options than these.
+
+`install -v` tells that it removed the old file.
+"""
+
+_REPLACING = rows(REPLACING)
 
 
 def relax(run: Run, outputs: list[Output]) -> None:
@@ -71,9 +80,8 @@ def _in_table(run: Run, program: Program, output: Output) -> bool:
     if programs.is_compiler(program):
         by_umask = (0o666 & ~run.setting.umask, 0o777 & ~run.setting.umask)
         return (absent or output.mode in by_umask) and _compiler_makes(program, output.path)
-    if program.name in ("cp", "install"):
-        return absent and not any(re.fullmatch(COPYING_REFUSES, word) for word in program.argv[1:])
-    return False
+    options = _REPLACING.get(program.name)
+    return absent and options is not None and options.split(program.argv[1:]) is not None
 
 
 def _compiler_makes(program: Program, path: bytes) -> bool:

@@ -8,8 +8,11 @@ called `gcc` is in no table.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
+from pytrace_exec.policy.clock_questions import asks_for_the_clock, called, options_of
 from pytrace_exec.policy.globs import Globs
+from pytrace_exec.policy.gnu_options import OPERAND, rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +27,10 @@ ld.lld lld rustc
 """
 """Compilers, preprocessors, assemblers and linkers."""
 
-PREPROCESSORS = "cc1 cc1plus cpp *-cpp cpp-[0-9]* *-cpp-[0-9]* clang clang++ clang-[0-9]* clang++-[0-9]*"
-"""Those of them that expand `__DATE__` and its like."""
+PREPROCESSORS = (
+    "cc1 cc1plus cc1obj cc1objplus f951 cpp *-cpp cpp-[0-9]* *-cpp-[0-9]* clang clang++ clang-[0-9]* clang++-[0-9]*"
+)
+"""Those of them, and their like for other languages, that expand `__DATE__` and its like."""
 
 BINARY_TOOLS = """
 nm *-nm objdump *-objdump objcopy *-objcopy strip *-strip readelf *-readelf ranlib *-ranlib size *-size strings
@@ -46,21 +51,42 @@ sha1sum sha256sum sha512sum b2sum base64 protoc flex bison m4 gperf
 
 COPY_TIMES = """
 ls dir vdir tar bsdtar zip jar cpio pax rsync stat find install cp ar *-ar bsdcpio du touch diff sdiff diff3 gzip pigz
-bzip2 xz zstd lzip lz4 compress 7z 7za busybox toybox tree
+bzip2 xz zstd lzip lz4 compress 7z 7za busybox toybox coreutils tree
+pr
 """
 """Programs that print or copy times, owners, links and sizes: for them these are the value."""
 
-MODE_ONLY = "rm rmdir unlink mkdir ln mv cp install"
-"""Programs that look at what they are about to change or copy for its type and mode, not for its size or times."""
+MODE_ONLY = """
+rm -d -f -r -R -v --dir --force --recursive --verbose
+rmdir -p -v --ignore-fail-on-non-empty --parents --verbose
+unlink
+mkdir -m= -p -v --mode= --parents --verbose
+ln -b -f -L -n -P -r -s -S= -t= -T -v --backup? --force --logical --no-dereference --physical --relative --symbolic
+    --suffix= --target-directory= --no-target-directory --verbose
+mv -f -n -t= -T -v --force --no-clobber --target-directory= --no-target-directory --verbose
+cp -f -H -L -n -P -r -R -t= -T -v --force --dereference --no-clobber --no-dereference --recursive --reflink?
+    --remove-destination --target-directory= --no-target-directory --verbose
+install -c -d -D -m= -t= -T -v --directory --mode= --target-directory= --no-target-directory --verbose
+"""
+"""Programs that look at what they change or copy for its type and mode alone, given no other options than these.
+
+`rm -i` asks by size; `cp -p` and `-d` copy times and links, `-u` and `-C` compare, `-x` tells devices apart.
+"""
+
+STAT_OPTIONS = "stat -c= -L --format= --printf= --dereference"
+"""Options of `stat` with which its format alone says what is printed."""
 
 PLAIN_FORMATS = "n N s a A f F u U g G h y Y"
 """Letters of `stat`'s formats that print what is a fact of a tree: not inodes, devices, or times of access."""
 
+INODE_OPTIONS = frozenset({b"-c", b"-i", b"-u", b"--inode", b"--time"})
+"""Options of `ls` that show or sort by inodes, or times of access and change."""
+
+KEEP_DATES = rb"-[a-zA-Z]*p|--p"
+"""Options of `strip` and `objcopy` that give the output the times of the input."""
+
 COMPARE_FOLDERS = "make gmake find rsync ninja"
 """Programs that compare times of directories too."""
-
-CLOCK = "date uptime w who last cal ncal hwclock timedatectl"
-"""Programs that ask for the clock whatever their arguments."""
 
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
@@ -76,7 +102,6 @@ def _globs(*tables: str) -> Globs:
 _NO_TIMES = _globs(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
 _COPIES = _globs(COPY_TIMES)
 _FOLDERS = _globs(COMPARE_FOLDERS)
-_CLOCK = _globs(CLOCK)
 _ENVIRONMENT = _globs(PRINT_ENVIRONMENT)
 _PYTHON = _globs(PYTHON)
 _COMPILERS = _globs(COMPILERS)
@@ -84,9 +109,10 @@ _PREPROCESSORS = _globs(PREPROCESSORS)
 _NEUTRAL = _globs(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
 _NATIVE = rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native"
 _FORMAT = rb"%[-+#0-9. ]*([A-Za-z])"
-_INODE_FORMAT = rb"%[-0-9.]*[iDaAcC]|^-ls$|^-(?:inum|samefile)$"
-_MODE_ONLY = _globs(MODE_ONLY)
-_MINUTES = rb"-(?:[amc]min|[amc]time|newer[aBcm]t|used)"
+_INODE_FORMAT = rb"%[-0-9.]*[iDaAcCB]|^-ls$|^-(?:inum|samefile|[ac]newer|newer(?:[aBc].|.[aBc]))$"
+_MODE_ONLY = rows(MODE_ONLY)
+_STRIPS = _globs("strip *-strip objcopy *-objcopy")
+_STAT = rows(STAT_OPTIONS)["stat"]
 
 
 def compares_times(program: Program) -> bool:
@@ -102,25 +128,25 @@ def compares_folders(program: Program) -> bool:
 def copies_times(program: Program) -> bool:
     """Whether it prints or copies times, owners, links and sizes."""
     if program.name in ("cp", "install"):
-        return _preserves(program.argv)
-    return program.name in _COPIES
+        return not looks_at_mode_only(program)
+    if program.name == "date":
+        return not {b"-r", b"--reference"}.isdisjoint(name for name, _ in options_of(program) or ())
+    return program.name in _COPIES or _keeps_dates(program)
+
+
+def _keeps_dates(program: Program) -> bool:
+    """Whether `strip` or `objcopy` was asked to give its output the times of its input."""
+    return program.name in _STRIPS and any(re.match(KEEP_DATES, word) for word in program.argv[1:])
 
 
 def looks_at_mode_only(program: Program) -> bool:
     """Whether a look of the program at a path tells it no more than type and mode (content is a fact when read)."""
-    if program.name in ("cp", "install", "mv"):
-        return not _preserves(program.argv)
-    return program.name in _MODE_ONLY
+    return program.name in _MODE_ONLY and _understood(program.name, program.argv[1:])
 
 
-def _preserves(argv: tuple[bytes, ...]) -> bool:
-    """Whether the arguments of `cp`, `mv` or `install` ask for times, or for a comparison of times or content."""
-    for word in argv[1:]:
-        if word.startswith((b"--preserve", b"--archive", b"--update", b"--compare")):
-            return True
-        if word.startswith(b"-") and not word.startswith(b"--") and set(word[1:]) & set(b"pauC"):
-            return True
-    return False
+@lru_cache(maxsize=64)
+def _understood(name: str, words: tuple[bytes, ...]) -> bool:
+    return _MODE_ONLY[name].split(words) is not None
 
 
 def is_compiler(program: Program) -> bool:
@@ -145,12 +171,9 @@ def is_python(program: Program) -> bool:
 
 def started(run: Run, program: Program, call: Call) -> None:
     """Note what follows from the mere start of a program with its arguments."""
-    if program.name in _CLOCK or (program.name == "find" and any(re.fullmatch(_MINUTES, w) for w in program.argv)):
-        if not _fixed_date(program):
-            run.refuse("clock", program.path, call)
-    elif program.name == "git" and b"commit" in program.argv:
+    if asks_for_the_clock(program):
         run.refuse("clock", program.path, call)
-    if _shows_inodes(program):
+    if shows_inodes(program):
         run.refuse("machine", program.path, call)
     if any(re.fullmatch(_NATIVE, word) for word in program.argv):
         run.note_plain(call, "fact", "cpu features")
@@ -158,22 +181,18 @@ def started(run: Run, program: Program, call: Call) -> None:
         run.environment_dumped = True
 
 
-def _shows_inodes(program: Program) -> bool:
+def shows_inodes(program: Program) -> bool:
     """Whether `ls`, `find` or `stat` was asked for inodes, devices, or times of access or change."""
-    if program.name == "stat":
-        formats = [letter for word in program.argv[1:] for letter in re.findall(_FORMAT, word)]
+    name, words = called(program)
+    if name == "stat":
+        options = _STAT.split(words)
+        formats = [
+            letter for option, value in options or () if option != OPERAND for letter in re.findall(_FORMAT, value)
+        ]
         return not formats or any(letter.decode() not in PLAIN_FORMATS.split() for letter in formats)
-    if program.name == "ls":
-        short = b"".join(word[1:] for word in program.argv[1:] if re.fullmatch(rb"-[A-Za-z0-9]+", word))
-        return bool(set(short) & set(b"icu")) or any(w.startswith((b"--inode", b"--time=")) for w in program.argv)
-    return program.name == "find" and any(re.search(_INODE_FORMAT, word) for word in program.argv[1:])
-
-
-def _fixed_date(program: Program) -> bool:
-    """Whether `date` was told which date, or which file's, to print."""
-    words = program.argv[1:]
-    told = (b"-d", b"--date", b"-r", b"--reference", b"--help", b"--version")
-    return program.name == "date" and any(word.startswith(told) for word in words) and b"now" not in words
+    if name in ("ls", "dir", "vdir"):
+        return not INODE_OPTIONS.isdisjoint(option for option, _ in options_of(program) or ())
+    return name == "find" and any(re.search(_INODE_FORMAT, word) for word in words)
 
 
 def _gives_command(program: Program) -> bool:

@@ -213,6 +213,16 @@ def test_status_is_trusted_everywhere_when_asked_for(place: Place) -> None:
             assert ((os.stat(Path(folder, "out")).st_ino,) in rows) == kept
 
 
+def test_the_store_and_what_lies_in_it_is_the_users_alone(place: Place) -> None:
+    place.put("in", "one\n")
+    for _ in range(2):
+        place.run("--trust-stat", "--", "cat", "in", umask=0)
+    database = os.fspath(place.store / "digests.sqlite")
+    assert os.path.exists(database)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in place.store.rglob("*") if path.is_file()}
+    assert set(modes.values()) == {0o600}, modes
+
+
 def test_files_of_the_project_and_the_user_take_effect(place: Place) -> None:
     place.put("pytrace.toml", 'ignore = ["noise"]\nenv = ["EDITOR"]\noutput = ["made"]\n')
     place.put("noise", "one\n")
