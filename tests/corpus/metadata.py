@@ -146,6 +146,16 @@ CASES = (
         misses=("touch out",),
     ),
     Case(
+        "a time that a write has moved on",
+        python("os.utime('in', (1, 1)); os.pwrite(os.open('in', os.O_WRONLY), b'x', 0)"),
+        facts="""
+            change/l in : file
+            content in : =in
+        """,
+        outputs="file in 0644 in place times",
+        misses=("echo two > in",),
+    ),
+    Case(
         "a mode",
         python("os.chmod('in', 0o600)"),
         facts="change/l in : file",

@@ -75,6 +75,9 @@ CASES = {
         "mkdir d; echo one > d/a", "rm -r d", ["echo precious > d/user", "mkdir d/sub", "rm -r d"],
     ),
     "rmdir of a filled folder": ("mkdir d", "rmdir d || echo kept", ["echo precious > d/user", "rmdir d"]),
+    "a program of the user's with a known name": (
+        "echo one > a; printf '#!/bin/sh\\nstat -c %%s a\\n' > rm; chmod 755 rm", "./rm", ["echo longer > a"],
+    ),
     "touch of a changed file": ("echo one > a", "touch a", ["echo two > a", "rm a", "chmod 600 a"]),
     "ln -s over something": ("echo one > a", "ln -s a b || echo taken", ["echo user > b", "mkdir b"]),
     "a second name of a file in a renamed folder": (

@@ -227,8 +227,9 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
     _note_program(run, task, call, found, depth=0)
-    program = run.processes.execute(task, _real_program(run, task, found, path), words)
-    if not under(program.path, run.setting.root):
+    real = _real_program(run, task, found, path)
+    program = run.processes.execute(task, real, words, own=under(real, run.setting.root))
+    if not program.own:
         program.archive = archives.own_archive(program, task.context.cwd.path())
     programs.started(run, task.program, call)
 

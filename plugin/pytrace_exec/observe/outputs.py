@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 
+from pytrace_exec.observe.before import COARSE_GRANULE_NS
+from pytrace_exec.observe.changes import NOW
 from pytrace_exec.observe.view import identity_of
 from pytrace_exec.observe.world import Node
 
@@ -135,7 +137,15 @@ def _made(run: Run, node: Node, path: bytes, placed: dict[int, bytes]) -> Output
         return Output(node.kind, path)
     if node.kind == "file" and found.st_nlink > len(node.places):
         run.refuse("many_links", path)
-    return Output(node.kind, path, found.st_mode & 0o7777, times=node.times, mtime=found.st_mtime_ns)
+    times = _still_set(node.times, found.st_mtime_ns)
+    return Output(node.kind, path, found.st_mode & 0o7777, times=times, mtime=found.st_mtime_ns)
+
+
+def _still_set(times: tuple[int | None, int | None] | None, modified_ns: int) -> tuple[int | None, int | None] | None:
+    """Of times that were set, those that are there still: a write moves the time of modification on."""
+    if times is None or times[1] is None or times[1] == NOW or abs(modified_ns - times[1]) < COARSE_GRANULE_NS:
+        return times
+    return (times[0], None) if times[0] is not None else None
 
 
 def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
@@ -154,7 +164,17 @@ def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
             if not isinstance(attributes, str) and set(attributes) - {_LABEL}:
                 run.refuse("attributes", path)  # a replay puts another file in its place
             mode = found.st_mode & 0o7777
-            return [Output("file", path, mode, times=node.times, mtime=found.st_mtime_ns, in_place=node.mode is None)]
-    if node.mode is not None or node.times is not None:
-        return [Output("metadata", path, node.mode, times=node.times)]
-    return []
+            times = _still_set(node.times, found.st_mtime_ns)
+            return [Output("file", path, mode, times=times, mtime=found.st_mtime_ns, in_place=node.mode is None)]
+    return _changed_metadata(run, earlier, node, path)
+
+
+def _changed_metadata(run: Run, earlier: EarlierView, node: Node, path: bytes) -> list[Output]:
+    if node.mode is None and node.times is None:
+        return []
+    found = earlier.live.lstat(path)
+    if isinstance(found, str):
+        run.refuse("input_changed", path)
+        return []
+    times = _still_set(node.times, found.st_mtime_ns)
+    return [Output("metadata", path, node.mode, times=times)] if node.mode is not None or times is not None else []

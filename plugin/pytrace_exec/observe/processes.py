@@ -18,16 +18,17 @@ class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories. `archive`: path of
-    the archive that its arguments tell it to make.
+    the archive that its arguments tell it to make. `own`: it lies under the root, so that its name says nothing.
     """
 
-    __slots__ = ("archive", "argv", "exit_code", "folders", "looked", "parent", "path", "pid")
+    __slots__ = ("archive", "argv", "exit_code", "folders", "looked", "own", "parent", "path", "pid")
 
-    def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...]) -> None:
+    def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...], own: bool = False) -> None:
         self.pid = pid
         self.parent = parent
         self.path = path
         self.argv = argv
+        self.own = own
         self.archive: bytes | None = None
         self.looked: set[bytes] = set()
         self.folders: set[bytes] = set()
@@ -37,6 +38,11 @@ class Program:
     def name(self) -> str:
         """Last component of the program's path."""
         return self.path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
+
+    @property
+    def known_as(self) -> str:
+        """Its name for tables that trust a program; empty for one of the user's own, which no table means."""
+        return "" if self.own else self.name
 
 
 class FileSystemContext:
@@ -103,15 +109,15 @@ class Processes:
             context = FileSystemContext(context.cwd, context.umask)
         if "CLONE_THREAD" in flags:
             return Task(pid, parent.image, context)
-        program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv)
+        program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv, parent.program.own)
         program.archive = parent.program.archive
         self.programs.append(program)
         return Task(pid, [program], context)
 
-    def execute(self, task: Task, path: bytes, argv: tuple[bytes, ...]) -> Program:
-        """Note that the task's process runs another program now."""
+    def execute(self, task: Task, path: bytes, argv: tuple[bytes, ...], own: bool) -> Program:
+        """Note that the task's process runs another program now; `own`: it lies under the root."""
         old = task.program
-        program = Program(task.pid, old.parent, path, argv)
+        program = Program(task.pid, old.parent, path, argv, own)
         if not old.looked and not old.folders and old in self.programs:
             self.programs.remove(old)
         self.programs.append(program)

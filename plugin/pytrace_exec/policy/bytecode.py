@@ -18,7 +18,7 @@ from pytrace_exec.policy import programs
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.observe.outputs import Output
-    from pytrace_exec.observe.processes import Program, Task
+    from pytrace_exec.observe.processes import Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call
 
@@ -34,7 +34,7 @@ def imports(run: Run, task: Task, path: bytes | None) -> bool:
         return False
     if source_of(path) != task.last_look or not under(path, run.setting.root):
         return False
-    return _is_python(run, task.program)
+    return programs.is_python(task.program)
 
 
 def opened_own(run: Run, task: Task, call: Call, path: bytes) -> None:
@@ -63,7 +63,7 @@ def made_by_import(run: Run, outputs: list[Output], path: bytes) -> bool:
         return False
     program, name = node.birth
     # Python writes beside and renames; a program in Python that copies does not.
-    if not _is_python(run, program) or not name.startswith(os.path.basename(path) + b"."):
+    if not programs.is_python(program) or not name.startswith(os.path.basename(path) + b"."):
         return False
     changed = [output.kind for output in outputs if source in (output.path, output.other)]
     if changed != ["file"] and (changed or Subject("content", "", source) not in run.subjects):
@@ -75,7 +75,3 @@ def made_by_import(run: Run, outputs: list[Output], path: bytes) -> bool:
     except OSError:
         return False
     return stamp == stamp_for(found.st_mtime_ns, found.st_size)
-
-
-def _is_python(run: Run, program: Program) -> bool:
-    return programs.is_python(program) and not under(program.path, run.setting.root)

@@ -57,9 +57,7 @@ def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Itera
 
 def _all_neutral(run: Run) -> bool:
     ran = [program for program in run.processes.programs if program.path]
-    return bool(ran) and all(
-        programs.is_neutral(program) and not under(program.path, run.setting.root) for program in ran
-    )
+    return bool(ran) and all(programs.is_neutral(program) for program in ran)
 
 
 def _told(run: Run, places: Places, environ: Mapping[bytes, bytes]) -> set[str]:

@@ -15,7 +15,7 @@ from pytrace_exec.tracer.events import Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call
 
@@ -119,12 +119,15 @@ def _rows(table: str) -> list[tuple[Globs, Globs, str]]:
 _OPENED, _LOOKED = _rows(OPENED), _rows(LOOKED)
 
 
-def _verdict(rows: list[tuple[Globs, Globs, str]], program: str, path: bytes) -> str:
+def _verdict(rows: list[tuple[Globs, Globs, str]], program: Program, path: bytes) -> str:
+    """What a table says; of one of the user's own programs, the stricter of what it says of its name and of any."""
     text = path.decode("utf-8", "surrogateescape")
-    for programs, paths, verdict in rows:
-        if text in paths and program in programs:
-            return verdict
-    return "refuse"
+    verdicts = {_first(rows, name, text) for name in (program.name, program.known_as)}
+    return next(verdict for verdict in ("refuse", "key", "ignore") if verdict in verdicts)
+
+
+def _first(rows: list[tuple[Globs, Globs, str]], name: str, path: str) -> str:
+    return next((verdict for programs, paths, verdict in rows if path in paths and name in programs), "refuse")
 
 
 def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
@@ -134,10 +137,10 @@ def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
     if number is not None and number <= 2:
         run.note_plain(call, "stream", f"kind {number}")
         return
-    verdict = _verdict(_LOOKED, task.program.name, path)
+    verdict = _verdict(_LOOKED, task.program, path)
     if verdict == "key" or call.error in ("ENOENT", "ENOTDIR"):
         run.note(call, "error", "", path)
-    elif verdict == "refuse" and _verdict(_OPENED, task.program.name, path) == "refuse":
+    elif verdict == "refuse" and _verdict(_OPENED, task.program, path) == "refuse":
         run.refuse("machine", path, call)
 
 
@@ -146,7 +149,7 @@ def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
     if call.error in ("ENOENT", "ENOTDIR", "ENXIO"):
         run.note(call, "error", "", path)
         return
-    verdict = _verdict(_OPENED, task.program.name, path)
+    verdict = _verdict(_OPENED, task.program, path)
     if path == b"/dev/tty" or path.startswith(b"/dev/pts/"):
         run.refuse("terminal_read", path, call)
     elif verdict == "key" and not writes:
@@ -173,7 +176,7 @@ def listed(run: Run, task: Task, call: Call, fd: Fd) -> None:
     """A directory of `/proc`, `/sys` or `/dev` was read."""
     if fd.path is None or fd.path.startswith((b"/proc/self/fd", b"/dev/fd")):
         return
-    verdict = _verdict(_OPENED, task.program.name, fd.path)
+    verdict = _verdict(_OPENED, task.program, fd.path)
     if verdict == "key":
         run.subjects.setdefault(Subject("listing", "", fd.path), call)
     elif not fd.path.endswith(b"/fd"):

@@ -80,7 +80,7 @@ def _in_table(run: Run, program: Program, output: Output) -> bool:
     if programs.is_compiler(program):
         by_umask = (0o666 & ~run.setting.umask, 0o777 & ~run.setting.umask)
         return (absent or output.mode in by_umask) and _compiler_makes(program, output.path)
-    options = _REPLACING.get(program.name)
+    options = _REPLACING.get(program.known_as)
     return absent and options is not None and options.split(program.argv[1:]) is not None
 
 

@@ -117,7 +117,7 @@ _STAT = rows(STAT_OPTIONS)["stat"]
 
 def compares_times(program: Program) -> bool:
     """Whether the order of two files' times can decide what the program does."""
-    return program.name not in _NO_TIMES
+    return program.known_as not in _NO_TIMES
 
 
 def compares_folders(program: Program) -> bool:
@@ -141,7 +141,7 @@ def _keeps_dates(program: Program) -> bool:
 
 def looks_at_mode_only(program: Program) -> bool:
     """Whether a look of the program at a path tells it no more than type and mode (content is a fact when read)."""
-    return program.name in _MODE_ONLY and _understood(program.name, program.argv[1:])
+    return program.known_as in _MODE_ONLY and _understood(program.name, program.argv[1:])
 
 
 @lru_cache(maxsize=64)
@@ -161,12 +161,12 @@ def expands_macros(program: Program) -> bool:
 
 def is_neutral(program: Program) -> bool:
     """Whether what it makes depends on nobody and no place but what it reads and is told."""
-    return program.name in _NEUTRAL
+    return program.known_as in _NEUTRAL
 
 
 def is_python(program: Program) -> bool:
     """Whether it is a Python interpreter."""
-    return program.name in _PYTHON
+    return program.known_as in _PYTHON
 
 
 def started(run: Run, program: Program, call: Call) -> None:
