@@ -79,4 +79,5 @@ $(VENV)/.created:
 # Wheels only: neither a C compiler nor headers are needed. The native tracer is built where they are there.
 $(VENV)/.installed-%: pyproject.toml hatch_build.py $(wildcard plugin/native/*.[ch]) $(VENV)/.created
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --editable '.[$*]'
+	@$(BIN)/python -m compileall -q cas plugin proto # as pip does for a wheel: no wrapped command has to
 	@touch $@
