@@ -9,7 +9,7 @@ from tests.oracle.changes import Aim, aims
 from tests.oracle.operations import Part
 from tests.oracle.script import do
 
-# Each line with what it reacts to: `path: change change; path: change`. Two lines never depend on which of two
+# Each line with what it reacts to: `path: change change; path: change`. A time of now is printed as 0. Two lines never depend on which of two
 # files was written first unless a `sleep` stands between them (see TIMED).
 LINES = (
     ("cat in1 in2 > out1", "in1: edit flip; out1: dangle read-only"),
@@ -18,8 +18,8 @@ LINES = (
     ("cp -n in1 out1", "out1: edit create delete"),
     ("cp --no-clob in1 out1", "out1: edit create delete"),
     ("cp --attributes-only in1 out1", "in1: chmod; out1: edit create delete"),
-    ("cp --pres in1 out1; stat -c %Y out1", "in1: flip touch"),
-    ("cp --arch in1 out1; stat -c %Y out1", "in1: flip touch"),
+    ("cp --pres in1 out1; t=$(stat -c %Y out1); echo $((t < 1600000000 ? t : 0))", "in1: flip touch"),
+    ("cp --arch in1 out1; t=$(stat -c %Y out1); echo $((t < 1600000000 ? t : 0))", "in1: flip touch"),
     ("cp --upd in1 out1", "in1: touch edit; out1: touch create edit"),
     ("cp --back in1 out1", "in1: edit; out1: create edit"),
     ("cp --int in1 out1 < in2", "in2: edit; out1: create edit delete"),
@@ -39,9 +39,9 @@ LINES = (
     ("rm -rf d", "d/in3: edit; d: clutter"),
     ("rm in2 || echo none", "in2: delete read-only"),
     ("touch out1", "out1: edit create"),
-    ("touch --dat=@1200000000 out1; stat -c %Y out1", "out1: edit create"),
-    ("touch --ref=in1 in2; stat -c %Y in2", "in1: touch"),
-    ("date -ur in1; date --ref=in2 +%s", "in1: touch; in2: touch"),
+    ("touch --dat=@1200000000 out1; t=$(stat -c %Y out1); echo $((t < 1600000000 ? t : 0))", "out1: edit create"),
+    ("touch --ref=in1 in2; t=$(stat -c %Y in2); echo $((t < 1600000000 ? t : 0))", "in1: touch"),
+    ("date -ur in1 +%Y; t=$(date --ref=in2 +%s); echo $((t < 1600000000 ? t : 0))", "in1: touch; in2: touch"),
     ("date -ud2001-01-01 --rfc-3339=ns; date --utc --dat='1 Jan 2001 12:30'", "in1: touch"),
     ("date --dat=yesterday +%s > .when; rm .when; echo told", "in1: touch"),
     ("touch -r in1 in2", "in1: touch"),
@@ -54,7 +54,7 @@ LINES = (
     ("install -m 755 in1 out1", "in1: edit; out1: dangle edit"),
     ("install -D in2 p/q/out", "in2: flip; p: create"),
     ("install --comp in1 out1", "in1: edit; out1: create edit chmod"),
-    ("install --preserve-t in1 out1; stat -c %Y out1", "in1: touch edit"),
+    ("install --preserve-t in1 out1; t=$(stat -c %Y out1); echo $((t < 1600000000 ? t : 0))", "in1: touch edit"),
     ("chmod u+x in1; ls -l in1 | cut -c1-10", "in1: chmod edit"),
     ("find . -type f | sort", ".: clutter; d: clutter; in1: delete"),
     ("find d -name 'in*' -exec cat {} +", "d: clutter; d/in3: edit delete"),
