@@ -9,8 +9,8 @@ from tests.oracle.changes import Aim, aims
 from tests.oracle.operations import Part
 from tests.oracle.script import do
 
-# Each line with what it reacts to: `path: change change; path: change`. A time of now is printed as 0. Two lines never depend on which of two
-# files was written first unless a `sleep` stands between them (see TIMED).
+# Each line with what it reacts to: `path: change change; path: change`. A time of now is printed as 0. Two lines never
+# depend on which of two files was written first unless a `sleep` stands between them (see TIMED).
 LINES = (
     ("cat in1 in2 > out1", "in1: edit flip; out1: dangle read-only"),
     ("cp in1 out1", "in1: flip delete; out1: to-symlink hard-link"),
