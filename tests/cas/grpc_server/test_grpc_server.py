@@ -219,6 +219,16 @@ def test_rule_68_bytes_that_are_no_message(channel: grpc.Channel) -> None:
     assert code_of(lambda: write(iter([b"\xff\xff"]))) == Code.INVALID_ARGUMENT
 
 
+def test_rule_15_a_resource_name_in_the_header_is_passed_over(stubs: Stubs) -> None:
+    data = b"named twice"
+    for named in (messages.upload_name(data), "instance/uploads/other", ""):
+        header = (("build.bazel.remote.execution.v2.resource-name", named),)
+        requests = messages.write_requests(data, messages.upload_name(data))
+        assert stubs.stream.Write(requests, metadata=header).committed_size == len(data)
+        read = bytestream.ReadRequest(resource_name=messages.read_name(data))
+        assert b"".join(part.data for part in stubs.stream.Read(read, metadata=header)) == data
+
+
 def test_rule_66_metadata_is_optional_and_may_be_malformed(stubs: Stubs) -> None:
     key = "build.bazel.remote.execution.v2.requestmetadata-bin"
     for value in (b"\xff\xff", reapi.RequestMetadata(action_id="a").SerializeToString()):
