@@ -81,6 +81,26 @@ CASES = (
         covers="A23",
     ),
     Case(
+        "a file made and removed again",
+        python("os.close(os.open('d/made', os.O_WRONLY | os.O_CREAT | os.O_TRUNC)); os.unlink('d/made')"),
+        given="mkdir d",
+        facts="""
+            error d : dir
+            target d/made : ENOENT
+        """,
+        misses=("rmdir d", "touch d/made"),
+    ),
+    Case(
+        "a file made that had to be new, and removed again",
+        python("os.close(os.open('d/made', os.O_WRONLY | os.O_CREAT | os.O_EXCL)); os.unlink('d/made')"),
+        given="mkdir d",
+        facts="""
+            error d : dir
+            change/l d/made : ENOENT
+        """,
+        misses=("rmdir d", "touch d/made"),
+    ),
+    Case(
         "a formatter in place, of a file that nothing named before",
         python("fd = os.open('i' + 'n', os.O_RDWR); os.pwrite(fd, os.pread(fd, 9, 0).upper(), 0)"),
         facts="content in : =in",

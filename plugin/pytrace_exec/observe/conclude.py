@@ -52,6 +52,7 @@ def conclude(
     outputs = outputs_of(run, earlier)
     _drop_temporary(run)
     _add_targets(run)
+    _add_folders(run)
     _add_crossings(run)
     _add_moved(run, earlier)
     _add_orders(run)
@@ -92,6 +93,16 @@ def _add_targets(run: Run) -> None:
             run.subjects.setdefault(Subject("target", "", target.subject), None)
         elif mode is not None:
             run.subjects.setdefault(Subject("target", f"{mode:04o}", target.subject), None)
+
+
+def _add_folders(run: Run) -> None:
+    """A name that was made and is there no more had a folder: no output says so, and without it it was absent too."""
+    gone = {path for path, (folder, name) in run.exclusive.items() if folder.entries.get(name) is None}
+    gone |= {target.subject for target in run.targets if not target.node.places or target.node.path() != target.subject}
+    for path in gone:
+        folder = os.path.dirname(path)
+        if folder != run.setting.root:
+            run.subjects.setdefault(Subject("error", "", folder), None)
 
 
 def _mode_now(path: bytes, otherwise: int | None) -> int | None:
