@@ -252,7 +252,7 @@ def _fresh(run: Run, call: Call, node: Node, moment: int | None) -> int | None:
     One that has lost its fraction is of this run as well, but no longer in its order.
     """
     began = run.setting.began_ns
-    if moment is None or moment == NOW or not began:
+    if moment is None or moment == NOW:
         return moment
     if began - GRANULE_NS <= moment <= time.time_ns():
         return NOW

@@ -74,10 +74,14 @@ def _drop_temporary(run: Run) -> None:
 
     A name that the command line or a file spells out is no generated one: whether it was free is a fact.
     """
-    gone = {path for path, (folder, name) in run.exclusive.items() if folder.entries.get(name) is None}
-    for path in generated_names(run, gone):
+    for path in generated_names(run, _new_and_gone(run)):
         if run.subjects.pop(Subject("change", "l", path), None) is not None:
             run.subjects.setdefault(Subject("error", "", os.path.dirname(path)), None)
+
+
+def _new_and_gone(run: Run) -> set[bytes]:
+    """Names that calls proved to be new, and that are there no more."""
+    return {path for path, (folder, name) in run.exclusive.items() if folder.entries.get(name) is None}
 
 
 def _add_targets(run: Run) -> None:
@@ -97,7 +101,7 @@ def _add_targets(run: Run) -> None:
 
 def _add_folders(run: Run) -> None:
     """A name that was made and is there no more had a folder: no output says so, and without it it was absent too."""
-    gone = {path for path, (folder, name) in run.exclusive.items() if folder.entries.get(name) is None}
+    gone = _new_and_gone(run)
     gone |= {target.subject for target in run.targets if not target.node.places or target.node.path() != target.subject}
     for path in gone:
         folder = os.path.dirname(path)

@@ -48,9 +48,9 @@ class Setting:
         uid: int,
         gid: int,
         standing: dict[int, Standing],
-        declared: tuple[bytes, ...] = (),
-        times: bool = False,
-        began_ns: int = 0,
+        declared: tuple[bytes, ...],
+        times: bool,
+        began_ns: int,
     ) -> None:
         self.began_ns = began_ns
         self.pid = pid

@@ -44,6 +44,8 @@ def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Itera
     kept = _leaks(places, environ, texts)
     if not vouched:
         kept |= _told(run, places, environ)
+    if kept & set(_KEPT_WITH_ROOT):
+        kept.update(_KEPT_WITH_ROOT)
     for name in IDENTITY:
         if name not in kept:
             run.subjects.pop(Subject("identity", name), None)
@@ -70,7 +72,7 @@ def _told(run: Run, places: Places, environ: Mapping[bytes, bytes]) -> set[str]:
     literals = _literals(places, environ)
     told = {name for name in ("root", "home", "pwd") if _any_in(literals[name], words)}
     told |= {"tmp"} if _any_in(literals["tmp"], given[0]) else set()
-    return told | set(_KEPT_WITH_ROOT) if told & set(_KEPT_WITH_ROOT) else told
+    return told
 
 
 def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -> set[str]:
@@ -79,8 +81,6 @@ def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -
     if any(text.startswith(COMPRESSED) or any(mark in text for mark in COMPRESSED_INSIDE) for text in texts):
         return {*IDENTITY, "host"}
     found.update(name for name, values in _literals(places, environ).items() if _any_in(values, texts))
-    if found & {"root", "pwd"}:
-        found.update(_KEPT_WITH_ROOT)
     if _word_in(_user_name(), texts):
         found.update(_WHO)
     if _word_in(os.fsencode(os.uname().nodename), texts):
