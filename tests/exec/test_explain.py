@@ -95,13 +95,25 @@ def test_commands() -> None:
     found = [(r["code"], r.get("name"), r["old"], r["new"]) for r in command_differences(old, new, PLACES)]
     assert found == [
         ("arguments_changed", None, "cc '/r/a b'", "cc -O '/r/a b'"),
-        ("environment_changed", "A", "/r/x", "/tmp/x"),
+        ("environment_changed", "A", "<root>/x", "/tmp/x"),
         ("environment_changed", "B", None, "2"),
         ("environment_changed", "GONE", "1", None),
         ("directory_changed", None, "%R", "%R/sub"),
         ("umask_changed", None, "0022", "0027"),
     ]
     assert list(command_differences(old, old, PLACES)) == []
+
+
+def test_a_place_that_only_the_stored_command_names_is_not_taken_for_today_s() -> None:
+    """Stored in /first as %R/x; today, in another checkout, the variable says /first/x, as it did then."""
+    first, here = Places(b"/first"), Places(b"/second")
+    old = make_command((b"cc", b"/first/a", b"/first/b"), {b"A": b"/first/x"}, first, b"/first", 0o22, 0)
+    new = make_command((b"cc", b"/second/a", b"/first/b"), {b"A": b"/first/x"}, here, b"/second", 0o22, 0)
+    found = [(r["code"], r["old"], r["new"]) for r in command_differences(old, new, here)]
+    assert found == [
+        ("arguments_changed", "cc /second/a /second/b", "cc /second/a /first/b"),
+        ("environment_changed", "<root>/x", "/first/x"),
+    ]
 
 
 def test_a_message_shows_of_long_values_where_they_differ() -> None:

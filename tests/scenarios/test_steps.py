@@ -32,10 +32,10 @@ def count(text):
     return dict(collections.Counter(text.split()))
 """
 PARTS = ("lctype", "lmem", "lobject", "lopcodes", "lstring", "ltable", "ltm", "lzio", "lfunc", "ldump")
-MAKEFILE = f"""OBJECTS = {" ".join(f"{part}.o" for part in PARTS)}
+MAKEFILE = f"""OBJECTS = {" ".join(f"src/{part}.o" for part in PARTS)}
 liblua.a: $(OBJECTS)
 \tar rc $@ $(OBJECTS)
-%.o: src/%.c
+%.o: %.c
 \tgcc -Iinclude -c -o $@ $<
 """
 APP = """
@@ -122,6 +122,25 @@ def test_make_of_a_real_library(project: Scenario) -> None:
     hits_in_place(project, "make", runs=3)
     last = project.ask("make")
     assert b"up to date" in last.cached.stdout
+
+
+@pytest.mark.make
+def test_make_after_its_outputs_were_removed_by_hand(project: Scenario) -> None:
+    """What `make` lists is newer afterwards than what it compares; that is not one of the times it decides by."""
+    project.ask("make", outcome="miss")
+    for _ in range(2):
+        project.do("rm liblua.a src/*.o")
+        project.ask("make", outcome="hit")
+
+
+@pytest.mark.make
+def test_the_time_of_a_folder_that_is_a_prerequisite_counts(step: Scenario) -> None:
+    step.do("printf 'stamp: data data/one.txt\\n\\tcat $^/* data/one.txt > stamp 2>&1; true\\n' > Makefile")
+    step.ask("make", outcome="miss")
+    step.ask("make", outcome="miss|hit")
+    assert b"up to date" in step.ask("make", outcome="hit").cached.stdout
+    step.do("sleep 0.02; touch data/new; rm data/new")
+    assert b"up to date" not in step.ask("make", outcome="miss").cached.stdout
 
 
 @pytest.mark.make

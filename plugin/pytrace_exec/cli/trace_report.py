@@ -121,9 +121,11 @@ class Report:
     def _reasons(self) -> list[dict[str, Any]]:
         reasons = allowed_reasons(self._invocation.options, self._traced.seen.reasons)
         return [
-            {"code": r.code, "message": r.message, **text_fields("path", r.path), "pid": r.pid, "call": r.call}
-            for r in reasons
+            {"code": r.code, "message": r.message, **self._path(r.path), "pid": r.pid, "call": r.call} for r in reasons
         ]
+
+    def _path(self, path: bytes | None) -> dict[str, Any]:
+        return text_fields("path", None if path is None else below(path, self._root))
 
     def _calls(self) -> Iterator[dict[str, Any]]:
         for event in self._traced.trace.events:
@@ -142,7 +144,7 @@ class Report:
         return {
             "pid": call.pid,
             "call": name,
-            **text_fields("path", None if where is None else below(where, self._root)),
+            **self._path(where),
             "flags": flags,
             "fd": fd.number if isinstance(fd, Fd) and fd.number != AT_FDCWD else None,
             "inode": _inode(call.args),

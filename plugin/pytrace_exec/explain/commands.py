@@ -26,25 +26,26 @@ _PROPERTIES = {
 }
 """The properties that tell commands apart; `slot` only says where a list of path sets lies."""
 
+_NAMES = {"%R": "<root>", "%H": "<home>", "%T": "<tmp>"}
+"""What stands for a place of the stored command, which is not known to have been today's."""
+
 
 def command_differences(old: Command, new: Command, places: Places) -> Iterator[dict[str, object]]:
     """Every difference between a stored command and today's."""
     if old.arguments != new.arguments:
-        yield reason("arguments_changed", None, line(old, places), line(new, places))
+        said = "\0".join(new.arguments)
+        stored = [_stored(word, said, places) or "" for word in old.arguments]
+        today = [_restored(word, places) or "" for word in new.arguments]
+        yield reason("arguments_changed", None, shlex.join(stored), shlex.join(today))
     before, now = variables(old), variables(new)
     for name in sorted(before.keys() | now.keys()):
         if before.get(name) != now.get(name):
-            values = (_restored(value, places) for value in (before.get(name), now.get(name)))
+            values = _stored(before.get(name), now.get(name) or "", places), _restored(now.get(name), places)
             yield reason("environment_changed", None, *values, name=name)
     was, is_ = properties(old), properties(new)
     for name, code in _PROPERTIES.items():
         if was.get(name) != is_.get(name):
             yield reason(code, None, was.get(name), is_.get(name))
-
-
-def line(command: Command, places: Places) -> str:
-    """The arguments as a shell would take them."""
-    return shlex.join(_restored(word, places) or "" for word in command.arguments)
 
 
 def variables(command: Command) -> dict[str, str]:
@@ -55,6 +56,16 @@ def variables(command: Command) -> dict[str, str]:
 def properties(command: Command) -> dict[str, str]:
     """The properties of its platform."""
     return {item.name: item.value for item in command.platform.properties} if command.platform else {}
+
+
+def _stored(text: str | None, today: str, places: Places) -> str | None:
+    """A stored text as people read it; a place that today's text does not name as well stands for itself."""
+    if text is None:
+        return None
+    for sign, name in _NAMES.items():
+        if sign not in today:
+            text = text.replace(sign, name)
+    return _restored(text, places)
 
 
 def _restored(text: str | None, places: Places) -> str | None:

@@ -144,7 +144,7 @@ def _add_orders(run: Run) -> None:
     for program in run.processes.programs:
         if not program.path or not programs.compares_times(program):
             continue
-        paths = program.looked | (program.folders if programs.compares_folders(program) else set())
+        paths = program.looked | (set(+program.folders) if programs.compares_folders(program) else set())
         cwd = run.setting.cwd
         paths.discard(cwd)
         if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):

@@ -48,7 +48,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
         spelled = bool(argument(call, row, "path"))
         imports = not spelled and found.subject in run.imported
         if not imports:
-            _note_look(task, found)
+            _note_look(task, found, spelled)
         if spelled:
             task.last_look = found.subject
         if not found.node.own:
@@ -65,21 +65,28 @@ def _extent(run: Run, task: Task, found: Found) -> list[str]:
 
 
 def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
-    _note_look(task, found)
+    _note_look(task, found, spelled=True)
     task.last_look = None
     failed(run, call, found, changes=False)
     if not follow and call.error in ("ENOENT", "ENOTDIR"):
         run.note(call, "error", "l", found.subject)
 
 
-def _note_look(task: Task, found: Found) -> None:
+def _note_look(task: Task, found: Found, spelled: bool) -> None:
     """Note whose times the program can compare (DESIGN 4.2)."""
     if found.spot is None:
         return
     if found.node is not None and found.node.kind == "dir":
-        task.program.folders.add(found.spot)
+        if spelled or not programs.looks_before_listing(task.program):
+            task.program.folders[found.spot] += 1
     elif found.node is None or found.node.kind == "file":
         task.program.looked.add(found.spot)
+
+
+def forget_look(task: Task, found: Found) -> None:
+    """A program that looks before it lists has opened a directory: if it had just looked, it compares no time of it."""
+    if found.spot is not None and task.last_look == found.subject and programs.looks_before_listing(task.program):
+        task.program.folders[found.spot] -= 1
 
 
 def statfs(run: Run, task: Task, call: Call, row: Row) -> None:

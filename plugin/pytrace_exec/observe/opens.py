@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pytrace_exec.observe.failures import READ, WRITE, failed
-from pytrace_exec.observe.looks import flag_names
+from pytrace_exec.observe.looks import flag_names, forget_look
 from pytrace_exec.observe.run import Target, argument, place_of
 from pytrace_exec.observe.world import Found, Node
 from pytrace_exec.policy import bytecode, machine
@@ -69,6 +69,7 @@ def _open(run: Run, task: Task, call: Call, row: Row, flags: frozenset[str], mod
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     elif "O_PATH" in flags or found.node.kind == "dir":
+        forget_look(task, found)
         run.note(call, "error", "l" if "O_NOFOLLOW" in flags else "", found.subject)
     elif found.node.kind == "file":
         if "O_NOFOLLOW" in flags:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pytrace_exec.calls.table import TABLE
 from pytrace_exec.tracer.events import Call, Changed, Flags
 
@@ -17,8 +19,9 @@ if TYPE_CHECKING:
 class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
-    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories. `archive`: path of
-    the archive that its arguments tell it to make. `own`: it lies under the root, so that its name says nothing.
+    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how often
+    it asked for what it did not merely list. `archive`: path of the archive that its arguments tell it to make. `own`:
+    it lies under the root, so that its name says nothing.
     """
 
     __slots__ = ("archive", "argv", "exit_code", "folders", "looked", "own", "parent", "path", "pid")
@@ -31,7 +34,7 @@ class Program:
         self.own = own
         self.archive: bytes | None = None
         self.looked: set[bytes] = set()
-        self.folders: set[bytes] = set()
+        self.folders: Counter[bytes] = Counter()
         self.exit_code: int | None = None
 
     @property

@@ -88,6 +88,10 @@ KEEP_DATES = rb"-[a-zA-Z]*p|--p"
 COMPARE_FOLDERS = "make gmake find rsync ninja"
 """Programs that compare times of directories too."""
 
+LOOK_BEFORE_LISTING = "make gmake"
+"""Programs of those that ask for a directory's status right before they open it to list it, and use no time of that
+answer: GNU make, which asks once more where a directory is a target or a prerequisite."""
+
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
 
@@ -102,6 +106,7 @@ def _globs(*tables: str) -> Globs:
 _NO_TIMES = _globs(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
 _COPIES = _globs(COPY_TIMES)
 _FOLDERS = _globs(COMPARE_FOLDERS)
+_LOOK_BEFORE_LISTING = _globs(LOOK_BEFORE_LISTING)
 _ENVIRONMENT = _globs(PRINT_ENVIRONMENT)
 _PYTHON = _globs(PYTHON)
 _COMPILERS = _globs(COMPILERS)
@@ -123,6 +128,11 @@ def compares_times(program: Program) -> bool:
 def compares_folders(program: Program) -> bool:
     """Whether it compares directories' times as well."""
     return program.name in _FOLDERS
+
+
+def looks_before_listing(program: Program) -> bool:
+    """Whether a look at a directory that the program opens next, or has opened, compares no time."""
+    return program.known_as in _LOOK_BEFORE_LISTING
 
 
 def copies_times(program: Program) -> bool:

@@ -94,9 +94,12 @@ def test_a_name_that_is_no_utf8(project: Project) -> None:
 
 
 def test_reason_not_to_store(project: Project) -> None:
+    os.mkfifo(project.root / "pipe")
     reasons = project.pytrace("trace", "--json", "--", "date").json["not_storable"]
     assert [reason["code"] for reason in reasons] == ["clock"]
     assert project.pytrace("trace", "--json", "--", "date", PYTRACE_ALLOW_CLOCK="1").json["not_storable"] == []
+    (written,) = project.pytrace("trace", "--json", "--", "sh", "-c", ": <> pipe").json["not_storable"]
+    assert (written["code"], written["path"]) == ("device", "pipe")
 
 
 def test_a_trace_that_is_not_complete(project: Project) -> None:
