@@ -50,7 +50,7 @@ LINES = (
     ("mkdir o || echo had", "o: delete"),
     ("rmdir hollow || echo full", "hollow: clutter"),
     ("sed -i s/line/LINE/ in1", "in1: edit flip hard-link"),
-    ("sed s/1/2/ in2 | sort | uniq -c > out2", "in2: edit; out2: to-directory"),
+    ("sed s/1/2/ in2 2>&1 | sort | uniq -c > out2", "in2: edit; out2: to-directory"),
     ("install -m 755 in1 out1", "in1: edit; out1: dangle edit"),
     ("install -D in2 p/q/out", "in2: flip; p: create"),
     ("install --comp in1 out1", "in1: edit; out1: create edit chmod"),
