@@ -87,6 +87,31 @@ CASES = (
         covers="A49",
     ),
     Case(
+        "a child that shares its parent's working directory",
+        ("./shared_folder",),
+        source="shared_folder",
+        given="mkdir e; echo one > f; echo two > e/f",
+        facts="""
+            content shared_folder : =shared_folder
+            access/1 shared_folder : file granted
+            error e : dir
+            change/l e : dir
+            content e/f : =e/f
+        """,
+        misses=("echo three > e/f",),
+        hits=("echo three > f",),
+        covers="A48",
+    ),
+    Case(
+        "a child in a namespace of its own",
+        calling(
+            "child = call(56 if os.uname().machine == 'x86_64' else 220, 0x10000000 | 17, 0, 0, 0, 0)\n"
+            "child or os._exit(0)\n"
+            "child > 0 and os.waitpid(child, 0)"
+        ),
+        reasons=("namespace",),
+    ),
+    Case(
         "system calls of 32-bit programs",
         ("./old_calls",),
         source="old_calls",

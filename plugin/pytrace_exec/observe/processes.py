@@ -147,9 +147,10 @@ def _forks(name: str) -> bool:
 
 
 def clone_flags(args: tuple[Value, ...]) -> frozenset[str]:
-    """Names of the flags of clone (an argument of its own) or clone3 (in its structure)."""
+    """Names of the flags of clone (an argument, which strace writes with its name) or clone3 (in a structure)."""
     for arg in args:
         value = arg.before if isinstance(arg, Changed) else arg
-        if isinstance(value, dict) and isinstance(flags := value.get("flags"), Flags):
+        flags = value.get("flags") if isinstance(value, dict) else value
+        if isinstance(flags, Flags):
             return flags.names
     return frozenset()
