@@ -11,12 +11,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
 def linked(page: Path) -> list[str]:
     """List a page's links to files."""
-    return [target for target in LINK.findall(page.read_text()) if "://" not in target]
+    return [target for target in LINK.findall(FENCED.sub("", page.read_text())) if "://" not in target]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

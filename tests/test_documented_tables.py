@@ -19,12 +19,14 @@ DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"<!-- table: ([\w.]+)\.(\w+) -->\n```text\n(.*?)\n```", re.DOTALL)
 FIRST_CELL = re.compile(r"^\| `([\w ]+)` \|", re.MULTILINE)
 PRINTED = {
-    "environment.md": {"VARYING"},
+    "environment.md": {"VARYING", "READ_BY"},
     "identity.md": {"NEUTRAL_TOOLS"},
-    "machine.md": {"OPENED", "LOOKED", "FILE_SYSTEM_STATE", "HARMLESS_REQUESTS"},
+    "facts.md": {"DECIDE_BY_OWNER", "DECIDE_BY_FOLDERS_OWNER", "OWNERS_BY_WORDS"},
+    "machine.md": {"OPENED", "LOOKED", "TELL_STACK", "FILE_SYSTEM_STATE", "HARMLESS_REQUESTS"},
     "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES", "REPLACING"},
     "times.md": {
-        "COMPILERS", "BINARY_TOOLS", "PLAIN_TOOLS", "COMPARE_FOLDERS", "LOOK_BEFORE_LISTING", "COPY_TIMES", "MODE_ONLY",
+        "COMPILERS", "BINARY_TOOLS", "PLAIN_TOOLS", "COMPARE_FOLDERS", "COMPARE_LINKS",
+        "FOLDERS_BY_WORDS", "LOOK_BEFORE_LISTING", "WARN_OF_THE_FUTURE", "COPY_TIMES", "MODE_ONLY",
         "PLAIN_FORMATS", "CLOCK", "CLOCK_OPTIONS", "LISTING_FORMATS", "LISTING_ARCHIVERS",
         "GIT_MAKES", "MULTI_CALL", "TIMES_AS_CONTENT",
     },

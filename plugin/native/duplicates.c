@@ -29,7 +29,7 @@ static uint64_t key_of(const struct changes *changes, const struct tracee *trace
         call->flags,
         first ? call->arguments[0] : 0,
         mode ? call->arguments[path + 1] : 0,
-        opens ? tracee->last_look : 0,
+        opens ? tracee->last_look : tracee->image->listings,
     };
     size_t size;
     const uint8_t *attached = record_attachments(&tracee->record, &size);
@@ -48,6 +48,7 @@ void duplicates_put(struct duplicates *duplicates, const struct changes *changes
 {
     struct call *call = &tracee->call;
     bool leads = leads_to_open(call), duplicate = false;
+    bool lists = call->row->effect == EFFECT_OPEN && (call->flags & O_DIRECTORY) != 0 && result >= 0;
     if (tracee->context != NULL && call_looks(call)) {
         uint64_t key = key_of(changes, tracee, result);
         uint64_t *seen = &duplicates->seen[key / 2 % DUPLICATES_KEPT];
@@ -58,6 +59,8 @@ void duplicates_put(struct duplicates *duplicates, const struct changes *changes
     } else if (leads) {
         tracee->last_look = 0;
     }
+    if (lists && tracee->image != NULL)
+        tracee->image->listings++;
     if (duplicate) {
         if (leads)
             swap(&tracee->dropped, &tracee->record);

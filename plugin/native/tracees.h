@@ -22,6 +22,7 @@ struct context {
 struct image {
     unsigned references;
     uint64_t number;
+    uint64_t listings; /* directories opened so far: what it asks for afterwards it does not ask for in order to list */
 };
 
 /* How often the traced tree has changed what look-ups depend on. */

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 
-from tests.corpus.case import Case, calling, python
+from tests.corpus.case import Case, calling, python, shell
 
 IO_URING_SETUP = 425
 
@@ -43,6 +43,20 @@ CASES = (
         also="fact/limit%20RLIMIT_NOFILE : ...",
         misses=({"outer": 'ulimit -n 512; exec "$@"'},),
         covers="A61",
+    ),
+    Case(
+        "how nice it is",
+        ("nice",),
+        facts=None,
+        also="fact/nice : ...",
+        misses=({"outer": 'exec nice -n 5 "$@"'},),
+    ),
+    Case(
+        "the limit of the stack, asked for by the user",
+        shell("ulimit -s"),
+        facts=None,
+        also="fact/limit%20RLIMIT_STACK : ...",
+        misses=({"outer": 'ulimit -s 1024; exec "$@"'},),
     ),
     Case("the state of memory", python("os.open('/proc/meminfo', 0)"), reasons=("machine",), covers="A13"),
     Case("the load", python("os.open('/proc/loadavg', 0)"), reasons=("machine",), covers="A13"),

@@ -89,6 +89,7 @@ uname                   host        -uname
 statfs                  statfs      path=0
 fstatfs                 statfs      dir=0
 sched_getaffinity       host        -cpus
+getpriority             host        -nice
 getrlimit               limit       resource=0
 prlimit64               limit       resource=1 new=2
 connect                 connect     address=1
@@ -211,7 +212,7 @@ accept accept4 alarm arch_prctl brk cachestat capget clock_getres clock_gettime 
 dup2 dup3 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 fadvise64
 fallocate fcntl fdatasync flock fsync futex futex_requeue futex_wait futex_waitv futex_wake get_mempolicy
 get_robust_list get_thread_area getcpu getcwd getegid geteuid getgid getgroups getitimer getpeername getpgid getpgrp
-getpid getppid getpriority getrandom getresgid getresuid getrusage getsid getsockopt gettid gettimeofday getuid
+getpid getppid getrandom getresgid getresuid getrusage getsid getsockopt gettid gettimeofday getuid
 inotify_init inotify_init1 inotify_rm_watch io_cancel io_destroy io_getevents io_pgetevents io_submit ioprio_get
 ioprio_set kcmp kill landlock_add_rule landlock_create_ruleset landlock_restrict_self listen lseek madvise
 map_shadow_stack mbind membarrier memfd_create memfd_secret migrate_pages mincore mlock mlock2 mlockall mmap

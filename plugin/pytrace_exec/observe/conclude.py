@@ -6,24 +6,19 @@ from __future__ import annotations
 import os
 
 from pytrace_exec.observe.before import EarlierView, moved_folders
+from pytrace_exec.observe.comparisons import add_comparisons
 from pytrace_exec.observe.facts import Subject, value_of
 from pytrace_exec.observe.outputs import Output, outputs_of
 from pytrace_exec.observe.surroundings import IDENTITY
-from pytrace_exec.observe.times import EXACT_PROGRAMS
 from pytrace_exec.observe.variables import generated_names
-from pytrace_exec.observe.world import under
-from pytrace_exec.policy import programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytrace_exec.observe.facts import Surroundings
-    from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
     from pytrace_exec.policy.reasons import Reason
-
-_BY_TIMES = frozenset({"make", "gmake", "ninja", "find", "test", "["})
 
 
 class Observations:
@@ -55,7 +50,7 @@ def conclude(
     _add_folders(run)
     _add_crossings(run)
     _add_moved(run, earlier)
-    _add_orders(run)
+    add_comparisons(run, earlier)
     for name in IDENTITY:
         run.subjects.setdefault(Subject("identity", name), None)
     if run.stdin_read:
@@ -137,23 +132,6 @@ def _add_moved(run: Run, earlier: EarlierView) -> None:
                 pending.append(path)
             else:
                 run.subjects.setdefault(Subject("link" if letter == "l" else "content", "", path), None)
-
-
-def _add_orders(run: Run) -> None:
-    """Each program that may compare times makes one fact of the order of all that it looked up (DESIGN 4.2)."""
-    for program in run.processes.programs:
-        if not program.path or not programs.compares_times(program):
-            continue
-        paths = program.looked | (set(+program.folders) if programs.compares_folders(program) else set())
-        cwd = run.setting.cwd
-        paths.discard(cwd)
-        if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
-            arg = EXACT_PROGRAMS if _orders_by_times(program) else ""
-            run.subjects.setdefault(Subject("order", arg, *sorted(paths)), None)
-
-
-def _orders_by_times(program: Program) -> bool:
-    return program.name in _BY_TIMES
 
 
 def _check_listings(run: Run, earlier: EarlierView, around: Surroundings) -> None:

@@ -118,8 +118,11 @@ def _meaning(view: View, path: bytes) -> bytes:
 
 def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`status`: type, mode and content; `l` in the argument: of links themselves; `times`: also times, owner, links and
-    size; `mode`: without the content; `pyc`: with what Python makes of it.
+    size; `mode`: without the content; `pyc`: with what Python makes of it; `owner`: only the owner, of links
+    themselves.
     """
+    if arg == "owner":
+        return _owner(view.lstat(path))
     follow = "l" not in arg.split(",")
     found = view.stat(path) if follow else view.lstat(path)
     if isinstance(found, str):
@@ -142,6 +145,10 @@ def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
             found.st_size,
         )
     return text + b" " + _weight(view, around, path, found) if stat.S_ISREG(found.st_mode) else text
+
+
+def _owner(found: os.stat_result | str) -> bytes:
+    return found.encode() if isinstance(found, str) else b"owner %d:%d" % (found.st_uid, found.st_gid)
 
 
 def _weight(view: View, around: Surroundings, path: bytes, found: os.stat_result) -> bytes:

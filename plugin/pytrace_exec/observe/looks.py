@@ -11,7 +11,7 @@ from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
 from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
-from pytrace_exec.policy import archives, machine, programs
+from pytrace_exec.policy import archives, comparing, machine, programs
 from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 
 TYPE_CHECKING = False
@@ -77,15 +77,17 @@ def _note_look(task: Task, found: Found, spelled: bool) -> None:
     if found.spot is None:
         return
     if found.node is not None and found.node.kind == "dir":
-        if spelled or not programs.looks_before_listing(task.program):
+        if spelled or not comparing.looks_before_listing(task.program):
             task.program.folders[found.spot] += 1
+    elif found.node is not None and found.node.kind == "symlink":
+        task.program.links.add(found.spot)
     elif found.node is None or found.node.kind == "file":
         task.program.looked.add(found.spot)
 
 
 def forget_look(task: Task, found: Found) -> None:
     """A program that looks before it lists has opened a directory: if it had just looked, it compares no time of it."""
-    if found.spot is not None and task.last_look == found.subject and programs.looks_before_listing(task.program):
+    if found.spot is not None and task.last_look == found.subject and comparing.looks_before_listing(task.program):
         task.program.folders[found.spot] -= 1
 
 

@@ -69,7 +69,8 @@ def _open(run: Run, task: Task, call: Call, row: Row, flags: frozenset[str], mod
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     elif "O_PATH" in flags or found.node.kind == "dir":
-        forget_look(task, found)
+        if "O_DIRECTORY" in flags:
+            forget_look(task, found)
         run.note(call, "error", "l" if "O_NOFOLLOW" in flags else "", found.subject)
     elif found.node.kind == "file":
         if "O_NOFOLLOW" in flags:

@@ -20,11 +20,24 @@ class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how often
-    it asked for what it did not merely list. `archive`: path of the archive that its arguments tell it to make. `own`:
-    it lies under the root, so that its name says nothing.
+    it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the archive that
+    its arguments tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for
+    the limit of its size.
     """
 
-    __slots__ = ("archive", "argv", "exit_code", "folders", "looked", "own", "parent", "path", "pid")
+    __slots__ = (
+        "archive",
+        "argv",
+        "asked_for_stack",
+        "exit_code",
+        "folders",
+        "links",
+        "looked",
+        "own",
+        "parent",
+        "path",
+        "pid",
+    )
 
     def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...], own: bool = False) -> None:
         self.pid = pid
@@ -33,8 +46,10 @@ class Program:
         self.argv = argv
         self.own = own
         self.archive: bytes | None = None
+        self.asked_for_stack = False
         self.looked: set[bytes] = set()
         self.folders: Counter[bytes] = Counter()
+        self.links: set[bytes] = set()
         self.exit_code: int | None = None
 
     @property
@@ -114,6 +129,7 @@ class Processes:
             return Task(pid, parent.image, context)
         program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv, parent.program.own)
         program.archive = parent.program.archive
+        program.asked_for_stack = parent.program.asked_for_stack
         self.programs.append(program)
         return Task(pid, [program], context)
 
@@ -121,7 +137,7 @@ class Processes:
         """Note that the task's process runs another program now; `own`: it lies under the root."""
         old = task.program
         program = Program(task.pid, old.parent, path, argv, own)
-        if not old.looked and not old.folders and old in self.programs:
+        if not (old.looked or old.folders or old.links) and old in self.programs:
             self.programs.remove(old)
         self.programs.append(program)
         task.image.append(program)

@@ -9,6 +9,7 @@ from pytrace_exec.observe import changes, looks, opens, sockets
 from pytrace_exec.observe.processes import FileSystemContext, clone_flags
 from pytrace_exec.observe.run import Run, argument
 from pytrace_exec.observe.transfers import transfer
+from pytrace_exec.policy import machine
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.tracer.events import Call, Exited, Flags, Foreign, Killed, Superseded, Unparsed
 
@@ -95,10 +96,14 @@ def host(run: Run, task: Task, call: Call, row: Row) -> None:
 
 
 def limit(run: Run, task: Task, call: Call, row: Row) -> None:
-    """`getrlimit`: the value, but of the stack's size, which every start of a thread asks for."""
+    """`getrlimit`: the value, but of the stack's size what the C library asks for."""
     resource = argument(call, row, "resource")
     names = resource.names if isinstance(resource, Flags) else frozenset()
-    if call.error is None and argument(call, row, "new") is None and names and "RLIMIT_STACK" not in names:
+    if call.error is not None or argument(call, row, "new") is not None or not names:
+        return
+    if "RLIMIT_STACK" in names:
+        machine.asked_for_the_stack(run, task, call)
+    else:
         run.note_plain(call, "fact", f"limit {min(names)}")
 
 

@@ -80,6 +80,8 @@ class Surroundings:
             return " ".join(os.uname()).encode()
         if what == "cpus":
             return b"%d" % len(os.sched_getaffinity(0))
+        if what == "nice":
+            return b"%d" % os.getpriority(os.PRIO_PROCESS, 0)
         if what == "cpu features":
             return _cpu_features()
         import resource

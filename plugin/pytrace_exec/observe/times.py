@@ -9,6 +9,7 @@ to every other, and nothing of how two that do not count stand to each other.
 from __future__ import annotations
 
 import os
+import stat
 
 from pytrace_exec.observe.world import under
 
@@ -19,8 +20,14 @@ if TYPE_CHECKING:
 CHANCE_FOLDERS = frozenset({b"node_modules", b"site-packages", b"dist-packages"})
 """Folders whose files' order an installation decides by chance."""
 
-EXACT_PROGRAMS = "make"
-"""The argument of subjects whose program (make, ninja, find, test) orders by times: no folder is left out."""
+EXACT = "make"
+"""In the argument of subjects whose program (make, ninja, find, test) orders by times: no folder is left out."""
+
+LINKS = "links"
+"""In the argument of subjects whose program compares times of symbolic links themselves."""
+
+TWINS = "twins"
+"""The argument of subjects that say only which files have the same time, to the second."""
 
 
 class Ordering:
@@ -33,25 +40,34 @@ class Ordering:
 
     def ranks(self, view: View, arg: str, paths: tuple[bytes, ...]) -> bytes:
         """Return the value of an order subject; it names the files by their positions in `paths`."""
-        groups: dict[int, tuple[list[int], list[int]]] = {}
+        if arg == TWINS:
+            seconds = [_second(view.stat(path)) for path in paths]
+            return b"twins " + _digest([seconds.index(second) for second in seconds])
+        words = arg.split(",")
+        groups: dict[int, tuple[list[str], list[str]]] = {}
         absent: list[int] = []
         counted = 0
         for number, path in enumerate(paths):
             found = view.stat(path)
             if isinstance(found, str):
                 absent.append(number)
-                continue
-            counts = self._counts(path, found, arg)
-            counted += counts
-            groups.setdefault(found.st_mtime_ns, ([], []))[0 if counts else 1].append(number)
+            else:
+                counts = self._counts(path, found, EXACT in words)
+                counted += counts
+                groups.setdefault(found.st_mtime_ns, ([], []))[0 if counts else 1].append(str(number))
+            link = view.lstat(path) if LINKS in words else found
+            if not isinstance(link, str) and stat.S_ISLNK(link.st_mode):
+                counts = self._counts(path, link, EXACT in words)
+                counted += counts
+                groups.setdefault(link.st_mtime_ns, ([], []))[0 if counts else 1].append(f"{number}@")
         if not counted:
             return b"nothing counts " + _digest(["absent", *(n for n in absent if under(paths[n], self._root))])
         return b"order " + _digest(["absent", *absent, *_sequence(groups)])
 
-    def _counts(self, path: bytes, found: os.stat_result, arg: str) -> bool:
+    def _counts(self, path: bytes, found: os.stat_result, exact: bool) -> bool:
         if not under(path, self._root) or any(under(path, place) for place in self._inputs):
             return False
-        if arg != EXACT_PROGRAMS and _left_to_chance(path[len(self._root) :], self._root):
+        if not exact and _left_to_chance(path[len(self._root) :], self._root):
             return False
         return self._index().get(path) != (found.st_mtime_ns, found.st_size)
 
@@ -76,10 +92,14 @@ def _left_to_chance(below: bytes, root: bytes) -> bool:
     return False
 
 
-def _sequence(groups: dict[int, tuple[list[int], list[int]]]) -> list[object]:
+def _second(found: os.stat_result | str) -> int | str:
+    return found if isinstance(found, str) else found.st_mtime_ns // 1_000_000_000
+
+
+def _sequence(groups: dict[int, tuple[list[str], list[str]]]) -> list[object]:
     """Files from oldest to newest: each time at which one counts, and what lies between two such times as one set."""
     out: list[object] = []
-    between: list[int] = []
+    between: list[str] = []
     for moment in sorted(groups):
         counting, others = groups[moment]
         if not counting:

@@ -24,7 +24,7 @@ def variable_subjects(
     run: Run, environ: Mapping[bytes, bytes], chosen: Iterable[bytes], results: Iterable[bytes]
 ) -> set[Subject]:
     """The variables that count for this run; `results`: what came out of it, file by file."""
-    names = environment.named_in(_arguments(run)) | environment.named_in(_read_texts(run))
+    names = environment.named_in(arguments(run)) | environment.named_in(read_texts(run))
     names |= environment.values_in(environ, results)
     if run.environment_dumped:
         names |= {name for name in environ if environment.varies(name)}
@@ -38,7 +38,7 @@ def variable_subjects(
 def generated_names(run: Run, paths: set[bytes]) -> set[bytes]:
     """Those of the paths whose names a program made up: they look it, and no argument and no text read spells them."""
     looking = {path for path in paths if re.search(_GENERATED, os.path.basename(path))}
-    for text in (*_arguments(run), *_read_texts(run)) if looking else ():
+    for text in (*arguments(run), *read_texts(run)) if looking else ():
         looking = {path for path in looking if os.path.basename(path) not in text}
     return looking
 
@@ -47,12 +47,13 @@ _GENERATED = rb"(?=[A-Za-z0-9_]*[0-9A-Z])[A-Za-z0-9_]{6,}|[0-9]{3,}"
 """A piece of a name as mkstemp(3) makes it, or a number as of a process."""
 
 
-def _arguments(run: Run) -> Iterator[bytes]:
+def arguments(run: Run) -> Iterator[bytes]:
+    """The words of each program of the run."""
     for program in run.processes.programs:
         yield b" ".join(program.argv)
 
 
-def _read_texts(run: Run) -> Iterator[bytes]:
+def read_texts(run: Run) -> Iterator[bytes]:
     """Content that was read under the root, where it lies now; what the run destroyed cannot be read any more."""
     for subject in list(run.subjects):
         if subject.kind == "content" and under(subject.paths[0], run.setting.root):

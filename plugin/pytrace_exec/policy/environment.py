@@ -7,9 +7,13 @@ command line or of content read under the root, its value stands in an output, o
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from pytrace_exec.policy.globs import Globs
 
 VARYING = """
 _ OLDPWD SHLVL PYTRACE_* HOSTNAME INIT_CWD SSH_* DISPLAY XDG_SESSION_* DBUS_* USER LOGNAME LS_COLORS MAIL EDITOR PAGER
@@ -105,6 +109,23 @@ TERMINAL = frozenset({b"TERM", b"COLUMNS", b"LINES"})
 """Variables that count with a terminal on a standard descriptor, or when a terminal's description was looked for."""
 
 
+READ_BY = """
+MAKELEVEL : make gmake
+LS_COLORS : ls dir vdir tree
+COLUMNS   : ls dir vdir tree python python[23] python[23].[0-9]* git node
+LINES     : python python[23] python[23].[0-9]*
+"""
+"""Varying variables, and the programs that are known to read them."""
+
+
+@lru_cache(maxsize=1)
+def _readers() -> list[tuple[bytes, Globs]]:
+    from pytrace_exec.policy.globs import Globs
+
+    rows = (line.partition(":") for line in READ_BY.strip().splitlines())
+    return [(name.strip().encode(), Globs(readers.split())) for name, _, readers in rows]
+
+
 def read_by(program: str) -> set[bytes]:
     """Names of the varying variables that a program is known to read."""
-    return {b"MAKELEVEL"} if program in ("make", "gmake") else set()
+    return {name for name, readers in _readers() if program in readers}

@@ -81,6 +81,10 @@ LOOKED = """
 FILE_SYSTEM_STATE = "df"
 """Programs for which the state of a file system is the result; others ask for its type to tune themselves."""
 
+TELL_STACK = "sh dash bash zsh ksh mksh busybox prlimit python python[23] python[23].[0-9]*"
+"""Programs to which the limit of the stack is a value, when they ask for it after the C library did as they started;
+others ask for it whenever they start a thread."""
+
 TERMINAL_QUESTIONS = frozenset({"TCGETS", "TCGETS2", "TIOCGWINSZ"})
 HARMLESS_REQUESTS = frozenset(
     {
@@ -109,6 +113,7 @@ NO_SUCH_REQUEST = frozenset({"ENOTTY", "EINVAL", "EBADF", "EOPNOTSUPP"})
 _DESCRIPTOR = re.compile(rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)")
 _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
+_TELL_STACK = Globs(TELL_STACK.split())
 
 
 def _rows(table: str) -> list[tuple[Globs, Globs, str]]:
@@ -156,6 +161,14 @@ def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
         run.note(call, "fact", "", path)
     elif verdict != "ignore":
         run.refuse("device" if path.startswith(b"/dev/") else "machine", path, call)
+
+
+def asked_for_the_stack(run: Run, task: Task, call: Call) -> None:
+    """The limit of the stack was asked for; a program's first question is the C library's."""
+    program = task.program
+    if program.asked_for_stack and program.name in _TELL_STACK:
+        run.note_plain(call, "fact", "limit RLIMIT_STACK")
+    program.asked_for_stack = True
 
 
 def descriptor(run: Run, task: Task, call: Call, fd: Fd) -> None:

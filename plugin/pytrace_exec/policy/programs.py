@@ -52,7 +52,7 @@ sha1sum sha256sum sha512sum b2sum base64 protoc flex bison m4 gperf
 COPY_TIMES = """
 ls dir vdir tar bsdtar zip jar cpio pax rsync stat find install cp ar *-ar bsdcpio du touch diff sdiff diff3 gzip pigz
 bzip2 xz zstd lzip lz4 compress 7z 7za busybox toybox coreutils tree
-pr
+pr unzip
 """
 """Programs that print or copy times, owners, links and sizes: for them these are the value."""
 
@@ -85,13 +85,6 @@ INODE_OPTIONS = frozenset({b"-c", b"-i", b"-u", b"--inode", b"--time"})
 KEEP_DATES = rb"-[a-zA-Z]*p|--p"
 """Options of `strip` and `objcopy` that give the output the times of the input."""
 
-COMPARE_FOLDERS = "make gmake find rsync ninja"
-"""Programs that compare times of directories too."""
-
-LOOK_BEFORE_LISTING = "make gmake"
-"""Programs of those that ask for a directory's status right before they open it to list it, and use no time of that
-answer: GNU make, which asks once more where a directory is a target or a prerequisite."""
-
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
 
@@ -105,8 +98,6 @@ def _globs(*tables: str) -> Globs:
 
 _NO_TIMES = _globs(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
 _COPIES = _globs(COPY_TIMES)
-_FOLDERS = _globs(COMPARE_FOLDERS)
-_LOOK_BEFORE_LISTING = _globs(LOOK_BEFORE_LISTING)
 _ENVIRONMENT = _globs(PRINT_ENVIRONMENT)
 _PYTHON = _globs(PYTHON)
 _COMPILERS = _globs(COMPILERS)
@@ -123,16 +114,6 @@ _STAT = rows(STAT_OPTIONS)["stat"]
 def compares_times(program: Program) -> bool:
     """Whether the order of two files' times can decide what the program does."""
     return program.known_as not in _NO_TIMES
-
-
-def compares_folders(program: Program) -> bool:
-    """Whether it compares directories' times as well."""
-    return program.name in _FOLDERS
-
-
-def looks_before_listing(program: Program) -> bool:
-    """Whether a look at a directory that the program opens next, or has opened, compares no time."""
-    return program.known_as in _LOOK_BEFORE_LISTING
 
 
 def copies_times(program: Program) -> bool:

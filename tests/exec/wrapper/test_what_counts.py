@@ -232,3 +232,31 @@ def test_files_of_the_project_and_the_user_take_effect(place: Place) -> None:
     subprocess.run(["rm", "-r", str(place.root / "made")], check=True)
     assert place.run("--", *command).outcome == "hit"
     assert place.run("--", *command, variables={"EDITOR": "other"}).outcome == "miss"
+
+
+REPOSITORY = "git init -q .; mkdir d; echo b > d/b; git add .; git -c user.name=n -c user.email=a@b commit -qm m"
+
+
+@pytest.mark.git
+@pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
+def test_git_s_index_may_hold_times_of_directories(place: Place, tracer: str) -> None:
+    """With an untracked cache git lists no directory whose time is the one in its index."""
+    cache = "git config core.untrackedCache true; git update-index --untracked-cache"
+    subprocess.run(["sh", "-ec", f"{REPOSITORY}; {cache}"], cwd=place.root, check=True)
+    command = ("--tracer", tracer, "--", "git", "status", "--short")
+    for _ in range(3):
+        time.sleep(1.1)  # git trusts no time of the second in which it wrote its index
+        assert place.run(*command).stdout == b""
+    place.put("d/new", "n")
+    assert place.run(*command).stdout == b"?? d/new\n"
+
+
+@pytest.mark.git
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_git_works_in_nobody_else_s_repository(place: Place) -> None:
+    subprocess.run(["sh", "-ec", REPOSITORY], cwd=place.root, check=True)
+    command = ("git", "rev-parse", "--show-prefix")
+    assert [place.run("--", *command).outcome for _ in range(2)] == ["miss", "hit"]
+    for folder in (place.root, place.root / ".git"):
+        os.chown(folder, 1000, -1)
+    assert place.run("--", *command).status == 128

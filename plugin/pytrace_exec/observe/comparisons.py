@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the programs of a run compared besides content, type and mode: times and owners, as facts (DESIGN 4.2)."""
+
+from __future__ import annotations
+
+import os
+from itertools import chain
+
+from pytrace_exec.observe.facts import Subject
+from pytrace_exec.observe.times import EXACT, LINKS, TWINS
+from pytrace_exec.observe.variables import arguments, read_text, read_texts
+from pytrace_exec.observe.world import under
+from pytrace_exec.policy import comparing, programs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_exec.observe.before import EarlierView
+    from pytrace_exec.observe.processes import Program
+    from pytrace_exec.observe.run import Run
+
+ARCHIVE = b".a"
+"""Suffix of archives, in which GNU make compares the times of members."""
+
+UNTRACKED_CACHE = b"UNTR"
+"""The part of git's index that has times of directories, by which git decides which of them to read."""
+
+
+def add_comparisons(run: Run, earlier: EarlierView) -> None:
+    """Make facts of what each program that may compare can have compared."""
+    started = [program for program in run.processes.programs if program.path]
+    looking = [program for program in started if _looked_below(program, run.setting.root)]
+    interpreters = comparing.Interpreters(looking, chain(arguments(run), read_texts(run)))
+    for program in started:
+        folders = set(+program.folders)
+        owned = folders if comparing.decides_by_folders_owner(program) else set()
+        if comparing.decides_by_owner(program) or interpreters.decide_by_owner(program):
+            owned = folders | program.looked | program.links
+        for path in owned:
+            run.subjects.setdefault(Subject("status", "owner", path), None)
+        if programs.expands_macros(program):
+            _add_twins(run, earlier, program)
+        if not programs.compares_times(program):
+            continue
+        _add_absolute(run, program, folders)
+        compares_folders = comparing.compares_folders(program) or interpreters.compare_folders(program)
+        _add_order(run, program, folders if compares_folders else set())
+        if comparing.warns_of_the_future(program):
+            _check_future(run, earlier, program)
+
+
+def _looked_below(program: Program, root: bytes) -> bool:
+    return any(under(path, root) for path in chain(program.folders, program.looked, program.links))
+
+
+def _add_order(run: Run, program: Program, folders: set[bytes]) -> None:
+    """One fact of the order of all that a program looked up."""
+    links = program.links if comparing.compares_links(program) else set()
+    paths = (program.looked | folders | links) - {run.setting.cwd}
+    words = [EXACT] * comparing.orders_by_times(program) + [LINKS] * bool(links)
+    if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
+        run.subjects.setdefault(Subject("order", ",".join(words), *sorted(paths)), None)
+
+
+def _add_twins(run: Run, earlier: EarlierView, program: Program) -> None:
+    """A preprocessor takes headers of equal content, size and time (to the second) for one, if they ask for it."""
+    same: dict[str, list[bytes]] = {}
+    for path in program.looked:
+        if Subject("content", "", path) in run.subjects:
+            same.setdefault(earlier.digest(path), []).append(path)
+    for paths in same.values():
+        if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
+            run.subjects.setdefault(Subject("order", TWINS, *sorted(paths)), None)
+
+
+def _add_absolute(run: Run, program: Program, folders: set[bytes]) -> None:
+    """Where a program compares with a time that stands in a file, times themselves are facts."""
+    compared: set[bytes] = set()
+    if program.known_as in ("make", "gmake") and any(path.endswith(ARCHIVE) for path in _read_by(run, program)):
+        compared = program.looked
+    elif program.name == "git" and any(UNTRACKED_CACHE in read_text(path) for path in _indexes(run, program)):
+        compared = folders
+    for path in compared:
+        run.subjects.setdefault(Subject("status", "times", path), None)
+
+
+def _read_by(run: Run, program: Program) -> Iterator[bytes]:
+    for path, lookers in run.lookers.items():
+        if program in lookers and Subject("content", "", path) in run.subjects:
+            yield path
+
+
+def _indexes(run: Run, program: Program) -> Iterator[bytes]:
+    return (path for path in _read_by(run, program) if os.path.basename(path) == b"index")
+
+
+def _check_future(run: Run, earlier: EarlierView, program: Program) -> None:
+    """Of a file from the future a program tells how far it is away, and the next run may not."""
+    for path in program.looked:
+        found = earlier.stat(path)
+        if not isinstance(found, str) and found.st_mtime_ns > run.setting.began_ns and under(path, run.setting.root):
+            run.refuse("clock", path)

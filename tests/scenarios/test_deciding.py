@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real tools that decide by times of folders and links, owners, limits and the like: each change must be seen.
+
+The start state is old and of one moment; a change moves one thing away from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from tests.support.scenario import Scenario
+
+pytestmark = [pytest.mark.strace]
+
+OLD = "find . -exec touch -h -d @1500000000 {} +"
+Change = str | Mapping[str, Any]
+"""Shell commands that change the start state, or other surroundings of the run."""
+
+
+@attrs.frozen
+class Case:
+    """A command that is stored from the start state, and what must make it run again, or must not."""
+
+    name: str
+    command: tuple[str, ...]
+    given: str
+    misses: tuple[Change, ...]
+    hits: tuple[Change, ...] = ("true",)
+    options: tuple[str, ...] = ()
+    marks: tuple[pytest.MarkDecorator, ...] = ()
+
+
+def shell(text: str) -> tuple[str, ...]:
+    """A program of the shell's."""
+    return ("sh", "-c", text)
+
+
+MAKEFILE = "printf 'out: d f\\n\\tcat f > out\\n' > Makefile; mkdir d; echo x > d/x; echo f > f; echo o > out"
+HEADERS = """mkdir a b; printf '#pragma once\\nstruct s { int a; };\\n' | tee a/x.h > b/x.h
+printf '#include "a/x.h"\\n#include "b/x.h"\\n' > m.c"""
+CASES = (
+    Case(
+        "make, a directory that is a prerequisite and was listed before",
+        ("make",),
+        given=f"{MAKEFILE}; sed -i '1i SRC := $(wildcard d/*.c)' Makefile",
+        misses=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "make, a directory that is a prerequisite by a pattern",
+        ("make",),
+        given=f"{MAKEFILE}; sed -i 's/: d f/: d $(wildcard d\\/*)/' Makefile",
+        misses=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "make, a directory that is searched and a prerequisite",
+        ("make",),
+        given=f"{MAKEFILE}; sed -i '1i VPATH = d' Makefile",
+        misses=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "make, a directory that is a target",
+        ("make",),
+        given="printf 'X := $(wildcard d/*)\\nd: f\\n\\ttouch d\\n' > Makefile; mkdir d; echo x > d/x; echo f > f",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "make, a directory that is only listed",
+        ("make",),
+        given="printf 'out: d/x\\n\\tcat d/x > out\\n' > Makefile; mkdir d; echo x > d/x; echo o > out",
+        misses=("touch -d 2022-01-01 d/x",),
+        hits=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "make, a link's own time",
+        ("make", "-L"),
+        given="printf 'out: l\\n\\tcat l > out\\n' > Makefile; echo a > a; ln -s a l; echo o > out",
+        misses=("touch -h -d 2022-01-01 l", "touch -d 2022-01-01 a"),
+    ),
+    Case(
+        "make, the time of an archive's member",
+        ("make",),
+        given="echo 'int a;' > a.c; gcc -c a.c; touch -d @1500000000 a.o; ar rcU lib.a a.o; ranlib -U lib.a\n"
+        "printf 'ARFLAGS = rvU\\nlib.a: lib.a(a.o)\\na.o: ;\\n' > Makefile",
+        misses=("touch -d 2021-01-01 a.o",),
+    ),
+    Case(
+        "mv -u, a link's own time",
+        ("mv", "-u", "a", "d/"),
+        given="ln -s 1 a; mkdir d; ln -s 2 d/a",
+        misses=("touch -h -d 2022-01-01 a",),
+    ),
+    Case(
+        "a shell, a file newer than a directory",
+        shell("if [ f -nt d ]; then echo newer; else echo older; fi"),
+        given="echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "a shell script, a file older than a directory",
+        ("./s",),
+        given="printf '#!/bin/sh\\n[ f -ot d ] && echo older\\ntrue\\n' > s; chmod +x s; echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "test, a file newer than a directory",
+        shell("/usr/bin/test d -nt f || echo older"),
+        given="echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 d",),
+    ),
+    Case(
+        "Python, a file newer than a directory",
+        ("python3", "-c", "import os; print(os.path.getmtime('f') > os.path.getmtime('d'))"),
+        given="echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "chown from an owner",
+        ("chown", "--from=1000", "0", "f"),
+        given="echo f > f",
+        misses=("chown 1000 f",),
+    ),
+    Case(
+        "a shell, a file of its own",
+        shell("[ -O f ] && echo mine; true"),
+        given="echo f > f",
+        misses=("chown 1000 f",),
+    ),
+    Case(
+        "headers of one content that ask to be read once",
+        ("gcc", "-c", "m.c"),
+        given=HEADERS,
+        misses=("touch -d 2022-01-01 b/x.h",),
+        hits=("touch -d 2022-01-01 a/x.h b/x.h",),
+    ),
+    Case(
+        "unzip of what is newer",
+        shell("unzip -q -o -u o.zip; cat d/a"),
+        given="mkdir d; echo a > d/a; touch -d @1500000000 d/a; python3 -m zipfile -c o.zip d; echo mine > d/a",
+        misses=("touch -d 2022-01-01 d/a",),
+    ),
+)
+
+
+@pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.name, marks=case.marks) for case in CASES])
+def test_what_tools_decide_by(scenario: Scenario, case: Case, tracer: str) -> None:
+    options = ("--tracer", tracer, *case.options)
+    scenario.do(f"{case.given}\n{OLD}")
+    scenario.keep()
+    scenario.ask(*case.command, outcome="miss", options=options)
+    for change in case.hits:
+        ask_after(scenario, case, change, "hit", options)
+    for change in case.misses:
+        ask_after(scenario, case, change, "miss|not_stored", options)
+
+
+def ask_after(scenario: Scenario, case: Case, change: Change, outcome: str, options: tuple[str, ...]) -> None:
+    """Ask again from the start state after a change; both worlds must agree."""
+    scenario.anew()
+    if isinstance(change, str):
+        scenario.do(change)
+    around: dict[str, Any] = {} if isinstance(change, str) else dict(change)
+    command = around.pop("command", case.command)
+    scenario.ask(*command, outcome=outcome, options=options, **around)
+
+
+@pytest.mark.make
+def test_a_file_from_the_future_is_the_clock_s(scenario: Scenario) -> None:
+    scenario.do("printf 'out: a\\n\\tcat a > out\\n' > Makefile; echo a > a; echo o > out; touch -d 'now + 1 hour' out")
+    pair = scenario.ask("sh", "-c", "make 2>/dev/null", outcome="not_stored")
+    assert "clock" in pair.record.reasons
+
+
+def test_colours(scenario: Scenario) -> None:
+    scenario.do(f"echo one > in; {OLD}")
+    command, options = ("ls", "--color=always", "in"), ("--allow-clock",)
+    scenario.ask(*command, outcome="miss", options=options, variables={"LS_COLORS": "*=01;31"})
+    scenario.ask(*command, outcome="hit", options=options, variables={"LS_COLORS": "*=01;31"})
+    scenario.ask(*command, outcome="miss", options=options, variables={"LS_COLORS": "*=01;32"})
