@@ -32,6 +32,9 @@ FAILURES = frozenset(
 )
 """Reasons that are told, in one line, to who asked with `-v` and to who sits at a terminal."""
 
+UNWRITTEN = "depfile_failed"
+"""The reason that is told to everybody: a build that goes on without its dependencies would be wrong."""
+
 
 class Outcome:
     """What became of one invocation."""
@@ -132,10 +135,24 @@ class Outcome:
         """Write what was asked for; nothing of it can fail the run."""
         self.wait_status = status
         options = self.invocation.options
+        asked = options.explain or options.verbose or os.isatty(2)
         if options.explain:
             say(f"pytrace: {line}\n" for line in self.lines())
-        elif options.verbose or os.isatty(2):
-            say([f"pytrace: {reason['message']}\n" for reason in self.reasons if reason["code"] in FAILURES][:1])
+        else:
+            told = FAILURES if asked else frozenset()
+            lines = [f"pytrace: {reason['message']}\n" for reason in self.reasons if reason["code"] in told][:1]
+            say([*lines, *(f"pytrace: {r['message']}\n" for r in self.reasons if r["code"] == UNWRITTEN)])
+        try:
+            self._log(elapsed_ns)
+        except OSError as error:
+            say([f"pytrace: a log is not written: {error}\n"] if asked else ())
+        if store is not None:
+            store.count(f"runs_{self.kind}")
+            for code in {str(reason["code"]) for reason in self.reasons}:
+                store.count(f"reason_{code}")
+
+    def _log(self, elapsed_ns: int) -> None:
+        options = self.invocation.options
         if options.stats_log is not None:
             from pytrace_exec.statistics_log import append_run
 
@@ -144,10 +161,6 @@ class Outcome:
             from pytrace_exec.run_log import append_run as append_lines
 
             append_lines(options.log, options.log_level, self)
-        if store is not None:
-            store.count(f"runs_{self.kind}")
-            for code in {str(reason["code"]) for reason in self.reasons}:
-                store.count(f"reason_{code}")
 
     def lines(self) -> list[str]:
         """How it went, in the first line, and each further reason in one of its own."""

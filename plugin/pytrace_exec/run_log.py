@@ -37,16 +37,11 @@ def level_of(outcome: Outcome) -> str:
 
 
 def append(path: bytes, lines: bytes) -> None:
-    """Append lines in one piece, whoever else writes; a log that cannot be written never fails the run."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    except OSError:
-        return
+    """Append lines in one piece, whoever else writes; raise OSError."""
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         _write_whole(fd, b"\n" + lines if _is_cut_short(path) else lines)
-    except OSError:
-        return
     finally:
         os.close(fd)
 

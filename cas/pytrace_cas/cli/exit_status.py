@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import click
+
 from pytrace_cas.store import (
     FolderInUse,
     NetworkFileSystem,
@@ -22,6 +24,7 @@ NO_STORE = 10
 LOCKED = 11
 NOT_AUTHORISED = 12
 ADDRESS_IN_USE = 98
+INTERRUPTED = 130
 
 _BY_ERROR: dict[type[StoreError], int] = {
     NoStore: NO_STORE,
@@ -37,6 +40,14 @@ _BY_ERROR: dict[type[StoreError], int] = {
 
 SHOWN = "Exit status: 0; 1 problems found; 2 usage; 10 no store there; 11 locked; 12 not authorised."
 SERVE_SHOWN = SHOWN[:-1] + "; 98 address in use."
+
+
+def in_one_line(error: click.ClickException, program: str) -> str:
+    """What is wrong with how a program was called, and which page says how to."""
+    if not isinstance(error, click.UsageError):
+        return error.format_message()
+    page = f"{error.ctx.command_path} --help" if error.ctx is not None else f"{program} --help"
+    return f"{' '.join(error.format_message().split())} (see {page})"
 
 
 def status_of(error: StoreError) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytrace_cas.cli.exit_status import SHOWN, status_of
+from pytrace_cas.cli.exit_status import INTERRUPTED, SHOWN, USAGE, in_one_line, status_of
 from pytrace_cas.store import StoreError
 
 if TYPE_CHECKING:
@@ -62,4 +62,10 @@ def main() -> None:
     """Run `pytrace-cas`."""
     # What gRPC's core has to say of an address is said by us; it reads this when a verb imports it.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    cli(prog_name=os.path.basename(sys.argv[0]) or "pytrace-cas")
+    try:
+        sys.exit(cli.main(prog_name="pytrace-cas", standalone_mode=False) or 0)
+    except click.ClickException as error:
+        click.echo(f"pytrace-cas: {in_one_line(error, 'pytrace-cas')}", err=True)
+        sys.exit(USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(INTERRUPTED)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from pytrace_cas.cli.exit_status import status_of
+from pytrace_cas.cli.exit_status import in_one_line, status_of
 from pytrace_cas.store import StoreError
 from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
@@ -55,11 +55,8 @@ def main() -> None:
     interpreter.take_back()
     try:
         _answer()
-    except click.UsageError as error:
-        page = f"{error.ctx.command_path} --help" if error.ctx is not None else "pytrace --help"
-        _end(f"{error.format_message()} (see {page})", USAGE)
     except click.ClickException as error:
-        _end(error.format_message(), USAGE)
+        _end(in_one_line(error, "pytrace"), USAGE)
     except UsageError as error:
         _end(str(error), USAGE)
     except Failed as error:

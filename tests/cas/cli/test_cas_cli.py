@@ -38,6 +38,17 @@ def test_version() -> None:
     assert __version__ in _run("version").stdout
 
 
+@pytest.mark.parametrize(
+    "words", ["check", "nosuch", "serve --bogus", "serve --dir s --grpc-address foo", "serve --dir s --max-size x"]
+)
+def test_a_wrong_call_is_told_in_one_line(words: str) -> None:
+    run = _run(*words.split())
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("pytrace-cas: ")
+    assert run.stderr.endswith(" --help)\n")
+    assert run.stderr.count("\n") == 1
+
+
 def test_check_of_a_sound_store(root: str) -> None:
     run = _run("check", "--dir", root, "--read-data", "--json")
     assert run.returncode == 0

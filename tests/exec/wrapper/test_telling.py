@@ -66,9 +66,23 @@ def test_a_long_command_is_logged_in_part(place: Place) -> None:
 
 def test_logs_that_cannot_be_written_stop_nothing(place: Place) -> None:
     elsewhere = {"PYTRACE_LOG": "/no/folder/log", "PYTRACE_STATS_LOG": "/no/folder/log"}
-    for options in ((), ("--depfile", "/no/folder/d")):
-        ended = place.run(*options, "--", "sh", "-c", "echo ran; exit 3", variables=elsewhere)
-        assert (ended.status, ended.stdout, ended.stderr) == (3, b"ran\n", b"")
+    ended = place.run("--", "sh", "-c", "echo ran; exit 3", variables=elsewhere)
+    assert (ended.status, ended.stdout, ended.stderr) == (3, b"ran\n", b"")
+
+
+def test_a_log_that_cannot_be_written_is_told_to_who_asks(place: Place) -> None:
+    ended = place.run("-v", "--", "echo", "ran", variables={"PYTRACE_STATS_LOG": "/no/folder/log"})
+    assert (ended.status, ended.stdout) == (0, b"ran\n")
+    assert ended.stderr.startswith(b"pytrace: a log is not written: ")
+    assert ended.stderr.count(b"\n") == 1
+
+
+def test_a_depfile_that_cannot_be_written_is_told_to_everybody(place: Place) -> None:
+    for _ in ("miss", "hit"):
+        ended = place.run("--depfile", "/no/folder/d", "--", "echo", "ran")
+        assert (ended.status, ended.stdout) == (0, b"ran\n")
+        assert ended.stderr.startswith(b"pytrace: --depfile is not written: ")
+        assert ended.stderr.count(b"\n") == 1
 
 
 def test_a_depfile_is_the_same_on_a_miss_and_on_a_hit(place: Place) -> None:
