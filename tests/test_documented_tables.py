@@ -22,7 +22,9 @@ PRINTED = {
     "environment.md": {"VARYING", "READ_BY"},
     "identity.md": {"NEUTRAL_TOOLS"},
     "facts.md": {"DECIDE_BY_OWNER", "DECIDE_BY_FOLDERS_OWNER", "OWNERS_BY_WORDS"},
-    "machine.md": {"OPENED", "LOOKED", "TELL_STACK", "FILE_SYSTEM_STATE", "HARMLESS_REQUESTS"},
+    "machine.md": {"OPENED", "LOOKED", "TELL_STACK", "INTERFACES_TO_CONNECT", "FILE_SYSTEM_STATE",
+        "HARMLESS_REQUESTS"},
+    "scratch.md": {"PLACES"},
     "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES", "REPLACING"},
     "times.md": {
         "COMPILERS", "BINARY_TOOLS", "PLAIN_TOOLS", "COMPARE_FOLDERS", "COMPARE_LINKS",

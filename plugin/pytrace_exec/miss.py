@@ -8,7 +8,7 @@ import re
 
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.calls.table import READS, WRITES, untraced
+from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.bytecode import source_of
 from pytrace_exec.observe.conclude import conclude
@@ -130,7 +130,7 @@ def _tracer(invocation: Invocation, abbreviated: tuple[str, ...]) -> Tracer:
         return native.Native(reads, writes, everything=not abbreviated)
     from pytrace_exec.tracer.strace import Detail, Strace, find_strace
 
-    detail = Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES)
+    detail = Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES | HARMLESS)
     try:
         return Strace(find_strace(os.environb.get(b"PATH", b"/bin:/usr/bin")), detail)
     except TracerUnavailable:

@@ -61,6 +61,19 @@ CASES = (
     Case("the state of memory", python("os.open('/proc/meminfo', 0)"), reasons=("machine",), covers="A13"),
     Case("the load", python("os.open('/proc/loadavg', 0)"), reasons=("machine",), covers="A13"),
     Case("its own addresses", python("os.open('/proc/self/maps', 0)"), reasons=("machine",), covers="A13"),
+    Case(
+        "its own addresses, as the C library looks for its stack",
+        calling(
+            "libc.pthread_self.restype = ctypes.c_ulong; room = ctypes.create_string_buffer(256)\n"
+            "print(libc.pthread_getattr_np(ctypes.c_ulong(libc.pthread_self()), room))"
+        ),
+        facts="",
+    ),
+    Case(
+        "its control group",
+        python("os.open('/proc/self/cgroup', 0)"),
+        facts="",
+    ),
     Case("its own state", python("os.open('/proc/self/stat', 0)"), reasons=("machine",), covers="A13"),
     Case("the processor", python("os.open('/proc/cpuinfo', 0)"), reasons=("machine",), covers="A68"),
     Case("the clock", ("date",), outer='exec "$@" >/dev/null', reasons=("clock",), covers="A64"),

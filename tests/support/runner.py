@@ -114,13 +114,15 @@ class Pair:
 class Runner:
     """Runs invocations in a sandbox; `wrapper` is the command line that stands before a wrapped command.
 
-    Modification times before `fresh_from_ns` must be kept exactly. With `ordered`, the order of all of them too.
+    Modification times before `fresh_from_ns` must be kept exactly. With `ordered`, the order of all of them too. What
+    lies below `scratch`, from the world on, may differ.
     """
 
     sandbox: Sandbox
     wrapper: tuple[str, ...] = attrs.field(factory=wrapper_command)
     fresh_from_ns: int = attrs.field(factory=lambda: time.time_ns() - CLOCK_LAG_NS)
     ordered: bool = False
+    scratch: tuple[bytes, ...] = ()
 
     def both(self, invocation: Invocation) -> Pair:
         """Run in both worlds and compare status, streams, stdin's offset, and the trees left behind."""
@@ -151,11 +153,15 @@ class Runner:
             for name in ("status", "stdout", "stderr", "stdin_offset")
             if getattr(plain, name) != getattr(cached, name)
         ]
-        found += tree.differences(plain.tree, cached.tree)
-        found += tree.time_differences(plain.tree, cached.tree, self.fresh_from_ns)
+        trees = self._counting(plain.tree), self._counting(cached.tree)
+        found += tree.differences(*trees)
+        found += tree.time_differences(*trees, self.fresh_from_ns)
         if self.ordered:
-            found += tree.order_differences(plain.tree, cached.tree)
+            found += tree.order_differences(*trees)
         return found
+
+    def _counting(self, found: Tree) -> Tree:
+        return {path: entry for path, entry in found.items() if not path.startswith(self.scratch)}
 
 
 def _lines(log: bytes) -> list[str]:

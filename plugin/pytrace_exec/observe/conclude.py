@@ -57,6 +57,8 @@ def conclude(
         run.subjects.setdefault(Subject("stream", "stdin"), None)
     if not run.executed:
         run.refuse("not_whole")
+    run.reasons.update(earlier.problems)
+    earlier.problems.clear()
     relax(run, outputs)
     values = {subject: value_of(subject, earlier, around) for subject in run.subjects}
     _check_listings(run, earlier, around)
@@ -137,6 +139,8 @@ def _add_moved(run: Run, earlier: EarlierView) -> None:
 def _check_listings(run: Run, earlier: EarlierView, around: Surroundings) -> None:
     """Hold what the run saw in directories against what is known to have been there before it."""
     for folder, seen in run.listings.items():
+        if Subject("listing", "", folder) not in run.subjects:
+            continue
         names = earlier.names(folder)
         if isinstance(names, str):
             continue

@@ -146,7 +146,9 @@ def listing(run: Run, task: Task, call: Call, row: Row) -> None:
     if node.subject is None:
         return
     run.note(call, "listing", "", node.subject)
-    key = (call.pid, node.subject)
+    fd = argument(call, row, "dir")
+    # One thread may go on where another began, and two may read the same directory side by side.
+    key = (task.program, fd.number if isinstance(fd, Fd) else -1, node.subject)
     if not isinstance(entries, tuple):
         return
     seen = run.reading.setdefault(key, {})

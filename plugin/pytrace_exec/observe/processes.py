@@ -22,13 +22,14 @@ class Program:
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how often
     it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the archive that
     its arguments tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for
-    the limit of its size.
+    the limit of its size; `begun`: for its own path.
     """
 
     __slots__ = (
         "archive",
         "argv",
         "asked_for_stack",
+        "begun",
         "exit_code",
         "folders",
         "links",
@@ -45,6 +46,7 @@ class Program:
         self.path = path
         self.argv = argv
         self.own = own
+        self.begun = False
         self.archive: bytes | None = None
         self.asked_for_stack = False
         self.looked: set[bytes] = set()
@@ -61,6 +63,11 @@ class Program:
     def known_as(self) -> str:
         """Its name for tables that trust a program; empty for one of the user's own, which no table means."""
         return "" if self.own else self.name
+
+    @property
+    def known_path(self) -> str:
+        """Its real path, under the same condition."""
+        return "" if self.own else self.path.decode("utf-8", "surrogateescape")
 
 
 class FileSystemContext:

@@ -48,6 +48,7 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
             run.refuse_for(Reason("foreign_abi", None, event.pid, event.name))
         elif isinstance(event, Unparsed):
             run.refuse("incomplete", event.text[:200])
+    machine.answer_for_mappings(run)
     return run
 
 

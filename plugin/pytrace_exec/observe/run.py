@@ -85,7 +85,8 @@ class Run:
     the run, as seen by the calls that read it. `lookers`: the programs that looked at a path. `relative_outside`: a
     path outside the root was spelled relative to where the command ran. `exclusive`: names that calls proved to be
     new, with the folder they were made in. `imported`: `.pyc` files that Python imported; `read_plainly`: those that
-    were read, or looked at, in any other way.
+    were read, or looked at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it
+    asked for the limit of the stack.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -97,7 +98,7 @@ class Run:
         self.reasons: dict[tuple[str, bytes | None, str | None], Reason] = {}
         self.targets: list[Target] = []
         self.listings: dict[bytes, dict[bytes, str]] = {}
-        self.reading: dict[tuple[int, bytes], dict[bytes, str]] = {}
+        self.reading: dict[tuple[Program, int, bytes], dict[bytes, str]] = {}
         self.executed: list[bytes] = []
         self.lookers: dict[bytes, set[Program]] = {}
         self.relative_outside = False
@@ -108,6 +109,7 @@ class Run:
         self.stdin_read = False
         self.environment_dumped = False
         self.ports: set[int] = set()
+        self.stack_questions: dict[int, Call] = {}
         self.counts: dict[str, int] = {}
         if cwd is None:
             self.refuse("incomplete", setting.cwd)

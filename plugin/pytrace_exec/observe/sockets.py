@@ -11,6 +11,7 @@ from pytrace_exec.observe.failures import failed
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.transfers import transfer
 from pytrace_exec.observe.world import Node
+from pytrace_exec.policy import programs
 from pytrace_exec.tracer.events import Expr, Flags
 
 TYPE_CHECKING = False
@@ -59,7 +60,7 @@ def bind(run: Run, task: Task, call: Call, row: Row) -> None:
         found = run.world.walk(path, task.context.cwd, False)
         run.note_new(call, found)
         run.world.bind(found.parent, found.name, Node("socket", None))
-    elif _family(address) == "AF_NETLINK":
+    elif _family(address) == "AF_NETLINK" and not _only_connects(run, task):
         run.refuse("network", None, call)
 
 
@@ -77,7 +78,7 @@ def _talk(run: Run, task: Task, call: Call, address: Value) -> None:
             run.refuse("network", None, call)
         return
     family, path = _family(address), address.get("sun_path")
-    if family == "AF_UNSPEC":
+    if family == "AF_UNSPEC" or (family == "AF_NETLINK" and _only_connects(run, task)):
         return
     if isinstance(path, bytes):
         found = run.world.walk(path, task.context.cwd)
@@ -89,6 +90,10 @@ def _talk(run: Run, task: Task, call: Call, address: Value) -> None:
     if _is_loopback(address) and _port(address) in run.ports:
         return
     run.refuse("network", None, call)
+
+
+def _only_connects(run: Run, task: Task) -> bool:
+    return programs.uses_interfaces_to_connect(task.program, run.setting.root)
 
 
 def _family(address: dict[str, Value]) -> str:

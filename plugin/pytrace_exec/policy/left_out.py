@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytrace_exec.observe.outputs import Output
     from pytrace_exec.observe.run import Run
+    from pytrace_exec.policy.scratch import Scratch
 
 BOUND_TO_PATHS = frozenset({
     "wrote_outside", "special_file", "many_links", "owner", "attributes", "input_changed", "input_too_new",
@@ -69,10 +70,8 @@ def _with_all_below(pattern: bytes) -> bytes:
     return os.fsencode(expression[:-2]) + rb"(?:/.*)?\Z"
 
 
-def drop(run: Run, outputs: list[Output], left_out: LeftOut) -> None:
+def drop(run: Run, outputs: list[Output], left_out: LeftOut | Scratch) -> None:
     """Take out of a run's subjects, outputs and reasons what is left out."""
-    if not left_out:
-        return
     for subject in list(run.subjects):
         kept = tuple(path for path in subject.paths if path not in left_out)
         if kept != subject.paths:
@@ -85,7 +84,7 @@ def drop(run: Run, outputs: list[Output], left_out: LeftOut) -> None:
     outputs[:] = [output for output in outputs if _counts(run, output, left_out)]
 
 
-def _counts(run: Run, output: Output, left_out: LeftOut) -> bool:
+def _counts(run: Run, output: Output, left_out: LeftOut | Scratch) -> bool:
     """Whether an output counts; one that joins a path that does with one that does not cannot be replayed."""
     out = output.path in left_out
     if output.kind in _TWO_PLACES and (output.other in left_out) != out:

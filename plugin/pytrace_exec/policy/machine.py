@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run may read of the machine (DESIGN 4.1, fact): rows by program and path.
 
-Verdicts: `ignore` what runtimes read only to tune themselves or what says nothing; `key` what is stable on a machine
+Verdicts: `ignore` what runtimes read only to tune themselves or what says nothing; `start` the same, until the program
+has asked for its own path, which a runtime does before it runs what it was given; `key` what is stable on a machine
 (its content becomes a fact); everything else under `/proc`, `/sys` and `/dev` is a reason not to store.
 """
 
@@ -20,8 +21,45 @@ if TYPE_CHECKING:
     from pytrace_exec.tracer.events import Call
 
 OPENED = """
+ld          /proc/meminfo                           ignore
+ld.*        /proc/meminfo                           ignore
+cc1*        /proc/meminfo                           ignore
+make        /proc/loadavg                           ignore
+bash        /proc/meminfo                           ignore
+grep        /proc/self/maps                         ignore
+egrep       /proc/self/maps                         ignore
+fgrep       /proc/self/maps                         ignore
+diff        /proc/self/maps                         ignore
+cmp         /proc/self/maps                         ignore
+m4          /proc/self/maps                         ignore
+bison       /proc/self/maps                         ignore
+gawk        /proc/self/maps                         ignore
+go          /proc/self/cgroup                       ignore
+go          /proc/self/mountinfo                    ignore
+go          /sys/fs/cgroup/*                        ignore
+*/pkg/tool/* /proc/self/cgroup                      ignore
+*/pkg/tool/* /proc/self/mountinfo                   ignore
+*/pkg/tool/* /sys/fs/cgroup/*                       ignore
+cargo       /proc/self/cgroup                       ignore
+cargo       /sys/fs/cgroup/*                        ignore
+rustup      /proc/self/cgroup                       ignore
+rustup      /sys/fs/cgroup/*                        ignore
+rustc       /proc/self/statm                        ignore
+rustdoc     /proc/self/statm                        ignore
+node        /proc/meminfo                           start
+node        /proc/self/cgroup                       start
+node        /proc/self/maps                         start
+node        /sys/fs/cgroup/*                        start
+javac       /proc/*                                 ignore
+javac       /sys/*                                  ignore
+jar         /proc/*                                 ignore
+jar         /sys/*                                  ignore
+javadoc     /proc/*                                 ignore
+javadoc     /sys/*                                  ignore
 *           /proc/filesystems                       key
-*           /proc/cpuinfo                           refuse
+*           /proc/cgroups                           key
+*           /proc/self/cgroup                       key
+*           /proc/self/mountinfo                    key
 *           /proc/sys/vm/overcommit_memory          key
 *           /proc/sys/kernel/osrelease              key
 *           /proc/sys/kernel/ngroups_max            key
@@ -32,27 +70,23 @@ OPENED = """
 *           /sys/devices/system/cpu/possible        key
 *           /sys/devices/system/cpu                 key
 *           /sys/kernel/mm/transparent_hugepage/*   key
-*           /sys/fs/cgroup/*                        refuse
+*           /sys/fs/cgroup/*cpu.max                 key
+*           /sys/fs/cgroup/*cpu.weight              key
+*           /sys/fs/cgroup/*cpu.shares              key
+*           /sys/fs/cgroup/*cpu.cfs_quota_us        key
+*           /sys/fs/cgroup/*cpu.cfs_period_us       key
+*           /sys/fs/cgroup/*cpuset.cpus             key
+*           /sys/fs/cgroup/*cpuset.cpus.effective   key
+*           /sys/fs/cgroup/*memory.max              key
+*           /sys/fs/cgroup/*memory.high             key
+*           /sys/fs/cgroup/*limit_in_bytes          key
 *           /dev/null                               ignore
 *           /dev/zero                               ignore
 *           /dev/full                               ignore
 *           /dev/random                             ignore
 *           /dev/urandom                            ignore
-ld          /proc/meminfo                           ignore
-ld.*        /proc/meminfo                           ignore
-cc1*        /proc/meminfo                           ignore
-make        /proc/loadavg                           ignore
-node        /proc/meminfo                           ignore
-bash        /proc/meminfo                           ignore
-grep        /proc/self/maps                         ignore
-egrep       /proc/self/maps                         ignore
-fgrep       /proc/self/maps                         ignore
-diff        /proc/self/maps                         ignore
-cmp         /proc/self/maps                         ignore
-m4          /proc/self/maps                         ignore
-bison       /proc/self/maps                         ignore
-gawk        /proc/self/maps                         ignore
 """
+"""Program (its name, or with a `/` its whole real path), path, verdict; the first row that fits counts."""
 
 LOOKED = """
 *           /proc/self/exe                          ignore
@@ -80,6 +114,10 @@ LOOKED = """
 
 FILE_SYSTEM_STATE = "df"
 """Programs for which the state of a file system is the result; others ask for its type to tune themselves."""
+
+OWN_MAPPINGS = b"/proc/self/maps"
+"""What the C library reads, and then asks for the limit of the stack, to tell a program where its first thread's stack
+lies: that is ignored of any program."""
 
 TELL_STACK = "sh dash bash zsh ksh mksh busybox prlimit python python[23] python[23].[0-9]*"
 """Programs to which the limit of the stack is a value, when they ask for it after the C library did as they started;
@@ -111,6 +149,7 @@ ATTRIBUTE_REQUESTS = frozenset({"FS_IOC_SETFLAGS", "FS_IOC_FSSETXATTR"})
 NO_SUCH_REQUEST = frozenset({"ENOTTY", "EINVAL", "EBADF", "EOPNOTSUPP"})
 
 _DESCRIPTOR = re.compile(rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)")
+_OWN_PATH = b"/proc/self/exe"
 _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
 _TELL_STACK = Globs(TELL_STACK.split())
@@ -127,12 +166,13 @@ _OPENED, _LOOKED = _rows(OPENED), _rows(LOOKED)
 def _verdict(rows: list[tuple[Globs, Globs, str]], program: Program, path: bytes) -> str:
     """What a table says; of one of the user's own programs, the stricter of what it says of its name and of any."""
     text = path.decode("utf-8", "surrogateescape")
-    verdicts = {_first(rows, name, text) for name in (program.name, program.known_as)}
-    return next(verdict for verdict in ("refuse", "key", "ignore") if verdict in verdicts)
+    verdicts = {_first(rows, name, text) for name in ((program.name, ""), (program.known_as, program.known_path))}
+    return next(verdict for verdict in ("refuse", "key", "start", "ignore") if verdict in verdicts)
 
 
-def _first(rows: list[tuple[Globs, Globs, str]], name: str, path: str) -> str:
-    return next((verdict for programs, paths, verdict in rows if path in paths and name in programs), "refuse")
+def _first(rows: list[tuple[Globs, Globs, str]], names: tuple[str, str], path: str) -> str:
+    fitting = (verdict for programs, paths, verdict in rows if path in paths and any(n in programs for n in names))
+    return next(fitting, "refuse")
 
 
 def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
@@ -142,6 +182,7 @@ def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
     if number is not None and number <= 2:
         run.note_plain(call, "stream", f"kind {number}")
         return
+    task.program.begun = task.program.begun or path == _OWN_PATH
     verdict = _verdict(_LOOKED, task.program, path)
     if verdict == "key" or call.error in ("ENOENT", "ENOTDIR"):
         run.note(call, "error", "", path)
@@ -159,16 +200,27 @@ def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
         run.refuse("terminal_read", path, call)
     elif verdict == "key" and not writes:
         run.note(call, "fact", "", path)
-    elif verdict != "ignore":
+    elif path == OWN_MAPPINGS and verdict == "refuse" and call.pid not in run.stack_questions:
+        run.stack_questions[call.pid] = call
+    elif verdict != "ignore" and (verdict != "start" or task.program.begun):
         run.refuse("device" if path.startswith(b"/dev/") else "machine", path, call)
 
 
 def asked_for_the_stack(run: Run, task: Task, call: Call) -> None:
-    """The limit of the stack was asked for; a program's first question is the C library's."""
+    """The limit of the stack was asked for: that is what the thread had opened its mappings for.
+
+    A program's first question is the C library's.
+    """
     program = task.program
-    if program.asked_for_stack and program.name in _TELL_STACK:
+    if run.stack_questions.pop(call.pid, None) is None and program.asked_for_stack and program.name in _TELL_STACK:
         run.note_plain(call, "fact", "limit RLIMIT_STACK")
     program.asked_for_stack = True
+
+
+def answer_for_mappings(run: Run) -> None:
+    """Refuse what read its mappings for another reason."""
+    for call in run.stack_questions.values():
+        run.refuse("machine", OWN_MAPPINGS, call)
 
 
 def descriptor(run: Run, task: Task, call: Call, fd: Fd) -> None:
@@ -192,7 +244,7 @@ def listed(run: Run, task: Task, call: Call, fd: Fd) -> None:
     verdict = _verdict(_OPENED, task.program, fd.path)
     if verdict == "key":
         run.subjects.setdefault(Subject("listing", "", fd.path), call)
-    elif not fd.path.endswith(b"/fd"):
+    elif verdict != "ignore" and not fd.path.endswith(b"/fd"):
         run.refuse("machine", fd.path, call)
 
 

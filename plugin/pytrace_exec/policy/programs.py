@@ -7,6 +7,7 @@ called `gcc` is in no table.
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 
@@ -85,6 +86,9 @@ INODE_OPTIONS = frozenset({b"-c", b"-i", b"-u", b"--inode", b"--time"})
 KEEP_DATES = rb"-[a-zA-Z]*p|--p"
 """Options of `strip` and `objcopy` that give the output the times of the input."""
 
+INTERFACES_TO_CONNECT = "npm-cli.js npx-cli.js"
+"""Scripts, outside the root, that ask for the network's interfaces only to choose how to connect."""
+
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
 
@@ -98,6 +102,7 @@ def _globs(*tables: str) -> Globs:
 
 _NO_TIMES = _globs(COMPILERS, BINARY_TOOLS, PLAIN_TOOLS)
 _COPIES = _globs(COPY_TIMES)
+_INTERFACES_TO_CONNECT = _globs(INTERFACES_TO_CONNECT)
 _ENVIRONMENT = _globs(PRINT_ENVIRONMENT)
 _PYTHON = _globs(PYTHON)
 _COMPILERS = _globs(COMPILERS)
@@ -114,6 +119,14 @@ _STAT = rows(STAT_OPTIONS)["stat"]
 def compares_times(program: Program) -> bool:
     """Whether the order of two files' times can decide what the program does."""
     return program.known_as not in _NO_TIMES
+
+
+def uses_interfaces_to_connect(program: Program, root: bytes) -> bool:
+    """Whether the interpreter runs a script that prints nothing of the network's interfaces."""
+    script = program.argv[1] if len(program.argv) > 1 else b""
+    folder, _, name = os.path.realpath(script).rpartition(b"/")
+    within = (folder + b"/").startswith(root.rstrip(b"/") + b"/")
+    return script.startswith(b"/") and not within and name.decode("utf-8", "replace") in _INTERFACES_TO_CONNECT
 
 
 def copies_times(program: Program) -> bool:

@@ -40,7 +40,7 @@ SENTENCES = {
     "reader_gone": "the reader of its output went away before it ended",
     "absolute_times": "it wrote absolute times as content",
     "too_many_paths": "the root has too many paths to prove its earlier state (a smaller --root helps)",
-    "left_out": "it moved or linked between a path that --ignore or --disposable leaves out and one that counts",
+    "left_out": "it moved or linked between a path left out (by a table, --ignore, --disposable) and one that counts",
     "timeout": "it was ended by --timeout",
     "readonly": "the mode is readonly",
     "invalidated": "it was invalidated while it ran",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import bytecode, identity, left_out, own_outputs
+from pytrace_exec.policy.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +27,14 @@ class Relaxing:
     def relax(self, run: Run, outputs: list[Output]) -> None:
         """Take away what the user leaves out, and what a plain run could not tell apart."""
         options = self._invocation.options
-        left_out.drop(run, outputs, self._invocation.left_out)
+        if self._invocation.left_out:
+            left_out.drop(run, outputs, self._invocation.left_out)
         if options.strict:
             return
+        places, environ = self._invocation.places, self._invocation.environ
+        left_out.drop(run, outputs, Scratch(run, environ))
         own_outputs.relax(run, outputs)
         bytecode.relax(run)
-        places, environ = self._invocation.places, self._invocation.environ
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
 
     def _texts(self, run: Run, outputs: list[Output]) -> Iterator[bytes]:

@@ -58,7 +58,7 @@ class LogParser:
     """Turns the bytes of a log into `events`, which grow as `feed` is called; `finish` ends the log.
 
     `living` holds the threads and processes that were seen or made, and whose end was not seen. `moving` names calls
-    that move bytes nobody asks for: their strings are taken for empty ones.
+    that move bytes nobody asks for, or tell nothing: their strings are taken for empty ones.
     """
 
     __slots__ = (

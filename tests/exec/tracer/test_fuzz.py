@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from pytrace_exec.calls.table import READS, WRITES, untraced
+from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.miss import ABBREVIATED
 from pytrace_exec.tracer.events import Unparsed
 from pytrace_exec.tracer.native import PROGRAM
@@ -65,7 +65,7 @@ def strace_log(command: list[str], folder: Path) -> bytes:
     """strace's log of a command, in the wrapper's detail."""
     assert STRACE is not None
     words = [os.fsencode(word) for word in command]
-    detail = Detail(untraced(True, True), abbreviated=ABBREVIATED, moving=READS | WRITES)
+    detail = Detail(untraced(True, True), abbreviated=ABBREVIATED, moving=READS | WRITES | HARMLESS)
     log = folder / "log"
     args, environment = Strace(STRACE.encode(), detail).command_line(
         os.fsencode(log), words, words[0], dict(os.environb)

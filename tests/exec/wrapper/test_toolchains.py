@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real toolchains: they read the machine to size themselves, keep caches outside the root, and hit all the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+import pytest
+
+from tests.exec.wrapper.place import Place
+
+pytestmark = [pytest.mark.strace, pytest.mark.slow]
+
+TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
+JAVA = 'class A { public static void main(String[] a) { System.out.println("%s"); } }\n'
+GO = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("%s") }\n'
+RUST = 'fn main() { println!("%s"); }\n'
+PYTEST = "def test_one(tmp_path):\n    (tmp_path / 'f').write_text('%s')\n"
+PACKAGE = '{"name": "x", "version": "1.0.0", "scripts": {"build": "node main.js > out.txt"}}\n'
+
+
+@attrs.frozen
+class Toolchain:
+    """A command over some sources; the first of them has `%s` where a change is put. It makes `output`."""
+
+    name: str
+    command: tuple[str, ...]
+    sources: Mapping[str, str]
+    output: str | None
+    needs: str = ""
+
+
+GO_SOURCES = {"main.go": GO, "go.mod": "module example.com/x\n\ngo 1.19\n"}
+RUST_SOURCES = {"src/main.rs": RUST, "Cargo.toml": '[package]\nname = "x"\nversion = "1.0.0"\nedition = "2021"\n'}
+NODE_SOURCES = {"main.js": 'console.log("%s")\n', "package.json": PACKAGE}
+PYTEST_COMMAND = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+TOOLCHAINS = (
+    Toolchain("Go", ("go", "build", "-o", "app", "."), GO_SOURCES, "app", "go"),
+    Toolchain("Cargo", ("cargo", "build", "--offline", "--quiet"), RUST_SOURCES, "target/debug/x", "cargo"),
+    Toolchain("javac", ("javac", "A.java"), {"A.java": JAVA}, "A.class", "java"),
+    Toolchain("Node.js", ("node", "main.js"), NODE_SOURCES, None, "node"),
+    Toolchain("npm", ("npm", "run", "--silent", "build"), NODE_SOURCES, "out.txt", "npm"),
+    Toolchain("pytest", PYTEST_COMMAND, {"test_one.py": PYTEST}, None),
+)
+
+
+def sysroot() -> str:
+    """The folder of Rust's own programs: rustup's stand-ins look for a toolchain in the home directory."""
+    told = subprocess.run(["rustc", "--print", "sysroot"], env=CALLER, capture_output=True, text=True, check=True)
+    return told.stdout.strip()
+
+
+CALLER = {**os.environ, "HOME": os.path.expanduser(f"~{os.environ.get('USER', 'root')}")}
+
+
+@pytest.fixture(scope="module")
+def go_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A build cache of Go that has the standard library."""
+    folder = tmp_path_factory.mktemp("go")
+    for name, text in GO_SOURCES.items():
+        (folder / name).write_text(text)
+    variables = {**os.environ, "GOCACHE": str(folder / "cache"), "GOFLAGS": "-buildvcs=false"}
+    subprocess.run(["go", "build", "-o", "app", "."], cwd=folder, env=variables, check=True)
+    return folder / "cache"
+
+
+def variables_for(toolchain: Toolchain, request: pytest.FixtureRequest) -> dict[str, str]:
+    """What a toolchain needs of its caller's environment."""
+    path = os.environ["PATH"]
+    if toolchain.name == "pytest":
+        return {"PATH": path, "PYTEST_DEBUG_TEMPROOT": str(request.getfixturevalue("tmp_path"))}
+    if toolchain.name == "npm":  # else it asks its registry for news
+        return {"PATH": path, "npm_config_update_notifier": "false"}
+    if toolchain.needs == "go":
+        return {"PATH": path, "GOCACHE": str(request.getfixturevalue("go_cache")), "GOFLAGS": "-buildvcs=false"}
+    return {"PATH": f"{sysroot()}/bin:{path}" if toolchain.needs == "cargo" else path}
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize(
+    "toolchain",
+    [pytest.param(one, id=one.name, marks=getattr(pytest.mark, one.needs) if one.needs else ()) for one in TOOLCHAINS],
+)
+def test_from_a_clean_tree_it_hits_at_once(
+    place: Place, toolchain: Toolchain, tracer: str, request: pytest.FixtureRequest
+) -> None:
+    variables = variables_for(toolchain, request)
+
+    def ask(word: str, outcome: str) -> tuple[bytes, bytes]:
+        for name in os.listdir(place.root):
+            if name != "WORKSPACE":
+                path = place.root / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        for name, text in toolchain.sources.items():
+            os.utime(place.put(name, text.replace("%s", word)), (1_500_000_000, 1_500_000_000))
+        ended = place.run("--tracer", tracer, "--", *toolchain.command, variables=variables)
+        assert (ended.status, ended.outcome) == (0, outcome), ended.record and ended.record.line["reasons"]
+        made = (place.root / toolchain.output).read_bytes() if toolchain.output else b""
+        return ended.stdout, made
+
+    first = ask("one", "miss")
+    assert ask("one", "hit") == first
+    second = ask("two", "miss")
+    assert ask("two", "hit") == second
+    assert second != first or toolchain.name == "pytest"
+
+
+@pytest.mark.node
+@pytest.mark.parametrize("code", ["require('os').totalmem()", "require('fs').readFileSync('/proc/self/maps')"])
+def test_what_a_script_asks_of_the_machine_is_no_start_of_a_runtime(place: Place, code: str) -> None:
+    variables = {"PATH": os.environ["PATH"]}
+    assert place.run("--", "node", "-e", "1", variables=variables).outcome == "miss"
+    asked = place.run("--", "node", "-e", code, variables=variables)
+    assert (asked.outcome, asked.reasons) == ("not_stored", ("machine",))
+
+
+@pytest.mark.go
+def test_a_cache_that_another_program_reads_is_an_input(place: Place, go_cache: Path) -> None:
+    entry = next(path for path in sorted(go_cache.rglob("*-d")) if path.stat().st_size)
+    variables = {"PATH": os.environ["PATH"], "GOCACHE": str(go_cache)}
+    command = ("--", "sh", "-c", f"go env GOOS; cp {entry} copy")
+    assert [place.run(*command, variables=variables).outcome for _ in range(2)] == ["miss", "hit"]
+    kept = entry.read_bytes()
+    entry.write_bytes(b"other")
+    try:
+        assert place.run(*command, variables=variables).outcome == "miss"
+        assert (place.root / "copy").read_bytes() == b"other"
+    finally:
+        entry.write_bytes(kept)
+
+
+@pytest.mark.node
+def test_a_cache_in_the_root_is_an_output(place: Place) -> None:
+    place.put("main.js", "require('fs').mkdirSync('cache/_logs', {recursive: true})\n")
+    logs = place.root / "cache" / "_logs"
+    variables = {"PATH": os.environ["PATH"], "npm_config_cache": str(logs.parent)}
+    assert place.run("--", "node", "main.js", variables=variables).outcome == "miss"
+    shutil.rmtree(logs.parent)
+    assert place.run("--", "node", "main.js", variables=variables).outcome == "hit"
+    assert logs.is_dir()
