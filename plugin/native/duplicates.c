@@ -68,7 +68,7 @@ void duplicates_put(struct duplicates *duplicates, const struct changes *changes
     }
     if (call->row->effect == EFFECT_OPEN && tracee->dropped.size > 0)
         stream_put(stream, &tracee->dropped);
-    if (leads)
+    if (leads || call_changes(call))
         tracee->dropped.size = 0;
     stream_put(stream, &tracee->record);
 }

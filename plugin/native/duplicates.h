@@ -3,7 +3,7 @@
  *
  * What follows an open or a status may be judged by what came just before it in its thread (an import of Python is a
  * status and then an open). So an open is a duplicate only if the look before it was the same too, and a dropped
- * status or open is put back before an open that is recorded. */
+ * status or open is put back before an open that is recorded, unless the thread has changed something since. */
 #ifndef PYTRACE_DUPLICATES_H
 #define PYTRACE_DUPLICATES_H
 

@@ -101,6 +101,20 @@ CASES = (
         misses=("rmdir d", "touch d/made"),
     ),
     Case(
+        "a file looked at twice, removed, and another one opened",
+        python("os.lstat('i' + 'n'); os.lstat('i' + 'n'); os.unlink('i' + 'n'); os.open('f', 0)"),
+        given="echo one > in; echo two > f",
+        facts="""
+            status/l in : file 0644 =in
+            change/l in : file
+            order in : order
+            content f : =f
+        """,
+        outputs="removed in file",
+        unknown_to_strace=("input_destroyed",),
+        misses=("echo x > in", "echo x > f"),
+    ),
+    Case(
         "a formatter in place, of a file that nothing named before",
         python("fd = os.open('i' + 'n', os.O_RDWR); os.pwrite(fd, os.pread(fd, 9, 0).upper(), 0)"),
         facts="content in : =in",
