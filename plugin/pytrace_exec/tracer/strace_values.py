@@ -20,10 +20,11 @@ NUMBER = rb"(?:-?(?:0x[0-9a-f]+|0[0-7]*|[1-9][0-9]*))"
 PART = rb"(?:[A-Za-z_]\w*|" + NUMBER + rb")(?!\w)"
 # Escaped text: neither the delimiters nor a lone backslash. In descriptors `<` and `>` are written in octal.
 _ESCAPED = rb"\\(?:[ntrvf\"\\]|[0-3][0-7]{2}|[0-7]{1,2}(?![0-7])|x[0-9a-f]{2})"
-_QUOTED = rb'"((?:[^"\\]|' + _ESCAPED + rb')*)"'
+_TEXT = rb'(?:[^"\\]|' + _ESCAPED + rb")*"
+_QUOTED = rb'"(' + _TEXT + rb')"'
 _PLACE = rb"(?:[^<>\\]|" + _ESCAPED + rb")*"
 # `-yy` says more of sockets and devices, in forms that hold `->` or nested brackets.
-_SOCKET = rb'[A-Z][\w-]*:\[(?:[^\[\]"<>]|->|\[[^\[\]<>]*\]|"(?:[^"\\]|\\.)*")*\]'
+_SOCKET = rb'[A-Z][\w-]*:\[(?:[^\[\]"<>\\]|->|\[[^\[\]<>\\]*\]|"' + _TEXT + rb'")*\]'
 _DEVICE = rb"<(?:char|block) [^<>]*>"
 
 _STRING = re.compile(_QUOTED + rb"(\.\.\.)?")

@@ -97,6 +97,7 @@ def test_any_text_is_read_or_refused(text: bytes) -> None:
         (b"3<TCP:[127.0.0.1:1->127.0.0.1:2]>", Fd(3, b"TCP:[127.0.0.1:1->127.0.0.1:2]")),
         (b"3<TCPv6:[[::1]:1->[::1]:2]>", Fd(3, b"TCPv6:[[::1]:1->[::1]:2]")),
         (b'3<UNIX-STREAM:[1->2,"/s"]>', Fd(3, b'UNIX-STREAM:[1->2,"/s"]')),
+        (b'3<UNIX-STREAM:[1->2,"/s\\tx"]>', Fd(3, b'UNIX-STREAM:[1->2,"/s\tx"]')),
         (b"1</dev/null<char 1:3>>", Fd(1, b"/dev/null")),
         (b"[HUP INT]", (Flags(frozenset({"HUP"})), Flags(frozenset({"INT"})))),
         (b"~[RTMIN RT_1]", Expr("~", ((Flags(frozenset({"RTMIN"})), Flags(frozenset({"RT_1"}))),))),
@@ -121,5 +122,11 @@ def test_one_value(text: bytes, value: object) -> None:
 
 @pytest.mark.parametrize("text", [b'"abc"...', b'["a"..., "b"]', b'{x="a"...}', b'[{W(s) "a"...}]'])
 def test_a_string_cut_short_is_refused(text: bytes) -> None:
+    with pytest.raises(UnreadableError):
+        Reader(text).arguments(b"")
+
+
+@pytest.mark.parametrize("text", [b'"a\\S"', b'3<UNIX-STREAM:[1->2,"/s\\S"]>'])
+def test_an_escape_that_strace_does_not_write_is_refused(text: bytes) -> None:
     with pytest.raises(UnreadableError):
         Reader(text).arguments(b"")
