@@ -16,6 +16,7 @@ PROGRAMS = {
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),
     "compiler": ("gcc",),
+    "gdb": ("gdb",),
     "git": ("git",),
     "go": ("go",),
     "java": ("javac",),
