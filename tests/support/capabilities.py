@@ -15,6 +15,7 @@ PROGRAMS = {
     "bazel": ("bazel",),
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),
+    "cmake": ("cmake", "gcc", "make"),
     "compiler": ("gcc",),
     "gdb": ("gdb",),
     "git": ("git",),

@@ -21,6 +21,7 @@ TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 JAVA = 'class A { public static void main(String[] a) { System.out.println("%s"); } }\n'
 GO = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("%s") }\n'
 RUST = 'fn main() { println!("%s"); }\n'
+CMAKE = 'cmake_minimum_required(VERSION 3.10)\nproject(x C)\nset(WORD "%s" CACHE STRING "")\nadd_executable(x main.c)\n'
 PYTEST = "def test_one(tmp_path):\n    (tmp_path / 'f').write_text('%s')\n"
 PACKAGE = '{"name": "x", "version": "1.0.0", "scripts": {"build": "node main.js > out.txt"}}\n'
 
@@ -39,6 +40,7 @@ class Toolchain:
 GO_SOURCES = {"main.go": GO, "go.mod": "module example.com/x\n\ngo 1.19\n"}
 RUST_SOURCES = {"src/main.rs": RUST, "Cargo.toml": '[package]\nname = "x"\nversion = "1.0.0"\nedition = "2021"\n'}
 NODE_SOURCES = {"main.js": 'console.log("%s")\n', "package.json": PACKAGE}
+CMAKE_SOURCES = {"CMakeLists.txt": CMAKE, "main.c": "int main(void) { return 0; }\n"}
 PYTEST_COMMAND = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 TOOLCHAINS = (
     Toolchain("Go", ("go", "build", "-o", "app", "."), GO_SOURCES, "app", "go"),
@@ -46,6 +48,7 @@ TOOLCHAINS = (
     Toolchain("javac", ("javac", "A.java"), {"A.java": JAVA}, "A.class", "java"),
     Toolchain("Node.js", ("node", "main.js"), NODE_SOURCES, None, "node"),
     Toolchain("npm", ("npm", "run", "--silent", "build"), NODE_SOURCES, "out.txt", "npm"),
+    Toolchain("CMake", ("cmake", "-B", "build", "."), CMAKE_SOURCES, "build/CMakeCache.txt", "cmake"),
     Toolchain("pytest", PYTEST_COMMAND, {"test_one.py": PYTEST}, None),
 )
 
