@@ -147,7 +147,7 @@ static bool is_wanted(const struct secured *secured, const struct stat *status, 
 {
     if (!S_ISREG(status->st_mode) || status->st_size > LARGEST)
         return false;
-    if (how == DESTROYS_NAME && status->st_nlink > 1)
+    if (how == DESTROYS_NAME && (status->st_nlink > 1 || inodes_hold(&secured->named, status)))
         return false;
     return !inodes_hold(&secured->made, status) && !inodes_hold(&secured->kept, status);
 }
@@ -161,7 +161,7 @@ static void keep(struct secured *secured, const char *path, const struct stat *s
     int kept = how == DESTROYS_NAME ? original : copy_of(secured, path, original, status->st_size);
     bool has_room = kept >= 0 && (unsigned)kept < secured->most_descriptors;
     if (has_room) {
-        inodes_add(&secured->kept, status);
+        inodes_add(how == DESTROYS_NAME ? &secured->named : &secured->kept, status);
         tell(stream, tid, kept, status, original);
     } else if (kept >= 0) {
         close(kept);

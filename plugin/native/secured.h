@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Content that a call is about to destroy, kept at hand in a descriptor of the tracer.
  *
- * Only what was there before the run counts: a file that the run made is left alone, and each file is kept once. */
+ * Only what was there before the run counts: a file that the run made is left alone. Each file is kept once: itself (`named`)
+ * where it would lose its last name, a copy of it (`kept`) where it would be changed in place. One that is kept itself is
+ * copied all the same when it is about to be changed: the call that was to take its name may have failed. */
 #ifndef PYTRACE_SECURED_H
 #define PYTRACE_SECURED_H
 
@@ -11,6 +13,7 @@
 
 struct secured {
     struct inodes made;
+    struct inodes named;
     struct inodes kept;
     uint64_t copied;
     unsigned most_descriptors;

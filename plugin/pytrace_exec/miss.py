@@ -85,7 +85,7 @@ def observe(
     `known`: digests taken just before it, by path, which prove content that it destroyed.
     """
     streams, places = invocation.streams, invocation.places
-    live, kept = LiveView(function, digests), {secured.identity: secured.place for secured in trace.secured}
+    live, kept = LiveView(function, digests), _kept(trace)
     earlier = EarlierView(snapshot, live, known, digests, trace.started_ns, kept)
     setting = Setting(
         trace.pid,
@@ -114,6 +114,15 @@ def observe(
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
     return Traced(trace, seen, recorded, earlier)
+
+
+def _kept(trace: Trace) -> dict[tuple[int, ...], bytes]:
+    """Where the tracer holds content that was destroyed, by what told the file apart when it was first held.
+
+    Of a file that is held twice, itself and later a copy of it, the copy counts: the file was changed since.
+    """
+    first: dict[tuple[int, ...], tuple[int, ...]] = {}
+    return {first.setdefault(held.identity[:2], held.identity): held.place for held in trace.secured}
 
 
 def _tracer(invocation: Invocation, abbreviated: tuple[str, ...]) -> Tracer:

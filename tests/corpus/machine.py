@@ -58,6 +58,7 @@ CASES = (
         also="fact/limit%20RLIMIT_STACK : ...",
         misses=({"outer": 'ulimit -s 1024; exec "$@"'},),
     ),
+    Case("all limits", shell("ulimit -a"), facts=None, also="fact/limit%20RLIMIT_LOCKS : ..."),
     Case("the state of memory", python("os.open('/proc/meminfo', 0)"), reasons=("machine",), covers="A13"),
     Case("the load", python("os.open('/proc/loadavg', 0)"), reasons=("machine",), covers="A13"),
     Case("its own addresses", python("os.open('/proc/self/maps', 0)"), reasons=("machine",), covers="A13"),

@@ -115,6 +115,23 @@ CASES = (
         misses=("echo x > in", "echo x > f"),
     ),
     Case(
+        "a file that a failed rename was to replace, changed in place",
+        python(
+            "try: os.rename('none', 'i' + 'n')\nexcept OSError: os.chmod('i' + 'n', 0o600)\n"
+            "fd = os.open('i' + 'n', os.O_RDWR); print(os.pread(fd, 9, 0)); os.pwrite(fd, b'ONE', 0)"
+        ),
+        facts="""
+            change/l in : file
+            content in : =in
+            error . : dir
+            error/l in : file
+            error/l none : ENOENT
+        """,
+        outputs="file in 0600",
+        unknown_to_strace=("input_destroyed",),
+        misses=("echo x > in",),
+    ),
+    Case(
         "a formatter in place, of a file that nothing named before",
         python("fd = os.open('i' + 'n', os.O_RDWR); os.pwrite(fd, os.pread(fd, 9, 0).upper(), 0)"),
         facts="content in : =in",

@@ -94,7 +94,7 @@ class Played:
 def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
     """Play a round in a cleared sandbox, and stop at the first difference."""
     sandbox.clear()
-    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"home/.cache",))
+    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"tmp/pytest-of-",))
     turns: list[Turn] = []
     for number, step in enumerate(one.steps):
         if step.anew or number == 0:

@@ -118,6 +118,63 @@ CASES = (
         misses=("touch -d 2022-01-01 f",),
     ),
     Case(
+        "make, a folder that is the working directory of make",
+        ("make", "-s", "-C", "s"),
+        given="mkdir s; printf 'out: .\\n\\techo made > out\\n' > s/Makefile; echo o > s/out",
+        misses=("touch -d 2022-01-01 s",),
+    ),
+    Case(
+        "make, the folder above",
+        ("make", "-s", "-C", "s/t"),
+        given="mkdir -p s/t; printf 'out: ..\\n\\techo made > out\\n' > s/t/Makefile; echo o > s/t/out",
+        misses=("touch -d 2022-01-01 s",),
+    ),
+    Case(
+        "make, an archive that is not called so",
+        ("make",),
+        given="echo 'int a;' > a.c; gcc -c a.c; touch -d @1500000000 a.o; ar rcUS x.lib a.o\n"
+        "printf 'x.lib(a.o): a.o\\n\\t@echo ar\\n' > Makefile",
+        misses=("touch -d 2021-01-01 a.o",),
+    ),
+    Case(
+        "a shell script outside the root",
+        shell("sh ../home/s.sh"),
+        given="echo '[ f -nt d ] && echo newer; true' > ../home/s.sh; echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "a shell script that is read by another one",
+        shell(". ../home/lib.sh; newer f d; true"),
+        given="echo 'newer() { [ $1 -nt $2 ] && echo newer; }' > ../home/lib.sh; echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "a path that ends in ..",
+        shell("[ f -nt s/t/.. ] && echo newer; true"),
+        given="echo f > f; mkdir -p s/t",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "Python, by what stat returns",
+        ("python3", "-c", "import os; print(os.stat('f')[8] > os.stat('d')[8])"),
+        given="echo f > f; mkdir d",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "a Python module that was compiled before",
+        ("python3", "main.py"),
+        given="echo 'import os\\ndef newer(a, b): return os.path.getmtime(a) > os.path.getmtime(b)' > util.py\n"
+        "echo \"import util; print(util.newer('f', 'd'))\" > main.py; echo f > f; mkdir d\n"
+        "find . -exec touch -h -d @1500000000 {} +; python3 main.py > ../tmp/out",
+        misses=("touch -d 2022-01-01 f",),
+    ),
+    Case(
+        "Perl, the owner",
+        ("perl", "-e", "print +(lstat 'f')[4]"),
+        given="echo f > f",
+        misses=("chown 1000 f",),
+    ),
+    Case(
         "chown from an owner",
         ("chown", "--from=1000", "0", "f"),
         given="echo f > f",

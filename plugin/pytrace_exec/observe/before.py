@@ -169,7 +169,10 @@ class EarlierView:
         kept = self._kept.get(identity_of(found))
         if digest is None and kept is not None:
             hashed, status = hash_file(kept, self.live.function)
-            digest = None if status is None else hashed
+            changed = status is None or (
+                os.path.samestat(status, found) and identity_of(status)[:4] != identity_of(found)[:4]
+            )
+            digest = None if changed else hashed
         if digest is None:
             self._problem("input_destroyed", path)
             return "UNKNOWN"

@@ -139,7 +139,7 @@ def rename(run: Run, task: Task, call: Call, row: Row) -> None:
         run.world.bind(target.parent, target.name, source.node)
         run.world.bind(source.parent, source.name, other)
         return
-    _note_replaced(run, call, source, target, "RENAME_NOREPLACE" in flags)
+    _note_replaced(run, task, call, source, target, "RENAME_NOREPLACE" in flags)
     run.world.bind(target.parent, target.name, source.node)
     run.world.bind(source.parent, source.name, None)
 
@@ -162,7 +162,7 @@ def _note_moved(run: Run, call: Call, found: Found) -> None:
         run.note(call, "link", "", found.subject)
 
 
-def _note_replaced(run: Run, call: Call, source: Found, target: Found, absent: bool) -> None:
+def _note_replaced(run: Run, task: Task, call: Call, source: Found, target: Found, absent: bool) -> None:
     if (id(target.parent), target.name) in run.world.changes:
         return
     if absent:
@@ -171,7 +171,7 @@ def _note_replaced(run: Run, call: Call, source: Found, target: Found, absent: b
         run.note(call, "error", "empty", target.spot)
         run.note(call, "change", "l", target.spot)
     elif target.spot is not None and source.node is not None:
-        run.targets.append(Target(target.spot, source.node))
+        run.targets.append(Target(target.spot, source.node, task.program))
 
 
 def truncate(run: Run, task: Task, call: Call, row: Row) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
 
-ARCHIVE = b".a"
-"""Suffix of archives, in which GNU make compares the times of members."""
+ARCHIVE = b"!<arch>"
+"""Beginning of archives, in which GNU make compares the times of members."""
 
 UNTRACKED_CACHE = b"UNTR"
 """The part of git's index that has times of directories, by which git decides which of them to read."""
@@ -31,10 +31,12 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
     """Make facts of what each program that may compare can have compared."""
     started = [program for program in run.processes.programs if program.path]
     looking = [program for program in started if _looked_below(program, run.setting.root)]
-    interpreters = comparing.Interpreters(looking, chain(arguments(run), read_texts(run)))
+    texts = chain(arguments(run), read_texts(run), _scripts_from_elsewhere(run))
+    interpreters = comparing.Interpreters(looking, texts)
     for program in started:
         folders = set(+program.folders)
-        owned = folders if comparing.decides_by_folders_owner(program) else set()
+        tool = programs.tool_of(program, run.setting.root)
+        owned = _of_repository(program, folders) if comparing.decides_by_folders_owner(program) else set()
         if comparing.decides_by_owner(program) or interpreters.decide_by_owner(program):
             owned = folders | program.looked | program.links
         for path in owned:
@@ -44,8 +46,9 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
         if not programs.compares_times(program):
             continue
         _add_absolute(run, program, folders)
-        compares_folders = comparing.compares_folders(program) or interpreters.compare_folders(program)
-        _add_order(run, program, folders if compares_folders else set())
+        if not (comparing.compares_folders(program, tool) or interpreters.compare_folders(program)):
+            folders.clear()
+        _add_order(run, program, folders, tool)
         if comparing.warns_of_the_future(program):
             _check_future(run, earlier, program)
 
@@ -54,11 +57,32 @@ def _looked_below(program: Program, root: bytes) -> bool:
     return any(under(path, root) for path in chain(program.folders, program.looked, program.links))
 
 
-def _add_order(run: Run, program: Program, folders: set[bytes]) -> None:
+def _scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
+    """What shells read outside the root, or have as standard input; what interpreters were told by name to run."""
+    standing = run.setting.standing.get(0)
+    if standing is not None and standing.kind == "file" and standing.path is not None:
+        yield read_text(standing.path)
+    for path, lookers in list(run.lookers.items()):
+        if under(path, run.setting.root) or Subject("content", "", path) not in run.subjects:
+            continue
+        name = os.path.basename(path)
+        for program in lookers:
+            told = any(os.path.basename(word) == name for word in program.argv[1:])
+            if told or comparing.takes_scripts_from_anywhere(program):
+                yield read_text(path)
+                break
+
+
+def _of_repository(program: Program, folders: set[bytes]) -> set[bytes]:
+    """The directories that git looked at, and the files that stand for one (`.git` of a worktree)."""
+    return folders | {path for path in program.looked if os.path.basename(path) == b".git"}
+
+
+def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> None:
     """One fact of the order of all that a program looked up."""
     links = program.links if comparing.compares_links(program) else set()
     paths = (program.looked | folders | links) - {run.setting.cwd}
-    words = [EXACT] * comparing.orders_by_times(program) + [LINKS] * bool(links)
+    words = [EXACT] * comparing.orders_by_times(program, tool) + [LINKS] * bool(links)
     if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
         run.subjects.setdefault(Subject("order", ",".join(words), *sorted(paths)), None)
 
@@ -77,7 +101,9 @@ def _add_twins(run: Run, earlier: EarlierView, program: Program) -> None:
 def _add_absolute(run: Run, program: Program, folders: set[bytes]) -> None:
     """Where a program compares with a time that stands in a file, times themselves are facts."""
     compared: set[bytes] = set()
-    if program.known_as in ("make", "gmake") and any(path.endswith(ARCHIVE) for path in _read_by(run, program)):
+    if program.known_as in ("make", "gmake") and any(
+        read_text(path).startswith(ARCHIVE) for path in _read_by(run, program)
+    ):
         compared = program.looked
     elif program.name == "git" and any(UNTRACKED_CACHE in read_text(path) for path in _indexes(run, program)):
         compared = folders

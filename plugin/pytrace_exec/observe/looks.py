@@ -74,21 +74,28 @@ def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -
 
 def _note_look(task: Task, found: Found, spelled: bool) -> None:
     """Note whose times the program can compare (DESIGN 4.2)."""
-    if found.spot is None:
+    spot = _spot(found)
+    if spot is None:
         return
     if found.node is not None and found.node.kind == "dir":
         if spelled or not comparing.looks_before_listing(task.program):
-            task.program.folders[found.spot] += 1
+            task.program.folders[spot] += 1
     elif found.node is not None and found.node.kind == "symlink":
-        task.program.links.add(found.spot)
+        task.program.links.add(spot)
     elif found.node is None or found.node.kind == "file":
-        task.program.looked.add(found.spot)
+        task.program.looked.add(spot)
+
+
+def _spot(found: Found) -> bytes | None:
+    """What lay under the name before the run; of a directory spelled `.` or `..`, which has none, that itself."""
+    return found.spot if found.name else found.subject
 
 
 def forget_look(task: Task, found: Found) -> None:
     """A program that looks before it lists has opened a directory: if it had just looked, it compares no time of it."""
-    if found.spot is not None and task.last_look == found.subject and comparing.looks_before_listing(task.program):
-        task.program.folders[found.spot] -= 1
+    spot = _spot(found)
+    if spot is not None and task.last_look == found.subject and comparing.looks_before_listing(task.program):
+        task.program.folders[spot] -= 1
 
 
 def statfs(run: Run, task: Task, call: Call, row: Row) -> None:

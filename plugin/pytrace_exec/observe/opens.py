@@ -129,7 +129,7 @@ def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[st
         run.note_new(call, found)
     elif not changed and found.spot is not None:
         if "O_TRUNC" in flags:
-            run.targets.append(Target(found.spot, node))
+            run.targets.append(Target(found.spot, node, task.program))
         else:
             run.note(call, "change", "l", found.spot)
     run.world.bind(found.parent, found.name, node)
@@ -146,7 +146,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
     if truncates:
         node.created = mode & 0o7777 & ~task.context.umask
         if found.subject is not None:
-            run.targets.append(Target(found.subject, node))
+            run.targets.append(Target(found.subject, node, task.program))
         node.own = node.written = True
         return
     imports = not writes and bytecode.imports(run, task, found.subject)

@@ -69,13 +69,14 @@ class Setting:
 
 
 class Target:
-    """A path that the run created, truncated or replaced without being able to tell its absence from a plain file."""
+    """A path that a program created, truncated or replaced, and could not tell its absence from a plain file."""
 
-    __slots__ = ("node", "subject")
+    __slots__ = ("node", "program", "subject")
 
-    def __init__(self, subject: bytes, node: Node) -> None:
+    def __init__(self, subject: bytes, node: Node, program: Program) -> None:
         self.subject = subject
         self.node = node
+        self.program = program
 
 
 class Run:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pytrace_exec.places import Places
     from pytrace_exec.policy.left_out import LeftOut
 
+_UNNAMED_LIMITS = {"RLIMIT_LOCKS": 10}
+"""Limits that the kernel has and Python's `resource` has no name for (asm-generic/resource.h)."""
+
 IDENTITY = ("root", "home", "tmp", "pwd", "uid", "gid", "groups")
 
 
@@ -86,7 +89,8 @@ class Surroundings:
             return _cpu_features()
         import resource
 
-        soft, hard = resource.getrlimit(getattr(resource, what.removeprefix("limit ")))
+        name = what.removeprefix("limit ")
+        soft, hard = resource.getrlimit(getattr(resource, name) if hasattr(resource, name) else _UNNAMED_LIMITS[name])
         return b"%d %d" % (soft, hard)
 
     def counting(self, folder: bytes, names: list[tuple[bytes, str]]) -> list[tuple[bytes, str]]:

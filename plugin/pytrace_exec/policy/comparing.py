@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytrace_exec.observe.processes import Program
 
-COMPARE_FOLDERS = "make gmake find rsync ninja"
+COMPARE_FOLDERS = "make gmake find rsync ninja npm"
 """Programs that compare times of directories too."""
 
 COMPARE_LINKS = "make gmake find rsync ninja mv cp"
@@ -27,7 +27,7 @@ LOOK_BEFORE_LISTING = "make gmake"
 """Programs of those that ask for a directory's status right before they open it to list it, and use no time of that
 answer: GNU make, which asks once more where a directory is a target or a prerequisite."""
 
-ORDER_BY_TIMES = "make gmake ninja find test ["
+ORDER_BY_TIMES = "make gmake ninja find test [ npm"
 """Programs whose whole purpose may be the order of times: no folder is left to chance."""
 
 WARN_OF_THE_FUTURE = "make gmake ninja"
@@ -39,21 +39,27 @@ DECIDE_BY_OWNER = "chown chgrp getfacl namei"
 DECIDE_BY_FOLDERS_OWNER = "git"
 """Programs to which the owner of a directory does: git works in nobody else's repository."""
 
+SHELLS = "sh dash bash zsh ksh mksh busybox test ["
+"""Interpreters that are given scripts from anywhere, each of which counts (of others, those under the root do)."""
+
 FOLDERS_BY_WORDS = r"""
 sh dash bash zsh ksh mksh busybox test [ : (?<![\w-])-(?:nt|ot)(?![\w-])
-python python[23] python[23].[0-9]*      : getmtime|getctime|st_mtime|st_ctime
-perl perl5*                              : \bstat\b|(?<![\w-])-M\b
-ruby ruby[0-9]*                          : mtime
+python python[23] python[23].[0-9]*      : getmtime|getctime|(?i:st_[mc]time)|stat\([^()]*\)\[
+perl perl5*                              : stat\b|(?<![\w-])-M\b
+ruby ruby[0-9]*                          : mtime|stat\b
 node nodejs deno bun                     : mtime
+tclsh* wish* expect                      : file\s+(?:mtime|l?stat)
+cmake ctest                              : IS_NEWER_THAN|TIMESTAMP
 """
 """Interpreters, and the words in what they run (a regular expression) by which they compare directories' times."""
 
 OWNERS_BY_WORDS = r"""
 sh dash bash zsh ksh mksh busybox test [ : (?<![\w-])-[OG](?![\w-])
-python python[23] python[23].[0-9]*      : st_uid|st_gid|\.owner\(|\.group\(
-perl perl5*                              : \bstat\b|(?<![\w-])-[oO]\b
-ruby ruby[0-9]*                          : owned|\.uid|\.gid
+python python[23] python[23].[0-9]*      : (?i:st_[ug]id)|\.owner\(|\.group\(|stat\([^()]*\)\[
+perl perl5*                              : stat\b|(?<![\w-])-[oO]\b
+ruby ruby[0-9]*                          : owned|stat\b
 node nodejs deno bun                     : \.uid|\.gid
+tclsh* wish* expect                      : file\s+(?:owned|l?stat|attributes)
 """
 """The same for owners."""
 
@@ -63,6 +69,7 @@ def _rows(table: str) -> list[tuple[Globs, re.Pattern[bytes]]]:
     return [(Globs(programs.split()), re.compile(words.strip().encode())) for programs, _, words in rows]
 
 
+_SHELLS = Globs(SHELLS.split())
 _COMPARE_FOLDERS = Globs(COMPARE_FOLDERS.split())
 _COMPARE_LINKS = Globs(COMPARE_LINKS.split())
 _LOOK_BEFORE_LISTING = Globs(LOOK_BEFORE_LISTING.split())
@@ -72,9 +79,9 @@ _DECIDE_BY_OWNER = Globs(DECIDE_BY_OWNER.split())
 _DECIDE_BY_FOLDERS_OWNER = Globs(DECIDE_BY_FOLDERS_OWNER.split())
 
 
-def compares_folders(program: Program) -> bool:
-    """Whether it compares directories' times as well."""
-    return program.name in _COMPARE_FOLDERS
+def compares_folders(program: Program, tool: str) -> bool:
+    """Whether it compares directories' times as well; `tool`: what `programs.tool_of` takes it for."""
+    return program.name in _COMPARE_FOLDERS or tool in _COMPARE_FOLDERS
 
 
 def compares_links(program: Program) -> bool:
@@ -87,9 +94,9 @@ def looks_before_listing(program: Program) -> bool:
     return program.known_as in _LOOK_BEFORE_LISTING
 
 
-def orders_by_times(program: Program) -> bool:
+def orders_by_times(program: Program, tool: str) -> bool:
     """Whether the order of two files' times may be all that it decides by."""
-    return program.name in _ORDER_BY_TIMES
+    return program.name in _ORDER_BY_TIMES or tool in _ORDER_BY_TIMES
 
 
 def warns_of_the_future(program: Program) -> bool:
@@ -107,6 +114,11 @@ def decides_by_folders_owner(program: Program) -> bool:
     return program.name in _DECIDE_BY_FOLDERS_OWNER
 
 
+def takes_scripts_from_anywhere(program: Program) -> bool:
+    """Whether it is a shell."""
+    return program.name in _SHELLS
+
+
 class Interpreters:
     """What the interpreters among some programs compare, by the texts that they run."""
 
@@ -118,7 +130,7 @@ class Interpreters:
         wanted = {words for rows in _BY_WORDS for globs, words in rows if any(name in globs for name in names)}
         self._found: set[re.Pattern[bytes]] = set()
         for text in texts if wanted else ():
-            if b"\0" not in text[:_HEAD]:
+            if b"\0" not in text[:_HEAD] or text[2:4] == _COMPILED:
                 self._found.update(words for words in wanted - self._found if words.search(text))
 
     def compare_folders(self, program: Program) -> bool:
@@ -135,5 +147,8 @@ class Interpreters:
 
 _HEAD = 1024
 """A text with a NUL among so many bytes at its beginning is no script."""
+
+_COMPILED = b"\r\n"
+"""What follows the number of a `.pyc`'s format; names in code are plain there."""
 
 _BY_WORDS = _FOLDERS, _OWNERS = _rows(FOLDERS_BY_WORDS), _rows(OWNERS_BY_WORDS)

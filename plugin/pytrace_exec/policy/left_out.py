@@ -70,9 +70,11 @@ def _with_all_below(pattern: bytes) -> bytes:
     return os.fsencode(expression[:-2]) + rb"(?:/.*)?\Z"
 
 
-def drop(run: Run, outputs: list[Output], left_out: LeftOut | Scratch) -> None:
-    """Take out of a run's subjects, outputs and reasons what is left out."""
+def drop(run: Run, outputs: list[Output], left_out: LeftOut | Scratch, inputs: bool = True) -> None:
+    """Take out of a run's subjects, outputs and reasons what is left out; of subjects without `inputs` only orders."""
     for subject in list(run.subjects):
+        if not inputs and subject.kind != "order":
+            continue
         kept = tuple(path for path in subject.paths if path not in left_out)
         if kept != subject.paths:
             call = run.subjects.pop(subject)

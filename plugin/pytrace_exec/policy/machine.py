@@ -119,7 +119,7 @@ OWN_MAPPINGS = b"/proc/self/maps"
 """What the C library reads, and then asks for the limit of the stack, to tell a program where its first thread's stack
 lies: that is ignored of any program."""
 
-TELL_STACK = "sh dash bash zsh ksh mksh busybox prlimit python python[23] python[23].[0-9]*"
+TELL_STACK = "sh dash bash zsh ksh mksh busybox prlimit getconf xargs find python python[23] python[23].[0-9]*"
 """Programs to which the limit of the stack is a value, when they ask for it after the C library did as they started;
 others ask for it whenever they start a thread."""
 

@@ -86,8 +86,8 @@ INODE_OPTIONS = frozenset({b"-c", b"-i", b"-u", b"--inode", b"--time"})
 KEEP_DATES = rb"-[a-zA-Z]*p|--p"
 """Options of `strip` and `objcopy` that give the output the times of the input."""
 
-INTERFACES_TO_CONNECT = "npm-cli.js npx-cli.js"
-"""Scripts, outside the root, that ask for the network's interfaces only to choose how to connect."""
+INTERFACES_TO_CONNECT = "npm"
+"""Tools that ask for the network's interfaces only to choose how to connect."""
 
 PRINT_ENVIRONMENT = "env printenv"
 """Programs that print every variable when they are given no command."""
@@ -110,6 +110,9 @@ _PREPROCESSORS = _globs(PREPROCESSORS)
 _NEUTRAL = _globs(COMPILERS, BINARY_TOOLS, NEUTRAL_TOOLS)
 _NATIVE = rb"(?:-m(?:arch|tune|cpu)=|-C ?target-cpu=|--target-cpu=|target-cpu=)?native"
 _FORMAT = rb"%[-+#0-9. ]*([A-Za-z])"
+_STATE = {"go": frozenset({b"clean", b"telemetry", b"env"}), "cargo": frozenset({b"clean"})}
+_SCRIPTS = {b"npm-cli.js": "npm", b"npx-cli.js": "npm"}
+_PYTEST = frozenset({b"pytest", b"py.test"})
 _INODE_FORMAT = rb"%[-0-9.]*[iDaAcCB]|^-ls$|^-(?:inum|samefile|[ac]newer|newer(?:[aBc].|.[aBc]))$"
 _MODE_ONLY = rows(MODE_ONLY)
 _STRIPS = _globs("strip *-strip objcopy *-objcopy")
@@ -121,12 +124,26 @@ def compares_times(program: Program) -> bool:
     return program.known_as not in _NO_TIMES
 
 
+def tool_of(program: Program, root: bytes) -> str:
+    """Name of the tool that a program is: of an interpreter that of the script it was started with, if it is known.
+
+    Empty for one of the user's own, and for a command whose purpose is the tool's own state (`go clean`).
+    """
+    name, words = program.known_as, program.argv[1:]
+    if name in _STATE and words and words[0] in _STATE[name]:
+        return ""
+    if name == "node" and words:
+        script = os.path.realpath(words[0])
+        own = not words[0].startswith(b"/") or (script + b"/").startswith(root.rstrip(b"/") + b"/")
+        return "" if own else _SCRIPTS.get(os.path.basename(script), name)
+    if name in _PYTHON and words and (words[:2] == (b"-m", b"pytest") or os.path.basename(words[0]) in _PYTEST):
+        return "pytest"
+    return name
+
+
 def uses_interfaces_to_connect(program: Program, root: bytes) -> bool:
-    """Whether the interpreter runs a script that prints nothing of the network's interfaces."""
-    script = program.argv[1] if len(program.argv) > 1 else b""
-    folder, _, name = os.path.realpath(script).rpartition(b"/")
-    within = (folder + b"/").startswith(root.rstrip(b"/") + b"/")
-    return script.startswith(b"/") and not within and name.decode("utf-8", "replace") in _INTERFACES_TO_CONNECT
+    """Whether it asks for the network's interfaces only to choose how to connect."""
+    return tool_of(program, root) in _INTERFACES_TO_CONNECT
 
 
 def copies_times(program: Program) -> bool:

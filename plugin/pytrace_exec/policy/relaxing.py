@@ -32,7 +32,8 @@ class Relaxing:
         if options.strict:
             return
         places, environ = self._invocation.places, self._invocation.environ
-        left_out.drop(run, outputs, Scratch(run, environ))
+        left_out.drop(run, outputs, Scratch(run, environ, "all"))
+        left_out.drop(run, outputs, Scratch(run, environ, "out"), inputs=False)
         own_outputs.relax(run, outputs)
         bytecode.relax(run)
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)

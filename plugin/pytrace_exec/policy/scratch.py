@@ -1,71 +1,92 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scratch places and caches, which their own tools re-validate or never read again: no inputs, no outputs (DESIGN 4.3).
+"""Scratch places and caches, which their own tools re-validate or never read again (DESIGN 4.3).
 
-A row is programs and a place: the first of its spellings whose variable is set, a `*` standing for a part of a name.
-It counts for a path below that place that no program but those looked at, and for the folders that lead to the place if
-the run made them. Programs under the root are in no row.
+A row is tools, what is relaxed, a place, and names below it. `all`: no input and no output (logs, locks, counters).
+`out`: no output only; what was read there stays an input, since not all that a cache stands for need be in its keys.
+A place is the first of its spellings whose variable is set. In names, `*` stands for a part of a name and `**` for
+anything below. A row counts for a path that nobody but its tools looked at or wrote, and for the folders that lead to
+its place if they made them; never below the root or a declared output place.
 """
 
 from __future__ import annotations
 
 import os
+import re
 
 from pytrace_exec.observe.world import under
+from pytrace_exec.policy import programs
 from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
 
 PLACES = """
-go */pkg/tool/*              : $GOCACHE | $XDG_CACHE_HOME/go-build | ~/.cache/go-build
-go */pkg/tool/*              : $XDG_CONFIG_HOME/go/telemetry | ~/.config/go/telemetry
-go                           : $GOMODCACHE/cache/lock | $GOPATH/pkg/mod/cache/lock | ~/go/pkg/mod/cache/lock
-cargo rustup rustc           : $CARGO_HOME/.package-cache* | ~/.cargo/.package-cache*
-cargo                        : $CARGO_HOME/.global-cache* | ~/.cargo/.global-cache*
-node                         : $npm_config_cache/_logs | ~/.npm/_logs
-node                         : $npm_config_cache/_update-notifier-last-checked | ~/.npm/_update-notifier-last-checked
-pip pip3 python*             : $PIP_CACHE_DIR | $XDG_CACHE_HOME/pip | ~/.cache/pip
-python* pytest py.test       : $PYTEST_DEBUG_TEMPROOT/pytest-of-* | $TMPDIR/pytest-of-* | /tmp/pytest-of-*
-java javac jar javadoc       : /tmp/hsperfdata_*
-*                            : $XDG_CACHE_HOME/fontconfig | ~/.cache/fontconfig
-*                            : /var/cache/fontconfig
+go */pkg/tool/* : out : $GOCACHE | $XDG_CACHE_HOME/go-build | ~/.cache/go-build
+                : [0-9a-f][0-9a-f] [0-9a-f][0-9a-f]/*-[ad] README trim.txt testexpire.txt
+go */pkg/tool/* : all : $XDG_CONFIG_HOME/go/telemetry | ~/.config/go/telemetry : local local/* upload upload/*
+go              : all : $GOMODCACHE/cache | $GOPATH/pkg/mod/cache | ~/go/pkg/mod/cache : lock
+cargo rustup    : all : $CARGO_HOME | ~/.cargo : .package-cache* .global-cache*
+npm             : all : $npm_config_cache | ~/.npm : _logs _logs/* _update-notifier-last-checked
+pytest          : all : $PYTEST_DEBUG_TEMPROOT | $TMPDIR | /tmp : pytest-of-* pytest-of-*/**
+javac jar javadoc : all : /tmp : hsperfdata_* hsperfdata_*/*
 """
 
 
 class Scratch:
-    """The paths of one run that the table takes out of it: none below the root, where all that is left counts."""
+    """The paths of one run that rows of one kind (`all`, `out`) take out of it."""
 
-    __slots__ = ("_heads", "_lookers", "_made", "_places", "_root")
+    __slots__ = ("_heads", "_made", "_places", "_run", "_writers")
 
-    def __init__(self, run: Run, environ: Mapping[bytes, bytes]) -> None:
-        self._root = run.setting.root
-        self._lookers = run.lookers
+    def __init__(self, run: Run, environ: Mapping[bytes, bytes], what: str) -> None:
+        self._run = run
+        self._places = list(_places(environ, what))
+        self._heads = tuple(place for place, _, _ in self._places)
+        self._writers: dict[bytes, set[Program]] = {}
+        for target in run.targets:
+            self._writers.setdefault(target.subject, set()).add(target.program)
         refused = (reason.path for reason in run.reasons.values() if reason.code == "wrote_outside")
         self._made = {path for path in refused if path is not None and os.path.isdir(path)}
-        self._places = [(Globs(programs), place) for programs, place in _rows(environ) if not under(self._root, place)]
-        self._heads = tuple(place.partition(b"*")[0] for _, place in self._places)
 
     def __contains__(self, path: bytes) -> bool:
-        """Whether an absolute path lies in a place, and none but the place's programs looked at it."""
+        """Whether an absolute path lies in a place, and nobody but the place's tools had to do with it."""
         made = path in self._made
-        if under(path, self._root) or not (made or path.startswith(self._heads)):
+        if not (made or path.startswith(self._heads)) or self._run.setting.writable(path):
             return False
-        return any(_holds(place, path, made) and self._all_in(programs, path) for programs, place in self._places)
+        rows = [tools for place, names, tools in self._places if _holds(place, names, path, made)]
+        had_to_do = self._programs(path) if rows else set()
+        return bool(had_to_do) and any(all(self._is_in(tools, program) for program in had_to_do) for tools in rows)
 
-    def _all_in(self, programs: Globs, path: bytes) -> bool:
-        return all(p.known_as in programs or p.known_path in programs for p in self._lookers.get(path, ()))
+    def _programs(self, path: bytes) -> set[Program]:
+        """Who looked at a path or wrote it; of a folder or link in a new folder nobody is known but who made that."""
+        found = self._run.lookers.get(path, set()) | self._writers.get(path, set())
+        node = self._run.world.locate(path)
+        if node is not None and node.birth is not None:
+            found = found | {node.birth[0]}
+        if not found and (node is None or node.kind != "file") and len(path) > 1:
+            return self._programs(os.path.dirname(path))
+        return found
+
+    def _is_in(self, tools: Globs, program: Program) -> bool:
+        return programs.tool_of(program, self._run.setting.root) in tools or program.known_path in tools
 
 
-def _rows(environ: Mapping[bytes, bytes]) -> Iterator[tuple[list[str], bytes]]:
-    for line in PLACES.strip().splitlines():
-        programs, _, spellings = line.partition(":")
+def _holds(place: bytes, names: re.Pattern[bytes], path: bytes, made: bool) -> bool:
+    """Whether a path is a place, one of the names below it, or a folder that the run made and that leads there."""
+    return (under(path, place) and names.fullmatch(path, len(place)) is not None) or (made and under(place, path))
+
+
+def _places(environ: Mapping[bytes, bytes], what: str) -> Iterator[tuple[bytes, re.Pattern[bytes], Globs]]:
+    for line in PLACES.replace("\n  ", " ").strip().splitlines():
+        tools, kind, spellings, names = (column.strip() for column in line.split(" : "))
         for spelling in spellings.split("|"):
             place = _expanded(spelling.strip().encode(), environ)
             if place is not None:
-                yield programs.split(), place
+                if kind == what:
+                    yield place, _below(names.encode().split()), Globs(tools.split())
                 break
 
 
@@ -79,11 +100,10 @@ def _expanded(spelling: bytes, environ: Mapping[bytes, bytes]) -> bytes | None:
     return os.path.realpath(name + slash + rest)
 
 
-def _holds(place: bytes, path: bytes, made: bool) -> bool:
-    """Whether a path is the place or below it; `made`: or a folder that the run made and that leads there."""
-    head, star, tail = place.partition(b"*")
-    if not star:
-        return under(path, place) or (made and under(place, path))
-    if not path.startswith(head):
-        return made and under(head, path)
-    return (b"/" + path[len(head) :].partition(b"/")[0]).endswith(tail)
+def _below(names: list[bytes]) -> re.Pattern[bytes]:
+    """What matches a path from the end of its place on: the place itself, or one of the names below it."""
+    parts = {b"**": b".*", b"*": b"[^/]*"}
+    escaped = (
+        re.sub(rb"\*\*|\*|[^*\[\]a-f0-9-]", lambda m: parts.get(m[0]) or re.escape(m[0]), name) for name in names
+    )
+    return re.compile(b"(?:/(?:" + b"|".join(escaped) + b"))?", re.DOTALL)
