@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 ARCHIVE = b"!<arch>"
 """Beginning of archives, in which GNU make compares the times of members."""
 
+LONGEST_SCRIPT = 16 << 20
+"""Bytes; a longer file outside the root is data."""
+
 UNTRACKED_CACHE = b"UNTR"
 """The part of git's index that has times of directories, by which git decides which of them to read."""
 
@@ -33,6 +36,7 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
     looking = [program for program in started if _looked_below(program, run.setting.root)]
     texts = chain(arguments(run), read_texts(run), _scripts_from_elsewhere(run))
     interpreters = comparing.Interpreters(looking, texts)
+    digests = _Digests(earlier)
     for program in started:
         folders = set(+program.folders)
         tool = programs.tool_of(program, run.setting.root)
@@ -42,7 +46,7 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
         for path in owned:
             run.subjects.setdefault(Subject("status", "owner", path), None)
         if programs.expands_macros(program):
-            _add_twins(run, earlier, program)
+            _add_twins(run, program, digests)
         if not programs.compares_times(program):
             continue
         _add_absolute(run, program, folders)
@@ -58,19 +62,16 @@ def _looked_below(program: Program, root: bytes) -> bool:
 
 
 def _scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
-    """What shells read outside the root, or have as standard input; what interpreters were told by name to run."""
+    """What shells read outside the root, or have as standard input, and what a program was told by name to read."""
     standing = run.setting.standing.get(0)
     if standing is not None and standing.kind == "file" and standing.path is not None:
         yield read_text(standing.path)
+    shells = {program for program in run.processes.programs if comparing.takes_scripts_from_anywhere(program)}
+    told = {os.path.basename(word) for program in run.processes.programs for word in program.argv[1:]}
     for path, lookers in list(run.lookers.items()):
-        if under(path, run.setting.root) or Subject("content", "", path) not in run.subjects:
-            continue
-        name = os.path.basename(path)
-        for program in lookers:
-            told = any(os.path.basename(word) == name for word in program.argv[1:])
-            if told or comparing.takes_scripts_from_anywhere(program):
-                yield read_text(path)
-                break
+        wanted = os.path.basename(path) in told or not shells.isdisjoint(lookers)
+        if wanted and not under(path, run.setting.root) and Subject("content", "", path) in run.subjects:
+            yield read_text(path, LONGEST_SCRIPT)
 
 
 def _of_repository(program: Program, folders: set[bytes]) -> set[bytes]:
@@ -87,12 +88,24 @@ def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> No
         run.subjects.setdefault(Subject("order", ",".join(words), *sorted(paths)), None)
 
 
-def _add_twins(run: Run, earlier: EarlierView, program: Program) -> None:
+class _Digests(dict[bytes, str]):
+    """Digests of files before the run, each asked for once."""
+
+    def __init__(self, earlier: EarlierView) -> None:
+        super().__init__()
+        self._earlier = earlier
+
+    def __missing__(self, path: bytes) -> str:
+        digest = self[path] = self._earlier.digest(path)
+        return digest
+
+
+def _add_twins(run: Run, program: Program, digests: _Digests) -> None:
     """A preprocessor takes headers of equal content, size and time (to the second) for one, if they ask for it."""
     same: dict[str, list[bytes]] = {}
     for path in program.looked:
         if Subject("content", "", path) in run.subjects:
-            same.setdefault(earlier.digest(path), []).append(path)
+            same.setdefault(digests[path], []).append(path)
     for paths in same.values():
         if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
             run.subjects.setdefault(Subject("order", TWINS, *sorted(paths)), None)

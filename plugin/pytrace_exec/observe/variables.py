@@ -62,10 +62,11 @@ def read_texts(run: Run) -> Iterator[bytes]:
             yield read_text(path)
 
 
-def read_text(path: bytes) -> bytes:
-    """Content of a regular file, nothing if it cannot be read (a FIFO would be waited for)."""
+def read_text(path: bytes, most: int | None = None) -> bytes:
+    """Content of a regular file, nothing if it cannot be read (a FIFO would be waited for) or is longer than `most`."""
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode) or (most is not None and found.st_size > most):
             return b""
         with open(path, "rb") as file:
             return file.read()
