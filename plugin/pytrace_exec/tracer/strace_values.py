@@ -27,6 +27,7 @@ _PLACE = rb"(?:[^<>\\]|" + _ESCAPED + rb")*"
 _SOCKET = rb'[A-Z][\w-]*:\[(?:[^\[\]"<>\\]|->|\[[^\[\]<>\\]*\]|"' + _TEXT + rb'")*\]'
 _DEVICE = rb"<(?:char|block) [^<>]*>"
 
+_WRITTEN = re.compile(rb"(?:[^\\]|" + _ESCAPED + rb")*", re.DOTALL)
 _STRING = re.compile(_QUOTED + rb"(\.\.\.)?")
 _FD = re.compile(rb"(-?\d+|AT_FDCWD)<(?:(" + _SOCKET + rb")|(" + _PLACE + rb")(?:" + _DEVICE + rb")?)>(\(deleted\))?")
 _NUMBER = re.compile(NUMBER + rb"(?:\*" + NUMBER + rb")*(?![\w|<])")
@@ -55,9 +56,12 @@ class _OtherFormError(Exception):
 
 
 def unescape(text: bytes) -> bytes:
-    """Undo the escapes of strace's strings and paths: octal, hexadecimal, and C's letters."""
-    # strace writes none of the escapes that this codec knows in addition, and the patterns admit none.
-    return text.decode("unicode_escape").encode("latin-1") if b"\\" in text else text
+    """Undo the escapes of strace's strings and paths: octal, hexadecimal, and C's letters; raise `UnreadableError`."""
+    if b"\\" not in text:
+        return text
+    if _WRITTEN.fullmatch(text) is None:  # the codec knows more escapes than strace writes
+        raise UnreadableError("an escape that strace does not write")
+    return text.decode("unicode_escape").encode("latin-1")
 
 
 def number(text: bytes) -> int:

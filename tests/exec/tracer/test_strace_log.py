@@ -255,3 +255,8 @@ def test_a_name_that_looks_like_the_end_of_a_call() -> None:
     fd = Fd(3, b"/a) = 1")
     assert call.args == (({"fd": fd, "events": flagged("POLLIN")},), 1, 0)
     assert call.result == 1
+
+
+def test_a_path_with_an_escape_that_strace_does_not_write_is_not_read() -> None:
+    (event,) = parse_log(b'12 openat(AT_FDCWD</a>, "x", O_RDONLY) = 3</a\\Tb>\n')
+    assert isinstance(event, Unparsed)
