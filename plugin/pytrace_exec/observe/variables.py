@@ -28,8 +28,7 @@ def variable_subjects(
     names |= environment.values_in(environ, results)
     if run.environment_dumped:
         names |= {name for name in environ if environment.varies(name)}
-    for program in run.processes.programs:
-        names |= environment.read_by(program.name)
+    names |= environment.read_by(program.name for program in run.processes.programs)
     if _uses_terminal(run):
         names |= environment.TERMINAL
     return {Subject("variable", os.fsdecode(name)) for name in names - set(chosen)}

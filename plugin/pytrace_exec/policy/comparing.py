@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 
 from pytrace_exec.policy.globs import Globs
+from pytrace_exec.policy.programs import PYTHON
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ DECIDE_BY_FOLDERS_OWNER = "git"
 SHELLS = "sh dash bash zsh ksh mksh busybox test ["
 """Interpreters that are given scripts from anywhere, each of which counts (of others, those under the root do)."""
 
-FOLDERS_BY_WORDS = r"""
-sh dash bash zsh ksh mksh busybox test [ : (?<![\w-])-(?:nt|ot)(?![\w-])
-python python[23] python[23].[0-9]*      : getmtime|getctime|(?i:st_[mc]time)|stat\([^()]*\)\[
+FOLDERS_BY_WORDS = rf"""
+{SHELLS} : (?<![\w-])-(?:nt|ot)(?![\w-])
+{PYTHON} : getmtime|getctime|(?i:st_[mc]time)|stat\([^()]*\)\[
 perl perl5*                              : stat\b|(?<![\w-])-M\b
 ruby ruby[0-9]*                          : mtime|stat\b
 node nodejs deno bun                     : mtime
@@ -53,9 +54,9 @@ cmake ctest                              : IS_NEWER_THAN|TIMESTAMP
 """
 """Interpreters, and the words in what they run (a regular expression) by which they compare directories' times."""
 
-OWNERS_BY_WORDS = r"""
-sh dash bash zsh ksh mksh busybox test [ : (?<![\w-])-[OG](?![\w-])
-python python[23] python[23].[0-9]*      : (?i:st_[ug]id)|\.owner\(|\.group\(|stat\([^()]*\)\[
+OWNERS_BY_WORDS = rf"""
+{SHELLS} : (?<![\w-])-[OG](?![\w-])
+{PYTHON} : (?i:st_[ug]id)|\.owner\(|\.group\(|stat\([^()]*\)\[
 perl perl5*                              : stat\b|(?<![\w-])-[oO]\b
 ruby ruby[0-9]*                          : owned|stat\b
 node nodejs deno bun                     : \.uid|\.gid

@@ -7,13 +7,9 @@ command line or of content read under the root, its value stands in an output, o
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from pytrace_exec.policy.globs import Globs
 
 VARYING = """
 _ OLDPWD SHLVL PYTRACE_* HOSTNAME INIT_CWD SSH_* DISPLAY XDG_SESSION_* DBUS_* USER LOGNAME LS_COLORS MAIL EDITOR PAGER
@@ -118,14 +114,11 @@ LINES     : python python[23] python[23].[0-9]*
 """Varying variables, and the programs that are known to read them."""
 
 
-@lru_cache(maxsize=1)
-def _readers() -> list[tuple[bytes, Globs]]:
+def read_by(programs: Iterable[str]) -> set[bytes]:
+    """Names of the varying variables that programs of these names are known to read."""
     from pytrace_exec.policy.globs import Globs
 
+    names = set(programs)
     rows = (line.partition(":") for line in READ_BY.strip().splitlines())
-    return [(name.strip().encode(), Globs(readers.split())) for name, _, readers in rows]
-
-
-def read_by(program: str) -> set[bytes]:
-    """Names of the varying variables that a program is known to read."""
-    return {name for name, readers in _readers() if program in readers}
+    readers = [(variable.strip().encode(), Globs(row.split())) for variable, _, row in rows]
+    return {variable for variable, globs in readers if any(name in globs for name in names)}

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.exec.wrapper.place import Place
@@ -20,12 +22,18 @@ print(open("in").read(), os.path.getsize(place + "/log") > 0)
 """
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
-def test_a_tool_s_place_is_no_input_and_no_output(place: Place, tracer: str) -> None:
+def scratch_with(place: Place, script: str) -> Path:
+    """Put the script under that name, its input, and an empty folder for what it leaves."""
     scratch = place.base / "scratch"
     scratch.mkdir()
-    place.put("pytest", PYTEST)
+    place.put(script, PYTEST)
     place.put("in", "one")
+    return scratch
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_a_tool_s_place_is_no_input_and_no_output(place: Place, tracer: str) -> None:
+    scratch = scratch_with(place, "pytest")
     command = ("--tracer", tracer, "--", interpreter(), "pytest", str(scratch))
     variables = {"TMPDIR": str(scratch)}
     assert place.run(*command, variables=variables).outcome == "miss"
@@ -38,10 +46,7 @@ def test_a_tool_s_place_is_no_input_and_no_output(place: Place, tracer: str) -> 
 
 @pytest.mark.parametrize("tracer", TRACERS)
 def test_the_same_script_under_another_name_has_outputs_there(place: Place, tracer: str) -> None:
-    scratch = place.base / "scratch"
-    scratch.mkdir()
-    place.put("other", PYTEST)
-    place.put("in", "one")
+    scratch = scratch_with(place, "other")
     ended = place.run(
         "--tracer", tracer, "--", interpreter(), "other", str(scratch), variables={"TMPDIR": str(scratch)}
     )
@@ -67,10 +72,8 @@ def test_a_folder_that_a_script_makes_on_the_way_is_its_output(place: Place, tra
 
 @pytest.mark.parametrize("tracer", TRACERS)
 def test_a_declared_output_counts_wherever_it_lies(place: Place, tracer: str) -> None:
-    scratch = place.base / "scratch"
-    (scratch / "pytest-of-me").mkdir(parents=True)
-    place.put("pytest", PYTEST)
-    place.put("in", "one")
+    scratch = scratch_with(place, "pytest")
+    (scratch / "pytest-of-me").mkdir()
     command = ("--tracer", tracer, "-o", str(scratch / "pytest-of-me"), "--", interpreter(), "pytest", str(scratch))
     variables = {"TMPDIR": str(scratch)}
     log = scratch / "pytest-of-me" / "log"
