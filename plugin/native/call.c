@@ -12,7 +12,7 @@
 /* Harmless to a run, but afterwards the tracer may see files that the caller does not, or the other way round. */
 static const uint32_t HIDING[] = {SYS_setfsuid, SYS_setfsgid, 446 /* landlock_restrict_self */};
 
-static const struct call_row UNKNOWN = {NULL, CALL_UNKNOWN, EFFECT_NONE, {ARG_INT}};
+static const struct call_row UNKNOWN = {NULL, CALL_UNKNOWN, EFFECT_NONE, {ARG_INT, ARG_INT, ARG_INT, ARG_INT, ARG_INT, ARG_INT}};
 
 const struct call_row *call_row(uint32_t number)
 {

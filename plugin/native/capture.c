@@ -172,16 +172,34 @@ static struct text capture_pointed(struct tracee *tracee, int argument)
     }
 }
 
+/* What is recorded of a register: of a pointer whether it points, so that equal calls have equal records. */
+static uint64_t recorded(uint8_t kind, uint64_t value)
+{
+    switch (kind) {
+    case ARG_UNUSED:
+        return 0;
+    case ARG_INT:
+    case ARG_DIR:
+    case ARG_FD:
+        return value;
+    default:
+        return value != 0;
+    }
+}
+
 void capture_entry(struct tracee *tracee, const struct changes *changes)
 {
     struct call *call = &tracee->call;
     struct text structure = {0, 0, ATTACHED_NOTHING};
     unsigned paths = 0;
     call->paths[0] = call->paths[1] = call->bases[0] = call->bases[1] = structure;
-    record_begin_call(&tracee->record, tracee->tid, call->number, call->arguments);
+    uint64_t registers[6];
+    for (int i = 0; i < 6; i++)
+        registers[i] = recorded(call->row->args[i], call->arguments[i]);
+    record_begin_call(&tracee->record, tracee->tid, call->number, registers);
     for (int i = 0; i < 6; i++) {
         uint8_t kind = call->row->args[i];
-        if (kind == ARG_INT || kind == ARG_DIR)
+        if (kind == ARG_UNUSED || kind == ARG_INT || kind == ARG_DIR)
             continue;
         if (kind == ARG_FD) {
             call->bases[0] = capture_link(tracee, (unsigned)i, (int)call->arguments[i]);

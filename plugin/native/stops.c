@@ -238,6 +238,19 @@ static void count_changes(struct changes *changes, const struct call *call)
                         (effect == EFFECT_UNLINK && (call->flags & AT_REMOVEDIR) != 0);
 }
 
+/* Whether a call that sets users or groups asked for those that everybody here has from the start. */
+static bool stays_itself(const struct call *call)
+{
+    bool group = strstr(call->row->name, "gid") != NULL;
+    uint32_t own = group ? getegid() : geteuid();
+    if (own != (group ? getgid() : getuid()))
+        return false;
+    for (int i = 0; i < 6 && call->row->args[i] == ARG_INT; i++)
+        if ((uint32_t)call->arguments[i] != own && (uint32_t)call->arguments[i] != UINT32_MAX)
+            return false;
+    return true;
+}
+
 /* Let a call that succeeded have its effect on what is known of its thread. */
 static void apply(struct tracing *tracing, struct tracee *tracee, int64_t result)
 {
@@ -253,8 +266,10 @@ static void apply(struct tracing *tracing, struct tracee *tracee, int64_t result
         if (call->arguments[0] & ~(uint64_t)(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
             tracing->alike = false;
         break;
-    case EFFECT_REFUSE:
     case EFFECT_PRIVILEGE:
+        tracing->alike = tracing->alike && stays_itself(call);
+        break;
+    case EFFECT_REFUSE:
         tracing->alike = false;
         break;
     case EFFECT_OPEN:

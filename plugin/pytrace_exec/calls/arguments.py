@@ -9,6 +9,7 @@ from __future__ import annotations
 from pytrace_exec.calls.table import TABLE
 
 KINDS = {
+    "unused": "no row names it: whatever it holds",
     "int": "the register says all",
     "dir": "a descriptor or AT_FDCWD: what it leads to",
     "fd": "a descriptor: what it leads to",
@@ -47,7 +48,7 @@ _EXCEPTIONS = {("getsockname", "address"): "address_out", ("sendmmsg", "header")
 def argument_kinds(name: str) -> tuple[str, ...]:
     """The kinds of a call's arguments up to the last that its row names."""
     places = TABLE[name].places
-    kinds = ["int"] * (max(places.values(), default=-1) + 1)
+    kinds = ["unused"] * (max(places.values(), default=-1) + 1)
     for key, position in places.items():
         kind = _EXCEPTIONS.get((name, key), _BY_KEY.get(key, "int"))
         kinds[position] = "fd" if kind == "dir" and "path" not in places else kind

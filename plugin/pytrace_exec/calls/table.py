@@ -302,6 +302,9 @@ def _table() -> dict[str, Row]:
 
 TABLE = _table()
 
+LOOKS = frozenset({"status", "access", "link", "open"})
+"""Effects of calls that only look, if an open does not change; processes of one kind make them again and again."""
+
 READS = frozenset(name for name, row in TABLE.items() if row.effect == "transfer" and "read" in row.places)
 """Traced only when a descriptor that the caller gave could be read; harmless otherwise."""
 

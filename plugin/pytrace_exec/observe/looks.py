@@ -48,7 +48,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
         spelled = bool(argument(call, row, "path"))
         imports = not spelled and found.subject in run.imported
         if not imports:
-            _note_look(task, found, spelled)
+            _note_look(run, task, found, spelled)
         if spelled:
             task.last_look = found.subject
         if not found.node.own:
@@ -65,25 +65,22 @@ def _extent(run: Run, task: Task, found: Found) -> list[str]:
 
 
 def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
-    _note_look(task, found, spelled=True)
+    _note_look(run, task, found, spelled=True)
     task.last_look = None
     failed(run, call, found, changes=False)
     if not follow and call.error in ("ENOENT", "ENOTDIR"):
         run.note(call, "error", "l", found.subject)
 
 
-def _note_look(task: Task, found: Found, spelled: bool) -> None:
+def _note_look(run: Run, task: Task, found: Found, spelled: bool) -> None:
     """Note whose times the program can compare (DESIGN 4.2)."""
     spot = _spot(found)
-    if spot is None:
+    kind = found.node.kind if found.node is not None else "file"
+    if spot is None or kind not in ("file", "dir", "symlink"):
         return
-    if found.node is not None and found.node.kind == "dir":
-        if spelled or not comparing.looks_before_listing(task.program):
-            task.program.folders[spot] += 1
-    elif found.node is not None and found.node.kind == "symlink":
-        task.program.links.add(spot)
-    elif found.node is None or found.node.kind == "file":
-        task.program.looked.add(spot)
+    if kind == "dir" and not spelled and comparing.looks_before_listing(task.program):
+        return
+    run.saw(task, kind, spot)
 
 
 def _spot(found: Found) -> bytes | None:

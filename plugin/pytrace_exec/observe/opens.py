@@ -147,7 +147,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
         node.created = mode & 0o7777 & ~task.context.umask
         if found.subject is not None:
             run.targets.append(Target(found.subject, node, task.program))
-        node.own = node.written = True
+        run.world.own(node)
         return
     imports = not writes and bytecode.imports(run, task, found.subject)
     run.note(call, "content", "", found.subject, imports)

@@ -22,7 +22,8 @@ class Program:
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how often
     it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the archive that
     its arguments tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for
-    the limit of its size; `begun`: for its own path.
+    the limit of its size; `begun`: for its own path. `ways`: what it is to the tables when it looks (`repeats`), None
+    before its first look.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Program:
         "parent",
         "path",
         "pid",
+        "ways",
     )
 
     def __init__(self, pid: int, parent: int, path: bytes, argv: tuple[bytes, ...], own: bool = False) -> None:
@@ -53,6 +55,16 @@ class Program:
         self.folders: Counter[bytes] = Counter()
         self.links: set[bytes] = set()
         self.exit_code: int | None = None
+        self.ways: tuple[object, ...] | None = None
+
+    def saw(self, kind: str, path: bytes) -> None:
+        """Note whose times it can compare: a regular file's (or one that is absent), a directory's, a link's own."""
+        if kind == "file":
+            self.looked.add(path)
+        elif kind == "dir":
+            self.folders[path] += 1
+        else:
+            self.links.add(path)
 
     @property
     def name(self) -> str:

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 from pytrace_exec.calls.numbers import call_name
-from pytrace_exec.calls.table import HARMLESS, TABLE
+from pytrace_exec.calls.table import HARMLESS, LOOKS, TABLE
 from pytrace_exec.observe import changes, looks, opens, sockets
+from pytrace_exec.observe.again import look_again
 from pytrace_exec.observe.processes import FileSystemContext, clone_flags
 from pytrace_exec.observe.run import Run, argument
 from pytrace_exec.observe.transfers import transfer
@@ -69,7 +70,10 @@ def _call(run: Run, call: Call) -> None:
     if call.result is None and row.effect not in LOOK_ONLY:
         run.refuse("incomplete", None, call)
         return
-    EFFECTS[row.effect](run, task, call, row)
+    if call.like is not None and row.effect in LOOKS:
+        look_again(run, task, call, row, EFFECTS[row.effect])
+    else:
+        EFFECTS[row.effect](run, task, call, row)
 
 
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pytrace_exec.observe.bytecode import SUFFIX
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.processes import Processes
+from pytrace_exec.observe.repeats import Look
 from pytrace_exec.observe.world import Found, World, under
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.tracer.events import AT_FDCWD, Fd
@@ -87,7 +88,8 @@ class Run:
     path outside the root was spelled relative to where the command ran. `exclusive`: names that calls proved to be
     new, with the folder they were made in. `imported`: `.pyc` files that Python imported; `read_plainly`: those that
     were read, or looked at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it
-    asked for the limit of the stack.
+    asked for the limit of the stack. `found`: where the last path that a call named led; `look`: what is noted of the
+    look that is being read, if it may be repeated.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -112,6 +114,8 @@ class Run:
         self.ports: set[int] = set()
         self.stack_questions: dict[int, Call] = {}
         self.counts: dict[str, int] = {}
+        self.found: Found | None = None
+        self.look: Look | None = None
         if cwd is None:
             self.refuse("incomplete", setting.cwd)
 
@@ -123,7 +127,21 @@ class Run:
             self.subjects.setdefault(Subject(kind, arg, path), call)
             task = self.processes.tasks.get(call.pid)
             if task is not None:
-                self.lookers.setdefault(path, set()).add(task.program)
+                lookers = self.lookers.setdefault(path, set())
+                lookers.add(task.program)
+                if self.look is not None:
+                    self.look.lookers.append(lookers)
+
+    def saw(self, task: Task, kind: str, path: bytes) -> None:
+        """Note whose times a thread's program can compare (`Program.saw`)."""
+        task.program.saw(kind, path)
+        if self.look is not None:
+            self.look.kind, self.look.spot = kind, path
+
+    def begin_look(self) -> Look:
+        """Note from now on what a look does, in what is returned."""
+        self.found, self.look = None, Look()
+        return self.look
 
     def note_new(self, call: Call, found: Found) -> None:
         """Note that a name was absent before, as the success of a call proves."""
@@ -192,8 +210,8 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
     if path == b"" and call.error == "ENOENT":
         return Place(None)  # an empty path is an error whatever there is
     if path == b"":
-        return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(base)
-    found = run.world.walk(path, base or run.world.top, follow)
+        return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(run, base)
+    found = run.found = run.world.walk(path, base or run.world.top, follow)
     if not path.startswith(b"/") and found.subject is not None and not under(found.subject, run.setting.root):
         run.relative_outside = True
     return Place(found)
@@ -210,9 +228,10 @@ def descriptor_place(run: Run, fd: Fd) -> Place:
     if path.startswith((b"/proc/", b"/sys/", b"/dev/", b"/memfd:")) and not path.startswith(b"/dev/shm/"):
         return Place(None, fd)
     node = run.world.locate(path)
-    return _node_place(node) if node is not None else Place(None, fd)
+    return _node_place(run, node) if node is not None else Place(None, fd)
 
 
-def _node_place(node: Node) -> Place:
+def _node_place(run: Run, node: Node) -> Place:
     parent, name = node.places[-1] if node.places else (node, b"")
-    return Place(Found(parent, name, node, node.subject, None, node.subject))
+    run.found = Found(parent, name, node, node.subject, None, node.subject)
+    return Place(run.found)

@@ -30,7 +30,7 @@ class Snapshot:
     the snapshot is then unknown.
     """
 
-    __slots__ = ("_folders", "_names", "complete", "stats", "targets")
+    __slots__ = ("_beyond", "_folders", "_names", "complete", "stats", "targets")
 
     def __init__(self) -> None:
         self.stats: dict[bytes, os.stat_result] = {}
@@ -38,6 +38,7 @@ class Snapshot:
         self.complete = True
         self._folders: dict[bytes, list[bytes]] = {}
         self._names: dict[bytes, frozenset[bytes]] = {}
+        self._beyond: dict[bytes, str | None] = {}
 
     @classmethod
     def take(cls, folders: Iterable[bytes], names_in: Iterable[bytes] = ()) -> Snapshot:
@@ -93,9 +94,13 @@ class Snapshot:
             return "ENOENT"
         if folder in self._names:
             return None if name in self._names[folder] else "ENOENT"
-        if len(folder) <= 1:
-            return None
-        above = self.lstat(folder)
+        if folder not in self._beyond:
+            self._beyond[folder] = self._in(folder)
+        return self._beyond[folder]
+
+    def _in(self, folder: bytes) -> str | None:
+        """What a look at any name in a folder that was not read gives, as far as the folder itself tells."""
+        above = self.lstat(folder) if len(folder) > 1 else None
         if above is None or isinstance(above, str):
             return above
         return None if stat.S_ISDIR(above.st_mode) or stat.S_ISLNK(above.st_mode) else "ENOTDIR"

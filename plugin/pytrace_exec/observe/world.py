@@ -11,6 +11,7 @@ import os
 import stat
 
 from pytrace_exec.observe.facts import type_name
+from pytrace_exec.observe.repeats import Repeats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class World:
     """All nodes that the run touched; the rest is read from `earlier` when it is first looked at.
 
     `crossed` collects the earlier paths of links that look-ups went through, `climbed` those of directories left
-    by `..`; `changes` every name whose meaning the run changed.
+    by `..`; `changes` every name whose meaning the run changed; `repeats` the looks that say the same until one does.
     """
 
     def __init__(self, earlier: Earlier, root: bytes) -> None:
@@ -136,6 +137,7 @@ class World:
         self.climbed: set[bytes] = set()
         self.changes: dict[tuple[int, bytes], tuple[Node, bytes]] = {}
         self.originals: dict[bytes, Node] = {}
+        self.repeats = Repeats()
 
     def child(self, folder: Node, name: bytes) -> Node | None:
         """What the name stands for in the directory now."""
@@ -166,6 +168,7 @@ class World:
         before = self.child(folder, name)
         if before is not None:
             before.places.remove((folder, name))
+        self._forget(folder, name, before)
         folder.entries[name] = node
         if node is not None:
             node.places.append((folder, name))
@@ -180,8 +183,22 @@ class World:
         if (id(found.parent), found.name) not in self.changes:
             if found.node is not None and (found.parent, found.name) in found.node.places:
                 found.node.places.remove((found.parent, found.name))
+            self._forget(found.parent, found.name, found.node)
             found.parent.entries[found.name] = None
             found.node, found.error = None, "ENOENT"
+
+    def own(self, node: Node) -> None:
+        """Note that the content of a file is the run's from now on."""
+        node.own = node.written = True
+        for folder, name in node.places:
+            self.repeats.forget(folder, name)
+
+    def _forget(self, folder: Node, name: bytes, before: Node | None) -> None:
+        """A name stands for something else: looks that passed there went through a directory or a link."""
+        if before is None or before.kind == "file":
+            self.repeats.forget(folder, name)
+        else:
+            self.repeats.forget_all()
 
     def locate(self, path: bytes) -> Node | None:
         """The node at an absolute path without links, as the kernel prints paths; nothing is noted."""
@@ -243,8 +260,9 @@ class _Walk:
                 child = found.node
             outside = found.subject is not None and child.origin is not None and found.subject != child.origin
             alias = found.subject if outside and not self.world.changed(found) else None
-            if alias is not None:
+            if alias is not None and child.alias != alias:
                 child.alias = alias
+                self.world.repeats.forget_all()
             node = child
         if slash and found.node is not None and found.node.kind != "dir":
             found.error = "ENOTDIR"

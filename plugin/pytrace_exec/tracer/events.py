@@ -100,10 +100,11 @@ class Call(_Record):
     `result` is None if it never returned (the process exited in it, was killed, or its result is `?`);
     `error` is a name such as `"ENOENT"`; `result_fd` is the descriptor made, when the result is decorated.
     `line` and `started` are the numbers (from 1) of the log lines where it ended and began; of a stream's records both
-    are the record's.
+    are the record's. `like`: where an earlier call stands that was told in the same words but for its thread, if the
+    tracer knows one; calls are equal without it.
     """
 
-    __slots__ = ("args", "error", "line", "name", "pid", "result", "result_fd", "started")
+    __slots__ = ("args", "error", "like", "line", "name", "pid", "result", "result_fd", "started")
 
     def __init__(
         self,
@@ -124,6 +125,16 @@ class Call(_Record):
         self.error = error
         self.line = line
         self.started = started
+        self.like: int | None = None
+
+    def again(self, pid: int, line: int) -> Call:
+        """Return the same call made by a thread once more."""
+        call = Call(pid, self.name, self.args, self.result, self.result_fd, self.error, line, line)
+        call.like = self.line
+        return call
+
+    def _fields(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.__slots__ if name != "like")
 
 
 class Exited(_Record):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pytrace_exec.calls.arguments import argument_kinds
 from pytrace_exec.calls.numbers import NATIVE, unnamed
-from pytrace_exec.calls.table import TABLE
+from pytrace_exec.calls.table import LOOKS, TABLE
 from pytrace_exec.tracer import native_values
 from pytrace_exec.tracer.events import AT_FDCWD, Fd
 from pytrace_exec.tracer.native_values import UndecodableError
@@ -33,7 +33,8 @@ _U32 = 0xFFFFFFFF
 _CWD_REGISTER = AT_FDCWD & _U32
 _CWD = Fd(AT_FDCWD, None)
 _MOST = 1024
-_OFTEN_WITHOUT = frozenset({"int", "dir", "address_out", "messages"})
+_BARE = frozenset({"int", "unused"})
+_OFTEN_WITHOUT = _BARE | frozenset({"dir", "address_out", "messages"})
 
 
 class Plan:
@@ -42,19 +43,20 @@ class Plan:
     `readers` are found by type and argument of an attachment, `type << 8 | argument`, None where it is a string that
     is taken as it is. `words` are for registers with neither. `attached` has a bit for each argument to which
     something may be attached, `needed` for those to which something mostly is when the call succeeds; `several` is
-    the one that may have many, or -1.
+    the one that may have many, or -1. `looks`: its records are kept, since an equal one says the same again.
     """
 
-    __slots__ = ("_kinds", "attached", "count", "forks", "name", "needed", "readers", "several", "words")
+    __slots__ = ("_kinds", "attached", "count", "forks", "looks", "name", "needed", "readers", "several", "words")
 
     def __init__(self, name: str) -> None:
         row = TABLE.get(name)
         self.name = name
         self.forks = row is not None and row.effect == "fork"
+        self.looks = row is not None and row.effect in LOOKS
         self.words = _words(row) if row is not None else []
         self._kinds = kinds = argument_kinds(name) if row is not None else ("int",) * 6
         self.count = len(kinds)
-        self.attached = sum(1 << position for position, kind in enumerate(kinds) if kind != "int")
+        self.attached = sum(1 << position for position, kind in enumerate(kinds) if kind not in _BARE)
         self.needed = sum(1 << position for position, kind in enumerate(kinds) if kind not in _OFTEN_WITHOUT)
         self.several = kinds.index("messages") if "messages" in kinds else -1
         self.readers = {
@@ -88,7 +90,7 @@ class Plan:
             elif kind in ("address_out", "messages"):
                 complete = not lost & bit
             else:
-                complete = kind == "int" or not (lost & bit or (absent & bit and registers[position]))
+                complete = kind in _BARE or not (lost & bit or (absent & bit and registers[position]))
             if not complete:
                 return False
         return True
@@ -114,7 +116,7 @@ def _words(row: Row) -> list[tuple[int, Mapping[int, Value]]]:
 
 def _readers(name: str, kind: str) -> list[tuple[int, Reader | None]]:
     """The readers of an argument by type of attachment."""
-    if kind == "int":
+    if kind in _BARE:
         return []
     if kind in ("dir", "fd"):
         return [(LINK, _descriptor), (DELETED_LINK, _deleted_descriptor)]

@@ -42,6 +42,7 @@ _RESULT = 255
 _LONGEST = 1 << 25
 _SHOWN = 200
 _MOST_ERROR = 4095
+_MOST_LOOKS = 1 << 17
 _SIGRTMIN = 32
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -76,6 +77,7 @@ class StreamParser:
         "_ended",
         "_given_up",
         "_have",
+        "_looks",
         "_plans",
         "_readers",
         "_want",
@@ -99,6 +101,7 @@ class StreamParser:
         self._given_up = False
         self._ended: set[int] = set()
         self._plans = Plans()
+        self._looks: dict[tuple[int, bytes], Call] = {}
         self._readers: dict[int, Callable[[int, bytes], None]] = {
             2: self._exited,
             3: self._killed,
@@ -167,11 +170,16 @@ class StreamParser:
     def _call(self, data: bytes, at: int, end: int, state: int, count: int, pid: int) -> None:
         if at + _CALL.size > end or state > _LOOKED:
             raise UndecodableError("no call")
+        words = (count, data[at:end])
+        if state != _NEVER and (former := self._looks.get(words)) is not None:
+            self.events.append(former.again(pid, self._count))
+            self.living.add(pid)
+            return
         number, result, *registers = _CALL.unpack_from(data, at)
         plan = self._plans[number]
         args: list[Any] = registers[: plan.count]
-        for position, words in plan.words:
-            args[position] = words[args[position]]
+        for position, meaning in plan.words:
+            args[position] = meaning[args[position]]
         made, there, lost = _attach(plan, args, result, data, at + _CALL.size, end, count)
         if absent := plan.attached & ~there:
             for position in range(plan.count):
@@ -188,8 +196,11 @@ class StreamParser:
         elif plan.forks and result and result not in self._ended:
             # A child may have come and gone before its parent's call returns.
             self.living.add(result)
-        self.events.append(Call(pid, plan.name, tuple(args), result, made, error, self._count, self._count))
+        call = Call(pid, plan.name, tuple(args), result, made, error, self._count, self._count)
+        self.events.append(call)
         self.living.add(pid)
+        if plan.looks and state != _NEVER and len(self._looks) < _MOST_LOOKS:
+            self._looks[words] = call
 
     def _other(self, kind: int, pid: int, body: bytes) -> None:
         if kind == _END_KIND and not body:

@@ -93,7 +93,7 @@ def test_every_argument_has_a_kind_and_none_has_two() -> None:
         assert len(kinds) <= 6
     assert argument_kinds("linkat") == ("dir", "path", "dir", "path", "int")
     assert argument_kinds("fstat") == ("fd",)
-    assert argument_kinds("copy_file_range") == ("fd", "int", "fd")
+    assert argument_kinds("copy_file_range") == ("fd", "unused", "fd")
 
 
 def test_what_is_untraced() -> None:
