@@ -9,6 +9,7 @@ but who looked.
 from __future__ import annotations
 
 from pytrace_exec.observe.bytecode import SUFFIX
+from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import comparing, programs
@@ -72,9 +73,10 @@ def ways_of(program: Program) -> tuple[object, ...]:
 def can_be_repeated(found: Found, root: bytes) -> bool:
     """Whether what was found is the same for whoever looks: not the machine, nor the run's own content.
 
-    What Python has looked at before it opens a `.pyc` under the root decides what it opens it for.
+    What Python has looked at before it opens a `.pyc` under the root decides what it opens it for; so does what a
+    program has opened before the loader's cache.
     """
     if found.machine is not None or (found.node is not None and found.node.own):
         return False
     path = found.subject
-    return path is None or not path.endswith(SUFFIX) or not under(path, root)
+    return path is None or not (path == PATH or (path.endswith(SUFFIX) and under(path, root)))

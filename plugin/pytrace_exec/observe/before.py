@@ -134,6 +134,10 @@ class EarlierView:
             return Bytecode(b"", digest)
         return known
 
+    def data(self, path: bytes, digest: str) -> bytes | None:
+        """What was in a file of that digest, if it is still there."""
+        return self.live.data(path, digest)
+
     def _hash(self, place: bytes, found: os.stat_result, moved: bool = False, stamped: bool = False) -> str:
         """Digest of what lies at a place now, held against its status before.
 

@@ -12,6 +12,7 @@ import os
 import stat
 
 from pytrace_exec.observe.bytecode import source_of, stamp_for
+from pytrace_exec.observe.loader_cache import meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         def names(self, path: bytes) -> list[tuple[bytes, str]] | str: ...  # with a letter for the type
         def digest(self, path: bytes) -> str: ...  # of a regular file: HASH/SIZE, or an error
         def bytecode(self, path: bytes) -> Bytecode: ...  # of a regular file
+        def data(self, path: bytes, digest: str) -> bytes | None: ...  # of that digest, if it can be had
         def access(self, path: bytes, mode: int) -> str: ...  # "" when granted
         def attribute(self, path: bytes, name: bytes, follow: bool) -> bytes | str: ...
         def attributes(self, path: bytes, follow: bool) -> list[bytes] | str: ...
@@ -54,6 +56,10 @@ if TYPE_CHECKING:
 
 BYTECODE = "pyc"
 """The argument of content and status of a `.pyc` that counts by its meaning."""
+
+
+LIBRARIES = "libraries "
+"""With the names (in hexadecimal, each ended by NUL), the argument of content of the loader's cache that counts so."""
 
 
 class Subject:
@@ -97,13 +103,25 @@ def type_name(mode: int) -> str:
 
 
 def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
-    """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py)."""
+    """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py).
+
+    Argument `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py).
+    """
     found = view.stat(path)
     if isinstance(found, str):
         return found.encode()
     if not stat.S_ISREG(found.st_mode):
         return type_name(found.st_mode).encode()
+    if arg.startswith(LIBRARIES):
+        return _libraries(view, around, path, bytes.fromhex(arg.removeprefix(LIBRARIES)))
     return _meaning(view, path) if arg == BYTECODE else view.digest(path).encode()
+
+
+def _libraries(view: View, around: Surroundings, path: bytes, names: bytes) -> bytes:
+    digest = view.digest(path)
+    data = view.data(path, digest)
+    said = None if data is None else meaning(data, frozenset(names.split(b"\0")[:-1]))
+    return digest.encode() if said is None else b"libraries=" + around.function.of(said).hash.encode()
 
 
 def _meaning(view: View, path: bytes) -> bytes:

@@ -46,14 +46,14 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
         run.refuse("input_changed", found.path(), call)
     else:
         spelled = bool(argument(call, row, "path"))
-        imports = not spelled and found.subject in run.imported
-        if not imports:
+        meant = not spelled and found.subject in run.meant
+        if not meant:
             _note_look(run, task, found, spelled)
         if spelled:
             task.last_look = found.subject
         if not found.node.own:
             extent = _extent(run, task, found)
-            run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject, imports)
+            run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject, meant)
 
 
 def _extent(run: Run, task: Task, found: Found) -> list[str]:
@@ -242,8 +242,9 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
     _note_program(run, task, call, found, depth=0)
-    real = _real_program(run, task, found, path)
+    real, loaded = _real_program(run, task, found, path)
     program = run.processes.execute(task, real, words, own=under(real, run.setting.root))
+    program.loading = loaded
     if not program.own:
         program.archive = archives.own_archive(program, task.context.cwd.path())
     programs.started(run, task.program, call)
@@ -267,16 +268,16 @@ def _note_program(run: Run, task: Task, call: Call, found: Found, depth: int) ->
         _note_program(run, task, call, inner, depth + 1)
 
 
-def _real_program(run: Run, task: Task, found: Found, path: bytes) -> bytes:
-    """Path of the program that counts for the tables: of a script, its interpreter."""
+def _real_program(run: Run, task: Task, found: Found, path: bytes) -> tuple[bytes, bool]:
+    """Path of the program that counts for the tables, of a script its interpreter; whether a loader loads it."""
     seen = 0
     while found.node is not None and seen < 5:
         interpreter = interpreter_of(found.node.path())
         if not interpreter or b"ld-" in os.path.basename(interpreter) or b"ld.so" in interpreter:
-            return found.node.path()
+            return found.node.path(), bool(interpreter)
         found = run.world.walk(interpreter, task.context.cwd)
         seen += 1
-    return path
+    return path, False
 
 
 def ioctl(run: Run, task: Task, call: Call, row: Row) -> None:

@@ -7,7 +7,7 @@ from pytrace_exec.observe.failures import READ, WRITE, failed
 from pytrace_exec.observe.looks import flag_names, forget_look
 from pytrace_exec.observe.run import Target, argument, place_of
 from pytrace_exec.observe.world import Found, Node
-from pytrace_exec.policy import bytecode, machine
+from pytrace_exec.policy import bytecode, loader_cache, machine
 from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
@@ -149,6 +149,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
             run.targets.append(Target(found.subject, node, task.program))
         run.world.own(node)
         return
-    imports = not writes and bytecode.imports(run, task, found.subject)
-    run.note(call, "content", "", found.subject, imports)
+    path = found.subject
+    meant = not writes and (bytecode.imports(run, task, path) or loader_cache.consults(task.program, path))
+    run.note(call, "content", "", path, meant)
     node.written = node.written or writes

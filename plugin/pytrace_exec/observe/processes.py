@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
-    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how often
-    it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the archive that
-    its arguments tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for
-    the limit of its size; `begun`: for its own path. `ways`: what it is to the tables when it looks (`repeats`), None
-    before its first look.
+    `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how
+    often it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the
+    archive that its arguments tell it to make. `own`: it lies under the root, so that its name says nothing.
+    `asked_for_stack`: for the limit of its size; `begun`: for its own path. `loading`: it has opened nothing yet
+    but libraries. `ways`: what it is to the tables when it looks (`repeats`), None before its first look.
     """
 
     __slots__ = (
@@ -34,6 +34,7 @@ class Program:
         "exit_code",
         "folders",
         "links",
+        "loading",
         "looked",
         "own",
         "parent",
@@ -49,6 +50,7 @@ class Program:
         self.argv = argv
         self.own = own
         self.begun = False
+        self.loading = False
         self.archive: bytes | None = None
         self.asked_for_stack = False
         self.looked: set[bytes] = set()

@@ -10,7 +10,7 @@ from pytrace_exec.observe.again import look_again
 from pytrace_exec.observe.processes import FileSystemContext, clone_flags
 from pytrace_exec.observe.run import Run, argument
 from pytrace_exec.observe.transfers import transfer
-from pytrace_exec.policy import machine
+from pytrace_exec.policy import loader_cache, machine
 from pytrace_exec.policy.reasons import Reason
 from pytrace_exec.tracer.events import Call, Exited, Flags, Foreign, Killed, Superseded, Unparsed
 
@@ -70,6 +70,8 @@ def _call(run: Run, call: Call) -> None:
     if call.result is None and row.effect not in LOOK_ONLY:
         run.refuse("incomplete", None, call)
         return
+    if row.effect == "open" and task.program.loading:
+        task.program.loading = loader_cache.goes_on_loading(argument(call, row, "path"))
     if call.like is not None and row.effect in LOOKS:
         look_again(run, task, call, row, EFFECTS[row.effect])
     else:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pytrace_exec.observe import loader_cache
 from pytrace_exec.observe.bytecode import SUFFIX
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.processes import Processes
@@ -83,13 +84,14 @@ class Target:
 class Run:
     """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
 
-    `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held before
-    the run, as seen by the calls that read it. `lookers`: the programs that looked at a path. `relative_outside`: a
-    path outside the root was spelled relative to where the command ran. `exclusive`: names that calls proved to be
-    new, with the folder they were made in. `imported`: `.pyc` files that Python imported; `read_plainly`: those that
-    were read, or looked at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it
-    asked for the limit of the stack. `found`: where the last path that a call named led; `look`: what is noted of the
-    look that is being read, if it may be repeated.
+    `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held
+    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path.
+    `relative_outside`: a path outside the root was spelled relative to where the command ran. `exclusive`: names
+    that calls proved to be new, with the folder they were made in. `meant`: files that were read by who goes by
+    their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
+    at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it asked for the
+    limit of the stack. `found`: where the last path that a call named led; `look`: what is noted of the look that
+    is being read, if it may be repeated.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -106,7 +108,7 @@ class Run:
         self.lookers: dict[bytes, set[Program]] = {}
         self.relative_outside = False
         self.exclusive: dict[bytes, tuple[Node, bytes]] = {}
-        self.imported: set[bytes] = set()
+        self.meant: set[bytes] = set()
         self.read_plainly: set[bytes] = set()
         self.writes: list[tuple[int, int]] = []
         self.stdin_read = False
@@ -119,11 +121,11 @@ class Run:
         if cwd is None:
             self.refuse("incomplete", setting.cwd)
 
-    def note(self, call: Call, kind: str, arg: str, path: bytes | None, imports: bool = False) -> None:
-        """Note a fact about an earlier path; None: it concerns only what the run made. `imports`: as Python does."""
+    def note(self, call: Call, kind: str, arg: str, path: bytes | None, meant: bool = False) -> None:
+        """Note a fact about an earlier path; None: it concerns only what the run made. `meant`: read by its meaning."""
         if path is not None:
-            if kind in ("content", "status") and path.endswith(SUFFIX):
-                (self.imported if imports else self.read_plainly).add(path)
+            if kind in ("content", "status") and (path.endswith(SUFFIX) or path == loader_cache.PATH):
+                (self.meant if meant else self.read_plainly).add(path)
             self.subjects.setdefault(Subject(kind, arg, path), call)
             task = self.processes.tasks.get(call.pid)
             if task is not None:

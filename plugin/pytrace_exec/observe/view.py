@@ -157,18 +157,23 @@ class LiveView:
         """What a `.pyc` of that digest holds, if it was seen before, or if it lies at the path."""
         known = self._codes.get(digest) or (self._cache.find_code(digest) if self._cache else None)
         if known is None:
-            try:
-                with open(path, "rb") as file:
-                    data = file.read()
-            except OSError:
-                return None
-            if str(self.function.of(data)) != digest:
+            data = self.data(path, digest)
+            if data is None:
                 return None
             known = split(data, self.function)
             if self._cache:
                 self._cache.keep_code(digest, known)
         self._codes[digest] = known
         return known
+
+    def data(self, path: bytes, digest: str) -> bytes | None:
+        """What is in a file, if it is of that digest."""
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            return None
+        return data if str(self.function.of(data)) == digest else None
 
     def access(self, path: bytes, mode: int) -> str:
         """Empty when the access is granted to the effective user, or the error's name."""

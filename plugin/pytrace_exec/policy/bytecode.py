@@ -12,6 +12,7 @@ import os
 
 from pytrace_exec.observe.bytecode import STAMP, SUFFIX, source_of, stamp_for, stamp_in
 from pytrace_exec.observe.facts import BYTECODE, Subject
+from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs
 
@@ -46,7 +47,7 @@ def opened_own(run: Run, task: Task, call: Call, path: bytes) -> None:
 
 def relax(run: Run) -> None:
     """Let what was only imported count by its meaning."""
-    for path in run.imported - run.read_plainly:
+    for path in run.meant - run.read_plainly - {PATH}:
         for kind in _READING:
             exact = Subject(kind, "", path)
             if exact in run.subjects:
