@@ -25,6 +25,7 @@ PRINTED = {
     "machine.md": {"OPENED", "LOOKED", "TELL_STACK", "INTERFACES_TO_CONNECT", "FILE_SYSTEM_STATE",
         "HARMLESS_REQUESTS"},
     "loader-cache.md": {"DEFAULT_FOLDERS"},
+    "accounts.md": {"SHOW_OWNERS", "ASK_BY_NAME", "LIBRARY_FILES"},
     "scratch.md": {"PLACES"},
     "own-outputs.md": {"RELAXED_KINDS", "COMPILER_SUFFIXES", "REPLACING"},
     "times.md": {

@@ -12,7 +12,7 @@ from pytrace_exec.observe.bytecode import SUFFIX
 from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import comparing, programs
+from pytrace_exec.policy import accounts, comparing, programs
 from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
@@ -67,7 +67,8 @@ def ways_of(program: Program) -> tuple[object, ...]:
     if comparing.looks_before_listing(program):
         return ()
     copies = programs.copies_times(program)
-    return copies, program.archive if copies else None, programs.looks_at_mode_only(program)
+    archive = program.archive if copies else None
+    return copies, archive, programs.looks_at_mode_only(program), accounts.shows_owners(program)
 
 
 def can_be_repeated(found: Found, root: bytes) -> bool:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe import accounts, loader_cache
 from pytrace_exec.observe.bytecode import source_of, stamp_for
-from pytrace_exec.observe.loader_cache import meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 BYTECODE = "pyc"
 """The argument of content and status of a `.pyc` that counts by its meaning."""
 
+
+ACCOUNTS = "accounts "
+"""With `Asked.text`, the argument of content of an account file that counts by the entries asked for."""
 
 LIBRARIES = "libraries "
 """With the names (in hexadecimal, each ended by NUL), the argument of content of the loader's cache that counts so."""
@@ -105,23 +108,32 @@ def type_name(mode: int) -> str:
 def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py).
 
-    Argument `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py).
+    `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py); `accounts ASKED`: of what
+    an account file says (policy/accounts.py). What cannot be told apart counts as a whole.
     """
     found = view.stat(path)
     if isinstance(found, str):
         return found.encode()
     if not stat.S_ISREG(found.st_mode):
         return type_name(found.st_mode).encode()
-    if arg.startswith(LIBRARIES):
-        return _libraries(view, around, path, bytes.fromhex(arg.removeprefix(LIBRARIES)))
-    return _meaning(view, path) if arg == BYTECODE else view.digest(path).encode()
-
-
-def _libraries(view: View, around: Surroundings, path: bytes, names: bytes) -> bytes:
+    if arg == BYTECODE:
+        return _meaning(view, path)
     digest = view.digest(path)
-    data = view.data(path, digest)
-    said = None if data is None else meaning(data, frozenset(names.split(b"\0")[:-1]))
-    return digest.encode() if said is None else b"libraries=" + around.function.of(said).hash.encode()
+    said = _said(arg, view.data(path, digest)) if arg else None
+    if said is None:
+        return digest.encode()
+    return b"%s=%s" % (arg.partition(" ")[0].encode(), around.function.of(said).hash.encode())
+
+
+def _said(arg: str, data: bytes | None) -> bytes | None:
+    """What a file says of what was asked for, in canonical form."""
+    if data is None:
+        return None
+    if arg.startswith(LIBRARIES):
+        return loader_cache.meaning(data, frozenset(bytes.fromhex(arg.removeprefix(LIBRARIES)).split(b"\0")[:-1]))
+    if arg.startswith(ACCOUNTS):
+        return accounts.meaning(data, accounts.Asked.read(arg.removeprefix(ACCOUNTS)))
+    raise ValueError(f"an unknown argument of content: {arg!r}")
 
 
 def _meaning(view: View, path: bytes) -> bytes:

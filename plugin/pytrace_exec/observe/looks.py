@@ -11,7 +11,7 @@ from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
 from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
-from pytrace_exec.policy import archives, comparing, machine, programs
+from pytrace_exec.policy import accounts, archives, comparing, machine, programs
 from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 
 TYPE_CHECKING = False
@@ -47,12 +47,13 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     else:
         spelled = bool(argument(call, row, "path"))
         meant = not spelled and found.subject in run.meant
-        if not meant:
+        library = not spelled and accounts.is_library_file(found.subject) and accounts.shows_owners(task.program)
+        if not (meant or library):
             _note_look(run, task, found, spelled)
         if spelled:
             task.last_look = found.subject
         if not found.node.own:
-            extent = _extent(run, task, found)
+            extent = [] if library else _extent(run, task, found)
             run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject, meant)
 
 

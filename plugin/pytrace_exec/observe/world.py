@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     class Earlier(Protocol):
         """The tree before the run."""
 
+        def stat(self, path: bytes) -> Lookup: ...  # follows links
         def lstat(self, path: bytes) -> Lookup: ...
         def readlink(self, path: bytes) -> bytes | str: ...
 

@@ -55,6 +55,12 @@ def _tar(words: tuple[bytes, ...]) -> bytes | None:
     return files[0] if len(files) == 1 and files[0] != b"-" else None
 
 
+def creates_by_understood_options(words: tuple[bytes, ...]) -> bool:
+    """Whether `tar` makes an archive, and every option is one of the table."""
+    letters = {letter for letter, _ in _tar_options(words)}
+    return (b"c" in letters or b"--create" in words) and letters.isdisjoint((None, b"x", b"t", b"d"))
+
+
 def _tar_options(words: tuple[bytes, ...]) -> Iterator[tuple[bytes | None, bytes]]:
     """Each option as a letter with its value; a letter None for what is not understood."""
     rest = list(words)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import bytecode, identity, left_out, loader_cache, own_outputs
+from pytrace_exec.policy import accounts, bytecode, identity, left_out, loader_cache, own_outputs
 from pytrace_exec.policy.scratch import Scratch
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ class Relaxing:
         own_outputs.relax(run, outputs)
         bytecode.relax(run)
         loader_cache.relax(run)
+        accounts.relax(run)
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
 
     def _texts(self, run: Run, outputs: list[Output]) -> Iterator[bytes]:

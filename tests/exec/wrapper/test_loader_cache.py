@@ -1,17 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A package was installed: the loader's cache is another, and says the same of what the command asks for.
-
-Each test has a cache of its own in a mount namespace; what it does there is a shell script, since a namespace ends with
-its process.
-"""
+"""A package was installed: the loader's cache is another, and says the same of what the command asks for."""
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import shutil
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -19,27 +13,19 @@ import pytest
 
 from pytrace_exec.observe.loader_cache import entries_of
 from tests.exec.wrapper.place import Place
-from tests.support.runner import interpreter, wrapper_command
+from tests.exec.wrapper.system_files import outcomes
+from tests.support.runner import interpreter
 
 pytestmark = [pytest.mark.strace]
 
 TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 CACHE = "/etc/ld.so.cache"
-SET_UP = f"mount --make-rprivate / && cp {CACHE} mine && mount --bind mine {CACHE}"
 
 
-def outcomes(place: Place, tracer: str, command: tuple[str, ...], change: str, *options: str) -> list[str]:
+def counted(place: Place, tracer: str, command: tuple[str, ...], change: str, *options: str) -> list[str]:
     """Run a command twice with a change of the cache between; return what became of each run."""
-    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs to be root, and a mount namespace")
-    log = place.base / "log"
-    stores = ["--dir", str(place.store), "--stats-log", str(log)]
-    wrapped = shlex.join([*wrapper_command(), *stores, "--tracer", tracer, *options, "--", *command])
     place.put("in", "one\n")
-    script = f"set -e; cd {place.base}; {SET_UP}; cd {place.root}; {wrapped}; {change}; {wrapped}"
-    environment = {"PATH": os.environ["PATH"], "HOME": str(place.base / "home")}
-    subprocess.run(["unshare", "-m", "sh", "-c", script], env=environment, capture_output=True, check=True)
-    return [json.loads(line)["outcome"] for line in log.read_text().splitlines()]
+    return outcomes(place, CACHE, command, change, "--tracer", tracer, *options)
 
 
 def lying(former: bytes, now: bytes) -> str:
@@ -66,8 +52,8 @@ def path_of(library: str) -> bytes:
 @pytest.mark.parametrize("tracer", TRACERS)
 def test_what_it_says_of_another_library_is_no_matter(place: Place, tracer: str) -> None:
     change = lying(path_of("libz.so.1"), b"/none/libz.so.1")
-    assert outcomes(place, tracer, ("cat", "in"), change) == ["miss", "hit"]
-    assert outcomes(place, tracer, ("cat", "in"), change, "--strict")[-2:] == ["miss", "miss"]
+    assert counted(place, tracer, ("cat", "in"), change) == ["miss", "hit"]
+    assert counted(place, tracer, ("cat", "in"), change, "--strict")[-2:] == ["miss", "miss"]
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
@@ -75,11 +61,11 @@ def test_what_it_says_of_the_program_s_own_library_counts(place: Place, tracer: 
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         shutil.copy(os.fsdecode(path_of("libc.so.6")), folder)
         change = lying(path_of("libc.so.6"), os.fsencode(folder) + b"/libc.so.6")
-        assert outcomes(place, tracer, ("cat", "in"), change) == ["miss", "miss"]
+        assert counted(place, tracer, ("cat", "in"), change) == ["miss", "miss"]
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
 @pytest.mark.parametrize("command", [("/sbin/ldconfig", "-p"), ("wc", "-c", CACHE), ("grep", "-c", "x", CACHE)])
 def test_a_program_that_reads_it_itself_counts_every_byte(place: Place, tracer: str, command: tuple[str, ...]) -> None:
     change = lying(path_of("libz.so.1"), b"/none/libz.so.1")
-    assert outcomes(place, tracer, ("sh", "-c", f"cat in; {shlex.join(command)}"), change) == ["miss", "miss"]
+    assert counted(place, tracer, ("sh", "-c", f"cat in; {shlex.join(command)}"), change) == ["miss", "miss"]

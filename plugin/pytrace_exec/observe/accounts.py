@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The account files, `/etc/passwd` and `/etc/group`: which name has a number, and which number a name (passwd(5))."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PASSWD, GROUP = b"/etc/passwd", b"/etc/group"
+
+_NAME, _NUMBER, _FIELDS = 0, 2, 4
+
+
+class Asked:
+    """The entries that were asked for, by number and by name; `text` is how it stands in a fact's argument."""
+
+    __slots__ = ("names", "numbers")
+
+    def __init__(self, numbers: Iterable[int], names: Iterable[bytes]) -> None:
+        self.numbers = frozenset(numbers)
+        self.names = frozenset(names)
+
+    @property
+    def text(self) -> str:
+        """Numbers by commas, a space, and the names in hexadecimal by commas."""
+        names = ",".join(name.hex() for name in sorted(self.names))
+        return f"{','.join(map(str, sorted(self.numbers)))} {names}"
+
+    @classmethod
+    def read(cls, text: str) -> Asked:
+        """Read what `text` gave."""
+        numbers, _, names = text.partition(" ")
+        return cls(map(int, filter(None, numbers.split(","))), map(bytes.fromhex, filter(None, names.split(","))))
+
+
+def meaning(data: bytes, asked: Asked) -> bytes | None:
+    """What a file says of the entries asked for, in canonical form: of each the first that fits.
+
+    None if it cannot be told: lines that take in entries from elsewhere.
+    """
+    by_number: dict[int, bytes] = {}
+    by_name: dict[bytes, int] = {}
+    for line in data.split(b"\n"):
+        if line.startswith((b"+", b"-")):
+            return None
+        fields = line.split(b":")
+        if len(fields) >= _FIELDS and fields[_NAME] and fields[_NUMBER].isdigit():
+            number = int(fields[_NUMBER])
+            by_number.setdefault(number, fields[_NAME])
+            by_name.setdefault(fields[_NAME], number)
+    named = (b"%d=%s\n" % (number, by_number.get(number, b"")) for number in sorted(asked.numbers))
+    numbered = (b"%s=%d\n" % (name, by_name.get(name, -1)) for name in sorted(asked.names))
+    return b"".join((*named, *numbered))
