@@ -7,7 +7,6 @@
 #include "tracer.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -24,13 +23,13 @@ static pid_t fork_silently(void)
 /* Fork the tracer by way of a process between that ends at once, so that the command never has a child of ours. */
 static pid_t fork_tracer(struct handshake *handshake, const struct launch *launch)
 {
-    pid_t command = getpid();
+    pid_t launcher = getpid();
     pid_t between = fork_silently();
     if (between == 0) {
         tracer_detach_from_session();
         pid_t tracer = fork_silently();
         if (tracer == 0)
-            tracer_run(handshake, command, launch->log, launch->all);
+            tracer_run(handshake, launcher, launch->log, launch->all);
         atomic_store(&handshake->tracer, tracer);
         _exit(0);
     }
@@ -40,6 +39,22 @@ static pid_t fork_tracer(struct handshake *handshake, const struct launch *launc
     return atomic_load(&handshake->tracer);
 }
 
+/* Let the tracer attach to a process; returns whether it has. */
+static bool offer(struct handshake *handshake, pid_t tracer, pid_t command)
+{
+    atomic_store(&handshake->command, command);
+    handshake_reach(handshake, STAGE_MAY_ATTACH);
+    return handshake_wait(handshake, STAGE_MAY_ATTACH, tracer) == STAGE_ATTACHED;
+}
+
+static void filter(struct handshake *handshake, const struct launch *launch)
+{
+    if (filter_install(&launch->detail) != 0) {
+        atomic_store(&handshake->filter_error, errno);
+        _exit(NOT_LAUNCHED);
+    }
+}
+
 noreturn void launch(const struct launch *launch)
 {
     struct handshake *handshake = handshake_begin();
@@ -47,13 +62,38 @@ noreturn void launch(const struct launch *launch)
     if (tracer <= 0)
         _exit(NOT_LAUNCHED);
     prctl(PR_SET_PTRACER, tracer, 0, 0, 0);
-    handshake_reach(handshake, STAGE_MAY_ATTACH);
-    if (handshake_wait(handshake, STAGE_MAY_ATTACH, tracer) != STAGE_ATTACHED)
+    if (!offer(handshake, tracer, getpid()))
         _exit(NOT_LAUNCHED);
-    if (filter_install(&launch->detail) != 0) {
-        atomic_store(&handshake->filter_error, errno);
-        _exit(NOT_LAUNCHED);
-    }
+    filter(handshake, launch);
     execve(launch->executable, launch->argv, environ);
     _exit(NOT_LAUNCHED);
+}
+
+/* The process that becomes the command; `handshake` is NULL if it is not traced. */
+static noreturn void become(const struct space *space, struct handshake *handshake, const struct launch *launch)
+{
+    if (!space_wait(space))
+        _exit(NOT_LAUNCHED);
+    if (handshake != NULL)
+        filter(handshake, launch);
+    execve(launch->executable, launch->argv, environ);
+    space_refused(space);
+    _exit(NOT_LAUNCHED);
+}
+
+noreturn void launch_in_namespace(const struct launch *launch, struct space *space, bool as_user)
+{
+    /* The tracer stays outside: its numbers of processes are those of the caller. */
+    struct handshake *handshake = launch->log != NULL ? handshake_begin() : NULL;
+    pid_t tracer = handshake != NULL ? fork_tracer(handshake, launch) : 0;
+    if (launch->log != NULL && tracer <= 0)
+        _exit(NOT_LAUNCHED);
+    pid_t command = space_make(space, as_user) ? space_fork(space) : -1;
+    if (command == 0)
+        become(space, handshake, launch);
+    if (command > 0 && (handshake == NULL || offer(handshake, tracer, command)))
+        space_release(space);
+    else if (handshake != NULL)
+        handshake_reach(handshake, STAGE_FAILED);
+    _exit(command > 0 ? 0 : NOT_LAUNCHED);
 }

@@ -4,10 +4,11 @@
 #define PYTRACE_LAUNCHER_H
 
 #include "call.h"
+#include "namespace.h"
 
 #include <stdnoreturn.h>
 
-/* `all`: repeated looks are told each time, and the result of every call is waited for. */
+/* `log` is NULL if the command is not to be traced. `all`: repeated looks are told each time, and the result of every call is waited for. */
 struct launch {
     const char *log;
     const char *executable;
@@ -20,5 +21,9 @@ struct launch {
 enum { NOT_LAUNCHED = 127 };
 
 noreturn void launch(const struct launch *launch);
+
+/* The same in a PID namespace: this process ends, and the command is another child of its parent. `space` has `told`
+ * and `title`; `as_user` as for `space_make`. */
+noreturn void launch_in_namespace(const struct launch *launch, struct space *space, bool as_user);
 
 #endif

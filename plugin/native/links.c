@@ -46,6 +46,16 @@ void link_name_of_program(char name[LINK_NAME], pid_t tid)
     append_word(at, "/exe", 5);
 }
 
+bool link_root_is_ours(pid_t tid)
+{
+    char name[LINK_NAME], text[2];
+    char *at = append_number(append_word(name, "/proc/", 6), (unsigned)tid);
+    *at++ = '/';
+    append_word(at, "root", 5);
+    ssize_t length = readlink(name, text, sizeof text);
+    return length < 0 || (length == 1 && text[0] == '/');
+}
+
 int link_status(pid_t tid, int descriptor, struct stat *status)
 {
     char name[LINK_NAME];

@@ -5,6 +5,7 @@
 
 #include "record.h"
 
+#include <stdbool.h>
 #include <sys/stat.h>
 
 /* Put "/proc/TID/fd/DESCRIPTOR" (AT_FDCWD: "/proc/TID/cwd") into `name`. */
@@ -21,5 +22,8 @@ enum attachment_type link_append(struct record *record, pid_t tid, int descripto
 
 /* Status of what a descriptor leads to. Returns 0, or -1 with errno. */
 int link_status(pid_t tid, int descriptor, struct stat *status);
+
+/* Whether a process's files have the names that they have for this one; true if that cannot be told. */
+bool link_root_is_ours(pid_t tid);
 
 #endif

@@ -103,6 +103,13 @@ static bool leads_nowhere_special(struct places *places, const struct changes *c
     return true;
 }
 
+/* Processes have other numbers in the command's own PID namespace; `/proc/7/../..` leads on if there is a 7. */
+static bool is_of_processes(const char *path)
+{
+    static const char proc[] = "/proc/";
+    return strncmp(path, proc, sizeof proc - 1) == 0;
+}
+
 /* Whether a path ends with "/", "/." or "/..": then its last step is a directory, with links followed. */
 static bool ends_in_folder(const char *path, size_t length)
 {
@@ -116,7 +123,7 @@ int places_look(struct places *places, const struct changes *changes, const char
                 struct stat *status)
 {
     size_t length = strlen(path);
-    if (length == 0 || length >= PATH_MAX)
+    if (length == 0 || length >= PATH_MAX || is_of_processes(path))
         return PLACE_UNSURE;
     if (ends_in_folder(path, length))
         return walk(places, path, 0, status) == 0 ? 0 : PLACE_UNSURE;

@@ -3,17 +3,16 @@
 #include "tracer.h"
 
 #include "hash.h"
+#include "links.h"
 #include "passive.h"
 #include "stops.h"
+#include "surroundings.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 enum { EXIT_TRACED = 0, EXIT_NO_LOG = 1, EXIT_NOT_ATTACHED = 2 };
@@ -25,34 +24,8 @@ static struct tracing tracing;
 
 void tracer_detach_from_session(void)
 {
-    sigset_t none;
-    setsid();
-    for (int number = 1; number < NSIG; number++)
-        if (number != SIGCHLD)
-            signal(number, SIG_IGN);
+    surroundings_leave_session();
     passive_on_crash();
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static void close_from(unsigned first)
-{
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-        return;
-    struct rlimit limit = {0, 0};
-    getrlimit(RLIMIT_NOFILE, &limit);
-    for (rlim_t number = first; number < limit.rlim_cur; number++)
-        close((int)number);
-}
-
-/* Nothing of the command's stays open or busy because of this process. */
-static void let_go_of_surroundings(void)
-{
-    close_from(0);
-    for (int number = 0; number <= 2; number++)
-        open("/dev/null", O_RDWR);
-    if (chdir("/") != 0)
-        return; /* It stays in the command's directory, which only keeps that busy. */
 }
 
 /* Raise what would end or hinder this process to what it may have (see secured_begin for descriptors). */
@@ -68,22 +41,35 @@ static void raise_limits(void)
     }
 }
 
-static bool attach(struct handshake *handshake, pid_t command)
+/* What keeps the command from being traced, or NULL once it is. */
+static const char *attach_to(pid_t command)
 {
-    if (handshake_wait(handshake, STAGE_BEGUN, command) != STAGE_MAY_ATTACH)
-        return false;
+    static char text[128];
+    if (!link_root_is_ours(command))
+        return "its files have other names for the tracer: a PID namespace below a chroot";
     if (ptrace(PTRACE_SEIZE, command, NULL, (void *)OPTIONS) == 0)
-        return true;
-    char text[128];
+        return NULL;
     snprintf(text, sizeof text, "attaching with ptrace fails: %s", strerror(errno));
-    tracing_problem(&tracing, text);
-    return false;
+    return text;
 }
 
-noreturn void tracer_run(struct handshake *handshake, pid_t command, const char *log, bool all)
+/* Returns the command, or 0 if it is not traced. */
+static pid_t attach(struct handshake *handshake, pid_t launcher)
+{
+    if (handshake_wait(handshake, STAGE_BEGUN, launcher) != STAGE_MAY_ATTACH)
+        return 0;
+    pid_t command = atomic_load(&handshake->command);
+    const char *obstacle = attach_to(command);
+    if (obstacle == NULL)
+        return command;
+    tracing_problem(&tracing, obstacle);
+    return 0;
+}
+
+noreturn void tracer_run(struct handshake *handshake, pid_t launcher, const char *log, bool all)
 {
     tracing.all = all;
-    let_go_of_surroundings();
+    surroundings_let_go(-1);
     raise_limits();
     if (stream_open(&tracing.stream, log) != 0) {
         handshake_reach(handshake, STAGE_FAILED);
@@ -91,7 +77,8 @@ noreturn void tracer_run(struct handshake *handshake, pid_t command, const char 
     }
     hash_begin();
     secured_begin(&tracing.secured);
-    bool attached = attach(handshake, command);
+    pid_t command = attach(handshake, launcher);
+    bool attached = command != 0;
     if (attached)
         tracing_begin(&tracing, command);
     handshake_reach(handshake, attached ? STAGE_ATTACHED : STAGE_FAILED);

@@ -10,7 +10,8 @@
 /* Leave the command's session, and ignore every signal that ends programs. */
 void tracer_detach_from_session(void);
 
-/* Attach to process `command`, trace it and all it starts into the pipe `log`, and end. `all` as in `struct launch`. */
-noreturn void tracer_run(struct handshake *handshake, pid_t command, const char *log, bool all);
+/* Attach to the command that process `launcher` names, trace it and all it starts into the pipe `log`, and end. `all` as
+ * in `struct launch`. */
+noreturn void tracer_run(struct handshake *handshake, pid_t launcher, const char *log, bool all);
 
 #endif

@@ -98,6 +98,7 @@ def observe(
         invocation.outputs,
         invocation.options.mtime,
         trace.started_ns,
+        invocation.options.pid_namespace,
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv
@@ -135,6 +136,10 @@ def _tracer(invocation: Invocation, abbreviated: tuple[str, ...]) -> Tracer:
     inherited = any(number > 2 for number in invocation.streams.standing())
     reads = inherited or kinds[0] not in ("null", "closed")
     writes = inherited or "file" in kinds[1:]
+    if invocation.options.pid_namespace:
+        from pytrace_exec.tracer.namespace import Launch
+
+        return native.Native(reads, writes, everything=not abbreviated, launch=Launch())
     if wanted == "native" or (wanted == "auto" and abbreviated and native.is_built()):
         return native.Native(reads, writes, everything=not abbreviated)
     from pytrace_exec.tracer.strace import Detail, Strace, find_strace

@@ -115,6 +115,7 @@ STORING = (
 )
 RUNNING = (
     Option("tracer", "NAME", values.choice("auto", "native", "strace"), "auto, native or strace", default="auto"),
+    _switch("pid-namespace", "give the command the same process numbers every run"),
     Option("timeout", "DUR", values.positive_duration, "end the command after this time"),
     _switch("verify", "run even on a hit, and compare"),
 )

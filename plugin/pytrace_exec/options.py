@@ -76,6 +76,7 @@ class Options:
     mode: str
     mtime: bool
     output: tuple[bytes, ...]
+    pid_namespace: bool
     portable: bool
     probe: str
     probe_limit: int
@@ -153,6 +154,14 @@ def read_environment(options: Options, environ: Mapping[bytes, bytes]) -> None:
         value = environ.get(variable)
         if value and _read_switch(value, variable.decode()):
             options.set_farther(mode, [short_for], variable.decode())
+
+
+def check(options: Options) -> None:
+    """Raise `UsageError` for options that exclude each other; to be asked when all of them are known."""
+    if options.pid_namespace and options.tracer == "strace":
+        raise UsageError(
+            "--pid-namespace needs the native tracer: leave --tracer strace out, or --pid-namespace", "--pid-namespace"
+        )
 
 
 def load_files(options: Options, root: bytes, environ: Mapping[bytes, bytes]) -> None:

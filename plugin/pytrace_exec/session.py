@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from pytrace_exec.tracer.running import Trace
 
 
+class NotAsAsked(Exception):
+    """The command cannot run as the user asked for, and has not run; the message says what to do."""
+
+
 class Session:
     """Looks one invocation up, replays or runs it, and tells how it went.
 
@@ -40,7 +44,7 @@ class Session:
         self._digests: DigestCache | None = None
 
     def run(self) -> int:
-        """Answer the command; return its wait status. Raises `StoreRefused` before anything was done."""
+        """Answer the command; return its wait status. Raises `StoreRefused` and `NotAsAsked` before it has run."""
         status = self._answer()
         try:
             self._close()
@@ -118,6 +122,7 @@ class Session:
     def _miss(self, look_up: LookUp) -> int:
         """Run the command under the tracer; without it when nothing of what it would see is wanted."""
         from pytrace_exec.time_limit import TimeLimit
+        from pytrace_exec.tracer.namespace import NamespaceUnavailable
         from pytrace_exec.tracer.possible import TracerUnavailable
 
         options, streams = self.options, self.invocation.streams
@@ -133,6 +138,8 @@ class Session:
             begun = time.monotonic_ns()
             with limit:
                 snapshot, trace = run_command(self.invocation)
+        except NamespaceUnavailable as error:
+            raise NotAsAsked(str(error)) from None
         except TracerUnavailable as error:
             return self._bypass("no_tracer", str(error))
         except Exception as error:
@@ -184,16 +191,20 @@ class Session:
 
     def _run_plain(self) -> int:
         from pytrace_exec.time_limit import TimeLimit
+        from pytrace_exec.tracer.namespace import NamespaceUnavailable, is_inside
         from pytrace_exec.tracer.plain import run_plain
 
         invocation = self.invocation
         self._hang_up()
         # A pipe that was read ahead can only be handed on by us.
         streams = invocation.streams if invocation.streams.read_ahead is not None else None
+        apart = self.options.pid_namespace and not is_inside()
         begun = time.monotonic_ns()
         try:
             with TimeLimit(self.options.timeout):
-                return run_plain(invocation.argv, invocation.executable, invocation.environ, streams)
+                return run_plain(invocation.argv, invocation.executable, invocation.environ, streams, apart)
+        except NamespaceUnavailable as error:
+            raise NotAsAsked(str(error)) from None
         except OSError as error:
             say([f"pytrace-exec: {os.fsdecode(invocation.argv[0])}: {error.strerror}\n"])
             return 126 << 8

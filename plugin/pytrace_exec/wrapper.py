@@ -13,7 +13,7 @@ from pytrace_exec import interpreter
 
 interpreter.take_back()  # before more is imported
 
-from pytrace_exec.options import UsageError, load_files, parse  # noqa: E402
+from pytrace_exec.options import UsageError, check, load_files, parse  # noqa: E402
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,11 +49,12 @@ def main() -> None:
     if options.mode == "off" and _is_bare(options):
         _become(options, command)
     session = _session(options, command, started)
+    from pytrace_exec.session import NotAsAsked
     from pytrace_exec.store_opening import StoreRefused
 
     try:
         status = session.run()
-    except StoreRefused as error:
+    except (NotAsAsked, StoreRefused) as error:
         _fail(str(error))
     _end(status)
 
@@ -70,6 +71,7 @@ def _session(options: Options, command: list[bytes], started: int) -> Session:
         places = find_places(options, os.getcwdb(), environ)
         if options.mode != "off":
             load_files(options, places.root, environ)
+        check(options)
         if options.mode == "off" and _is_bare(options):
             _become(options, command)
         streams = StandardStreams(store_folder(options, environ) or b"/tmp", inherited)
@@ -90,11 +92,13 @@ def _session(options: Options, command: list[bytes], started: int) -> Session:
 
 def _is_bare(options: Options) -> bool:
     """Whether nothing but the command itself is asked for."""
-    return not (options.stats_log or options.explain or options.log or options.timeout)
+    return not (options.stats_log or options.explain or options.log or options.timeout or options.pid_namespace)
 
 
 def _become(options: Options, command: list[bytes], why: str = "") -> NoReturn:
     """Run the command in our place, without a cache."""
+    if options.pid_namespace:
+        _fail(f"--pid-namespace: {why}; mend that, or run without it")
     if why and options.explain:
         _say(f"pytrace: bypass: {why}\n")
     environ: Mapping[bytes, bytes] = os.environb

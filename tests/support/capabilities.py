@@ -9,6 +9,8 @@ import shutil
 import subprocess
 
 from pytrace_exec.tracer import native
+from pytrace_exec.tracer.namespace import NamespaceUnavailable
+from pytrace_exec.tracer.plain import run_plain
 
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
@@ -40,7 +42,7 @@ def lacking(capability: str) -> str | None:
         return _tracing_refused("strace", "-f", "-o", "/dev/null", "true")
     if capability == "native":
         return _native_lacking()
-    return None
+    return _namespace_lacking() if capability == "pid_namespace" else None
 
 
 def strace_knows(call: str) -> bool:
@@ -55,6 +57,15 @@ def _native_lacking() -> str | None:
     if not native.is_built():
         return "the native tracer was not built: no C compiler when the package was installed, or PYTRACE_PURE=1"
     return _tracing_refused(os.fsdecode(native.PROGRAM), "/dev/null", "/bin/true", "true")
+
+
+def _namespace_lacking() -> str | None:
+    """Try to run a process in a PID namespace; a container may forbid it."""
+    try:
+        run_plain((b"true",), b"/bin/true", os.environb, pid_namespace=True)
+    except NamespaceUnavailable as error:
+        return str(error)
+    return None
 
 
 def _tracing_refused(*command: str) -> str | None:

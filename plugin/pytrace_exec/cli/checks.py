@@ -21,8 +21,11 @@ from pytrace_cas.store.mounts import kind_of
 from pytrace_exec.cli.choices import function_of
 from pytrace_exec.invocation import find_places
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS
+from pytrace_exec.pid_namespace import USER, kind
 from pytrace_exec.store_opening import store_folder
 from pytrace_exec.tracer import native
+from pytrace_exec.tracer.namespace import NamespaceUnavailable
+from pytrace_exec.tracer.plain import run_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,6 +99,21 @@ def tracing(options: Options) -> tuple[str, ...]:
         said = _last_line(filtered.stderr) or f"status {filtered.returncode}"
         return WARNING, f"no seccomp filter ({said})", "tracing works and is slower; allow seccomp(2) to speed it up"
     return OK, "a process was traced by strace, with a seccomp filter"
+
+
+def pid_namespace(options: Options) -> tuple[str, ...]:
+    """Whether `--pid-namespace` can be had, tried with `true`; only a problem for those who choose it."""
+    level = PROBLEM if options.pid_namespace else WARNING
+    program = os.fsencode(shutil.which("true") or "/bin/true")
+    try:
+        status = run_plain((b"true",), program, os.environb, pid_namespace=True)
+    except NamespaceUnavailable as error:
+        return level, f"--pid-namespace cannot be had ({error.why})", error.advice
+    except OSError as error:
+        return level, f"--pid-namespace was not tried ({error.strerror})", "install coreutils"
+    if status:
+        return level, f"--pid-namespace does not work (status {status})", "leave it out"
+    return OK, f"--pid-namespace works{' by a user namespace' if kind() == USER else ''}"
 
 
 def store(options: Options) -> tuple[str, ...]:
@@ -175,6 +193,7 @@ CHECKS: tuple[tuple[str, Callable[[Options], tuple[str, ...]]], ...] = (
     ("native", native_tracer),
     ("strace", strace),
     ("tracing", tracing),
+    ("pids", pid_namespace),
     ("store", store),
     ("files", file_system),
     ("digests", digest_function),

@@ -18,7 +18,7 @@ from pytrace_exec.cli.exit_status import NO_STORE, USAGE, status_of
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.invocation import BadRoot, find_places
 from pytrace_exec.option_table import OPTIONS, Option
-from pytrace_exec.options import Options, UsageError, load_files, read_environment
+from pytrace_exec.options import Options, UsageError, check, load_files, read_environment
 from pytrace_exec.store_opening import open_folder, store_folder
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def chosen() -> Options:
     except BadRoot as error:
         raise Failed(str(error), USAGE) from None
     load_files(options, root, os.environb)
+    check(options)
     return options
 
 

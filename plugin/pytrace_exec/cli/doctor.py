@@ -23,7 +23,7 @@ _STATUSES = stated(
 
 @cli.command(epilog=_STATUSES, short_help="What works here.")
 @format_options()
-@wrapper_options("dir", "root", "tracer", *REMOTE)
+@wrapper_options("dir", "root", "tracer", "pid-namespace", *REMOTE)
 def doctor(format: str, as_json: bool, color: str) -> None:
     """Find out what is available here: tracer, store, digest function, Python, git, and the remote if one is named.
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 _STATUSES = stated("0 it would hit; 1 it would miss", more="13 remote unreachable; 20 never seen, or no such result")
 _KEYED = ("dir", "root", "env", "env-only", "redact", "input", "output", "probe")
-_MORE = ("probe-limit", "portable", "strict", "mtime", "stdin", "ignore", "disposable", "trust-stat")
+_MORE = ("probe-limit", "portable", "strict", "mtime", "stdin", "ignore", "disposable", "trust-stat", "pid-namespace")
 _OWN_DESCRIPTORS = frozenset(STREAMS.values()) - {STREAMS["stdin"]}
 _ALLOWED = ("allow-network", "allow-clock", "cache-failures")
 

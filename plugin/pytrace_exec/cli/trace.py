@@ -34,7 +34,7 @@ _STATUSES = stated("0 the trace is complete, whatever the command's own status; 
     metavar="FILE", **twin("PYTRACE_TRACE_REPORT"),
 )  # fmt: skip
 @click.option("--all", "calls", is_flag=True, **twin("PYTRACE_TRACE_ALL"), help="Tell every call that was traced, too.")
-@wrapper_options("root", "tracer")
+@wrapper_options("root", "tracer", "pid-namespace")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 def trace(command: tuple[str, ...], calls: bool, output: bytes | None, format: str, as_json: bool, color: str) -> None:
     """Run COMMAND under the tracer, store nothing, and tell what its result depends on.
@@ -61,6 +61,7 @@ def run(command: tuple[str, ...], inherited: dict[int, bytes], whole: bool = Fal
     """Run a command under the tracer; raise `Failed` if it cannot be found or traced. `whole`: ask for inodes too."""
     from pytrace_exec.cli.trace_report import Report
     from pytrace_exec.miss import ABBREVIATED, observe, run_command
+    from pytrace_exec.tracer.namespace import NamespaceUnavailable
     from pytrace_exec.tracer.possible import TracerUnavailable
 
     options = chosen()
@@ -68,7 +69,7 @@ def run(command: tuple[str, ...], inherited: dict[int, bytes], whole: bool = Fal
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         snapshot, traced = run_command(invocation, () if whole else ABBREVIATED)
-    except TracerUnavailable as error:
+    except (NamespaceUnavailable, TracerUnavailable) as error:
         raise Failed(str(error), DIFFERENT) from None
     function = function_of(options)
     return Report(invocation, observe(invocation, function, snapshot, traced, {}), function)

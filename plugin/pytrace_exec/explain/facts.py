@@ -94,7 +94,9 @@ def _name(subject: Subject) -> str:
     """What concerns no path, as people call it."""
     if subject.kind == "stream":
         return STREAMS[subject.arg]
-    return subject.arg.replace(_OPTION, "--")
+    if subject.arg.startswith(_OPTION):
+        return "--" + subject.arg.removeprefix(_OPTION).replace("_", "-")
+    return subject.arg
 
 
 def _rank(subject: Subject) -> tuple[int, Subject]:

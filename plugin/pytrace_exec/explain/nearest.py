@@ -11,7 +11,7 @@ from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.reasons import in_order, reason
 from pytrace_exec.keys.values import MalformedKey, read_command, read_key
 from pytrace_exec.places import MalformedText
-from pytrace_exec.policy.terms import serves
+from pytrace_exec.policy.terms import asked_for, serves
 from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
 from pytrace_exec.replay.entries import Move
 from pytrace_exec.replay.names import path_of
@@ -78,7 +78,7 @@ def told(look_up: LookUp, comparison: Comparison, key: StoredKey) -> list[dict[s
     options = look_up.invocation.options
     reasons = list(comparison.reasons(produced_by(look_up, key.digest), look_up.view.digest))
     if not serves(options, key.values):
-        reasons.append(reason("options_changed", name="more exact facts are asked for"))
+        reasons.append(reason("options_changed", name=asked_for(options, key.values)))
     if reasons:
         return reasons
     code = "outputs_missing" if stored_in(look_up).get_result(key.digest) is None else "unusable"

@@ -36,10 +36,11 @@ class Setting:
     """The circumstances of a run that its events do not tell.
 
     `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places; `times`:
-    times and owners count for every program that looks at a file; `began_ns`: the moment before the command's exec.
+    times and owners count for every program that looks at a file; `began_ns`: the moment before the command's exec;
+    `own_pids`: it has a PID namespace.
     """
 
-    __slots__ = ("began_ns", "cwd", "declared", "gid", "pid", "root", "standing", "times", "uid", "umask")
+    __slots__ = ("began_ns", "cwd", "declared", "gid", "own_pids", "pid", "root", "standing", "times", "uid", "umask")
 
     def __init__(
         self,
@@ -53,8 +54,10 @@ class Setting:
         declared: tuple[bytes, ...],
         times: bool,
         began_ns: int,
+        own_pids: bool = False,
     ) -> None:
         self.began_ns = began_ns
+        self.own_pids = own_pids
         self.pid = pid
         self.root = root
         self.cwd = cwd

@@ -149,6 +149,7 @@ ATTRIBUTE_REQUESTS = frozenset({"FS_IOC_SETFLAGS", "FS_IOC_FSSETXATTR"})
 NO_SUCH_REQUEST = frozenset({"ENOTTY", "EINVAL", "EBADF", "EOPNOTSUPP"})
 
 _DESCRIPTOR = re.compile(rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)")
+_PROCESS = re.compile(rb"/proc/\d+(/|$)")
 _OWN_PATH = b"/proc/self/exe"
 _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
@@ -185,15 +186,21 @@ def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
     task.program.begun = task.program.begun or path == _OWN_PATH
     verdict = _verdict(_LOOKED, task.program, path)
     if verdict == "key" or call.error in ("ENOENT", "ENOTDIR"):
-        run.note(call, "error", "", path)
+        _note_absent(run, call, path)
     elif verdict == "refuse" and _verdict(_OPENED, task.program, path) == "refuse":
         run.refuse("machine", path, call)
+
+
+def _note_absent(run: Run, call: Call, path: bytes) -> None:
+    """Note how a look ended, but at a process in a PID namespace of the run's own: which there are is its own doing."""
+    if not (run.setting.own_pids and _PROCESS.match(path)):
+        run.note(call, "error", "", path)
 
 
 def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
     """A path of `/proc`, `/sys` or `/dev` was opened, and it is nothing that lies in the tree."""
     if call.error in ("ENOENT", "ENOTDIR", "ENXIO"):
-        run.note(call, "error", "", path)
+        _note_absent(run, call, path)
         return
     verdict = _verdict(_OPENED, task.program, path)
     if path == b"/dev/tty" or path.startswith(b"/dev/pts/"):

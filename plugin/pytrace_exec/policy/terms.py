@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 EXACT = ("mtime", "strict")
 """Options that make facts more exact."""
 
+OWN_WORLD = ("pid_namespace",)
+"""Options that let the command see something else: their results answer those who choose the same, and nobody else."""
+
 LOOSE = ("portable", "ignore", "disposable", "output")
 """Options that make a result depend on less."""
 
@@ -31,7 +34,7 @@ LOOSE = ("portable", "ignore", "disposable", "output")
 def terms_of(options: Options, reasons: Iterable[Reason]) -> list[Subject]:
     """The subjects that say on which terms a result with these reasons, all of them allowed, is stored."""
     used = {ALLOWING[reason.code] for reason in reasons if reason.code in ALLOWING}
-    names = [name for name in (*EXACT, *LOOSE) if getattr(options, name)]
+    names = [name for name in (*EXACT, *OWN_WORLD, *LOOSE) if getattr(options, name)]
     return [_subject(name) for name in (*names, *sorted(used))]
 
 
@@ -40,6 +43,10 @@ def value(options: Options, places: Places, name: str) -> bytes:
     chosen = getattr(options, name, None)
     if name in EXACT:
         return b"asked for"
+    if chosen and name in OWN_WORLD:
+        from pytrace_exec.pid_namespace import kind
+
+        return kind().encode()
     if name == "output":
         return _together(places.encode_path(os.path.abspath(path)) for path in options.output)
     if isinstance(chosen, tuple):
@@ -48,9 +55,20 @@ def value(options: Options, places: Places, name: str) -> bytes:
 
 
 def serves(options: Options, subjects: Iterable[Subject]) -> bool:
-    """Whether results with these subjects are exact enough for what is asked."""
-    asked = {_subject(name) for name in EXACT if getattr(options, name)}
+    """Whether results with these subjects are of the kind that is asked for, and exact enough."""
+    asked = _required(options)
     return not asked or asked.issubset(subjects)
+
+
+def asked_for(options: Options, subjects: Iterable[Subject]) -> str:
+    """What is asked for that results with these subjects lack, in words."""
+    missing = _required(options).difference(subjects)
+    exact = any(_subject(name) in missing for name in EXACT)
+    return "more exact facts are asked for" if exact else "a PID namespace is asked for"
+
+
+def _required(options: Options) -> set[Subject]:
+    return {_subject(name) for name in (*EXACT, *OWN_WORLD) if getattr(options, name)}
 
 
 def _subject(name: str) -> Subject:

@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytrace_exec.tracer.namespace import Launch
+
 PROGRAM = os.path.join(os.path.dirname(os.fsencode(__file__)), b"pytrace-tracer")
 
 
@@ -24,19 +26,23 @@ class Native:
     """The native tracer; `reads` and `writes`: calls that move bytes are traced too.
 
     `everything`: looks that are repeated are told each time, and every call that opens tells its descriptor.
+    `launch`: the command gets a PID namespace.
     """
 
-    __slots__ = ("_options",)
+    __slots__ = ("_launch", "_options")
 
     name = "the native tracer"
     complains = False
 
-    def __init__(self, reads: bool = False, writes: bool = False, everything: bool = False) -> None:
+    def __init__(
+        self, reads: bool = False, writes: bool = False, everything: bool = False, launch: Launch | None = None
+    ) -> None:
         """Raises TracerUnavailable if it was not built."""
         if not is_built():
             raise TracerUnavailable("the native tracer was not built (it needs a C compiler at installation)")
         options = ((b"--reads", reads), (b"--writes", writes), (b"--all", everything))
         self._options = [option for option, wanted in options if wanted]
+        self._launch = launch
 
     def parser(self) -> StreamParser:
         """Return what reads its stream."""
@@ -50,4 +56,9 @@ class Native:
         self, log: bytes, argv: Sequence[bytes], executable: bytes, env: Mapping[bytes, bytes]
     ) -> tuple[list[bytes], dict[bytes, bytes]]:
         """Return its arguments and environment; the environment is the command's own."""
-        return [PROGRAM, *self._options, log, executable, *argv], dict(env)
+        options = [*self._options, *self._launch.options()] if self._launch else self._options
+        return [PROGRAM, *options, log, executable, *argv], dict(env)
+
+    def begun(self, started: int) -> int:
+        """Return the command's process: the one that was started, which becomes it, but in a namespace."""
+        return self._launch.command_of(started) if self._launch else started

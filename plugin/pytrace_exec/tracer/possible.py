@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.pid_namespace import TRACED, first_process
+
 _CAP_SYS_PTRACE = 19
 
 
@@ -23,11 +25,12 @@ def check_possible(executable: bytes) -> None:
     Raises TracerUnavailable.
     """
     try:
-        fields = _own_status()
+        fields, first = _own_status(), first_process()
         os.close(os.pidfd_open(os.getpid()))
     except OSError as error:
         raise TracerUnavailable(f"it needs /proc and Linux 5.3: {error.strerror}") from error
-    if int(fields[b"TracerPid"]):
+    # In a PID namespace the tracer's number is 0: it is outside.
+    if int(fields[b"TracerPid"]) or first == TRACED:
         raise TracerUnavailable("this process is itself being traced")
     scope = _yama_scope()
     if scope == 3 or (scope == 2 and not int(fields[b"CapEff"], 16) >> _CAP_SYS_PTRACE & 1):

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
             Raises TracerUnavailable if that cannot be done.
             """
 
+        def begun(self, started: int) -> int:
+            """Return the command's process, our child, when its program has been started as `started`."""
+
         def named(self, argv: Sequence[bytes], executable: bytes) -> bytes:
             """Return by what path it executes the command."""
 
@@ -131,11 +134,12 @@ def run_traced(
 
 def _spawn(tracer: Tracer, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:
     try:
-        return spawn(args[0], args, env, streams.prepare())
+        started = spawn(args[0], args, env, streams.prepare())
     except OSError as error:
         # Not executable, or the arguments that the tracer needs in addition are too many.
         streams.close()
         raise TracerUnavailable(f"starting {tracer.name} fails: {error.strerror}") from error
+    return tracer.begun(started)
 
 
 def _check_began(log: Log, status: int, streams: Streams, tracer: Tracer) -> None:

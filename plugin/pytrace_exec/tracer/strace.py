@@ -109,6 +109,10 @@ class Strace:
             args += [b"-E", name + b"=" + env[name] if name in env else name]
         return [*args, b"-o", log, b"--", *argv], ours
 
+    def begun(self, started: int) -> int:
+        """Return the command's process: the one that was started, which becomes it."""
+        return started
+
     def _left_alone(self) -> bytes:
         """The calls that are not traced."""
         frequent = [name for name in _FREQUENT.split() if name in self._detail.untraced]
