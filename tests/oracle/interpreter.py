@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a generated program: one operation a line, words percent-escaped, blocks ended by `end`.
 
-Started as `python -I -S -B interpreter.py PROGRAM [LINE]`; it imports little, so that a run costs what a bare
+Started as `python -I -S -B interpreter.pyc PROGRAM [LINE LINE]`; it imports little, so that a run costs what a bare
 interpreter costs. Every operation prints what it observed, so that a difference between a plain and a
 replayed run cannot stay silent. The oracle also uses these operations, in process, to build and change worlds.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.012  # longer than a clock tick of a 100 Hz kernel: two writes never share a time stamp
 LETTERS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
 BLOCKS = {"child", "fork", "in", "if-exists", "if-newer", "if-variable"}
-SELF = (sys.executable, "-I", "-S", "-B", __file__)
+OPTIONS = ("-I", "-S", "-B")
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 
@@ -355,7 +355,7 @@ def start_child(name: str, program: bytes, lines: list[str], body: tuple[int, in
     number = os.fork()
     if number == 0:
         if name == "child":
-            os.execv(sys.executable, [*SELF, os.fsdecode(program), *map(str, body)])
+            os.execv(sys.executable, [sys.executable, *OPTIONS, sys.argv[0], os.fsdecode(program), *map(str, body)])
         execute(program, lines, *body)
         os._exit(0)
     return number
@@ -378,13 +378,16 @@ def execute(program: bytes, lines: list[str], start: int, stop: int) -> None:
         start += 1
 
 
-def main(arguments: list[str]) -> None:
-    """Run the program in a file, whole or from one line up to another."""
-    program = os.fsencode(os.path.abspath(arguments[0]))
-    lines = get(program).decode().split("\n")
-    bounds = [int(number) for number in arguments[1:]] or [0, len(lines)]
-    execute(program, lines, *bounds)
+def main() -> None:
+    """Run the program in the file that `sys.argv` names, whole or from one line up to another."""
+    try:
+        program = os.fsencode(os.path.abspath(sys.argv[1]))
+        lines = get(program).decode().split("\n")
+        bounds = [int(number) for number in sys.argv[2:]] or [0, len(lines)]
+        execute(program, lines, *bounds)
+    except Exception as error:  # whose trace would tell how this was started
+        sys.exit(repr(error))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import attrs
 
 from tests.oracle import script
 from tests.oracle.script import Script
-from tests.support.runner import Invocation, NoOutcome, Pair, Runner
+from tests.support.runner import Invocation, NoOutcome, Pair, Runner, Start
 from tests.support.sandbox import TWINS, Sandbox
 from tests.support.tree import Difference, Tree
 
@@ -50,9 +51,7 @@ class Round:
     streams: str = "pipes"
 
     def command(self, root: str = "{root}", home: str = "{home}") -> tuple[str, ...]:
-        """The command line of a step whose places are these."""
-        if self.kind == "operations":
-            return script.command()
+        """The command line of a step whose places are these, unless the interpreter is to run the program."""
         words = [os.fsdecode(line.words[0]) for line in self.program]
         if self.kind == "shell":
             return ("sh", "-c", "\n".join(words))
@@ -61,9 +60,11 @@ class Round:
     def invocation(self, step: Step, base: bytes) -> Invocation:
         """What a step gives to the command."""
         place = os.path.join(os.fsdecode(base), step.place)
+        interpreted = self.kind == "operations"
+        command = script.command(base) if interpreted else self.command(f"{place}/work", f"{place}/home")
         return Invocation(
-            self.command(f"{place}/work", f"{place}/home"), self.options, variables=dict(step.variables),
-            stdin=step.stdin, umask=step.umask, stdin_offset=step.stdin_offset, streams=self.streams, place=step.place,
+            command, self.options, variables=dict(step.variables), stdin=step.stdin, stdin_offset=step.stdin_offset,
+            streams=self.streams, umask=step.umask, place=step.place,
         )  # fmt: skip
 
 
@@ -91,10 +92,10 @@ class Played:
         return bool(self.differences)
 
 
-def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
+def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...], start: Start = subprocess.run) -> Played:
     """Play a round in a cleared sandbox, and stop at the first difference."""
-    sandbox.clear()
-    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"tmp/pytest-of-",))
+    _clear(sandbox)
+    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"tmp/pytest-of-",), start=start)
     turns: list[Turn] = []
     for number, step in enumerate(one.steps):
         if step.anew or number == 0:
@@ -114,6 +115,11 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
         if differences:
             return Played(one, tuple(turns), differences)
     return Played(one, tuple(turns), ())
+
+
+def _clear(sandbox: Sandbox) -> None:
+    sandbox.clear()
+    script.install(sandbox.base)
 
 
 def _build(one: Round, sandbox: Sandbox) -> None:
@@ -144,7 +150,7 @@ def steady(one: Round, sandbox: Sandbox) -> bool:
     """Whether the plain runs of a round come out the same twice; if not, the generator is at fault."""
     trees = []
     for _ in range(2):
-        sandbox.clear()
+        _clear(sandbox)
         runner = Runner(sandbox)
         outcomes = []
         for number, step in enumerate(one.steps):
