@@ -9,6 +9,7 @@ import subprocess
 import attrs
 
 from tests.oracle import script
+from tests.oracle.racing import race
 from tests.oracle.script import Script
 from tests.support.runner import Invocation, NoOutcome, Pair, Runner, Start
 from tests.support.sandbox import TWINS, Sandbox
@@ -19,7 +20,11 @@ PROGRAM_STAMP = 1_300_000_000
 
 @attrs.frozen
 class Step:
-    """One run: in the world as it is or made anew, after `changes`, with these surroundings."""
+    """One run: in the world as it is or made anew, after `changes`, with these surroundings.
+
+    `who` runs: the round's "program", its "rival", or "both" at one time, the program `lead` seconds before the rival;
+    `loose`: no serial order of the two need come out.
+    """
 
     anew: bool = True
     changes: Script = ()
@@ -30,6 +35,9 @@ class Step:
     stdin_offset: int = 0
     place: str = "place"
     umask: int = 0o022
+    who: str = "program"
+    lead: float = 0
+    loose: bool = False
 
 
 @attrs.frozen
@@ -49,19 +57,20 @@ class Round:
     ordered: bool = False
     options: tuple[str, ...] = ()
     streams: str = "pipes"
+    rival: Script = ()
 
-    def command(self, root: str = "{root}", home: str = "{home}") -> tuple[str, ...]:
+    def command(self, root: str = "{root}", home: str = "{home}", rival: bool = False) -> tuple[str, ...]:
         """The command line of a step whose places are these, unless the interpreter is to run the program."""
-        words = [os.fsdecode(line.words[0]) for line in self.program]
+        words = [os.fsdecode(line.words[0]) for line in (self.rival if rival else self.program)]
         if self.kind == "shell":
             return ("sh", "-c", "\n".join(words))
         return tuple(word.replace("{root}", root).replace("{home}", home) for word in words)
 
-    def invocation(self, step: Step, base: bytes) -> Invocation:
-        """What a step gives to the command."""
+    def invocation(self, step: Step, base: bytes, rival: bool = False) -> Invocation:
+        """What a step gives to the command, or to its rival."""
         place = os.path.join(os.fsdecode(base), step.place)
         interpreted = self.kind == "operations"
-        command = script.command(base) if interpreted else self.command(f"{place}/work", f"{place}/home")
+        command = script.command(base) if interpreted else self.command(f"{place}/work", f"{place}/home", rival)
         return Invocation(
             command, self.options, variables=dict(step.variables), stdin=step.stdin, stdin_offset=step.stdin_offset,
             streams=self.streams, umask=step.umask, place=step.place,
@@ -106,7 +115,7 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...], start: Start = 
                 script.apply(step.changes, place, one.ordered)
         seen = sandbox.take("cached")
         try:
-            pair = runner.both(one.invocation(step, sandbox.base))
+            pair = _run(one, step, runner)
         except NoOutcome as error:
             return Played(one, tuple(turns), (Difference("statistics", b"", "a line", str(error)),))
         touched = any(change.name == "touch" for change in step.changes)  # which no snapshot shows
@@ -115,6 +124,14 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...], start: Start = 
         if differences:
             return Played(one, tuple(turns), differences)
     return Played(one, tuple(turns), ())
+
+
+def _run(one: Round, step: Step, runner: Runner) -> Pair:
+    base = runner.sandbox.base
+    if step.who == "both":
+        both = one.invocation(step, base), one.invocation(step, base, rival=True)
+        return race(runner, both, step.lead, step.loose)
+    return runner.both(one.invocation(step, base, step.who == "rival"))
 
 
 def _clear(sandbox: Sandbox) -> None:
@@ -158,6 +175,7 @@ def steady(one: Round, sandbox: Sandbox) -> bool:
                 _build(one, sandbox)
             with sandbox.placed("plain") as place:
                 script.apply(step.changes, place, one.ordered)
-            outcomes.append(runner.plain(one.invocation(step, sandbox.base)))
+            ways = (False, True) if step.who == "both" else (step.who == "rival",)
+            outcomes += [runner.plain(one.invocation(step, sandbox.base, rival)) for rival in ways]
         trees.append(outcomes)
     return trees[0] == trees[1]

@@ -138,16 +138,16 @@ class Runner:
     def plain(self, invocation: Invocation) -> Outcome:
         """Run without the wrapper, in the plain world."""
         with self.sandbox.placed("plain", invocation.place) as place:
-            ended = _run(self.start, invocation.command, invocation, place)
+            ended = run_to_end(self.start, invocation.command, invocation, place)
         return attrs.evolve(ended, tree=self.sandbox.take("plain"))
 
     def cached(self, invocation: Invocation) -> tuple[Outcome, Record]:
         """Run through the wrapper, in the cached world."""
-        before = _lines(self.sandbox.log)
+        before = lines_of(self.sandbox.log)
         with self.sandbox.placed("cached", invocation.place) as place:
             argv = invocation.wrapped(self.sandbox, place, self.wrapper)
-            ended = _run(self.start, argv, invocation, place)
-        lines = _lines(self.sandbox.log)
+            ended = run_to_end(self.start, argv, invocation, place)
+        lines = lines_of(self.sandbox.log)
         if len(lines) != len(before) + 1:
             raise NoOutcome(invocation.command, ended.stderr)
         return attrs.evolve(ended, tree=self.sandbox.take("cached")), Record.parse(lines[-1])
@@ -159,8 +159,12 @@ class Runner:
             for name in ("status", "stdout", "stderr", "stdin_offset")
             if getattr(plain, name) != getattr(cached, name)
         ]
-        trees = self._counting(plain.tree), self._counting(cached.tree)
-        found += tree.differences(*trees)
+        return found + self.compare_trees(plain.tree, cached.tree)
+
+    def compare_trees(self, plain: Tree, cached: Tree) -> list[Difference]:
+        """List what two worlds differ in."""
+        trees = self._counting(plain), self._counting(cached)
+        found = tree.differences(*trees)
         found += tree.time_differences(*trees, self.fresh_from_ns)
         if self.ordered:
             found += tree.order_differences(*trees)
@@ -170,14 +174,15 @@ class Runner:
         return {path: entry for path, entry in found.items() if not path.startswith(self.scratch)}
 
 
-def _lines(log: bytes) -> list[str]:
+def lines_of(log: bytes) -> list[str]:
+    """Read the statistics so far."""
     if not os.path.exists(log):
         return []
     with open(log, encoding="utf-8") as file:
         return file.read().splitlines()
 
 
-def _run(start: Start, argv: tuple[str, ...], invocation: Invocation, place: bytes) -> Outcome:
+def run_to_end(start: Start, argv: tuple[str, ...], invocation: Invocation, place: bytes) -> Outcome:
     """Run to the end with exactly the invocation's environment, streams and umask."""
     directory = os.path.normpath(os.path.join(place, b"work", os.fsencode(invocation.directory)))
     variables = environment(place, {"PWD": os.fsdecode(directory), **invocation.variables})
