@@ -27,13 +27,16 @@ def main() -> int:
         "--wrapper", type=shlex.split, default=wrapper_command(), help="the command line of the wrapper"
     )
     parser.add_argument("--tracer", choices=["auto", "native", "strace"], default="auto")
+    parser.add_argument("--anew", action="store_true", help="start every program anew, never by a fork: slower")
     options = parser.parse_args()
     wrapper = (*options.wrapper, "--tracer", options.tracer)
-    batch = Batch(options.seed, options.rounds, wrapper, options.strict, options.only, options.focus)
+    forked = not options.anew
+    batch = Batch(options.seed, options.rounds, wrapper, options.strict, options.only, options.focus, forked)
     started = time.monotonic()
     findings = try_all(batch, options.processes)
     print(findings.shares.report())
-    print(f"{time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"{seconds:.0f} s, {findings.shares.rounds / seconds:.1f} rounds a second, tracer {options.tracer}")
     if findings.caught is None:
         return 0
     print(explain(findings.caught, batch.wrapper))

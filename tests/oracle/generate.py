@@ -8,7 +8,7 @@ from random import Random
 
 import attrs
 
-from tests.oracle import bytecode, checkouts, own_outputs, shells
+from tests.oracle import bytecode, checkouts, own_outputs, races, shells
 from tests.oracle.histories import round_of
 from tests.oracle.operations import IDIOMS
 from tests.oracle.rounds import Round
@@ -61,6 +61,7 @@ GENERATORS = {
     "own outputs": Generator(own_outputs.make, 9),
     "checkouts": Generator(checkouts.make, 5),
     "bytecode": Generator(bytecode.make, 4),
+    "races": Generator(races.make, 4),
 }
 
 
@@ -72,6 +73,7 @@ def _wrapped(rng: Random, part: Script) -> Script:
         (
             (block("child", body=part),),
             (block("fork", body=part),),
+            (block("thread", body=part),),
             (block("in", "d", body=part),),
             (block("if-exists", rng.choice((*FILES, *OUTPUTS)), body=part, otherwise=(do("say", "not there"),)),),
             (block("if-variable", "MODE", "first", body=part),),

@@ -88,7 +88,8 @@ def _step(one: Round, step: Step, number: int) -> str:
     moved = step.place != "place"
     lines += [f"mv place {step.place}"] if moved else []
     lines += _surroundings(step)
-    lines.append(f'(cd "$base/$place/work" && umask {step.umask:03o}\n{_run(one, step)})')
+    beside, wait = (f"{_beside(one, step)}\n", "\nwait\n") if step.who == "both" else ("", "")
+    lines.append(f'(cd "$base/$place/work" && umask {step.umask:03o}\n{beside}{_run(one, step)}{wait})')
     lines += [f"mv {step.place} place"] if moved else []
     lines.append('tree > "$result.tree"')
     return "\n".join(lines) + "\n"
@@ -102,13 +103,25 @@ def _surroundings(step: Step) -> list[str]:
     return [f"set -- {' '.join(map(shlex.quote, words))}", f'printf %s {shlex.quote(stdin)} > "$base/stdin"']
 
 
+def _beside(one: Round, step: Step) -> str:
+    """Write what starts the rival of a race, in both twins: what comes of it hangs on chance."""
+    said = '> "$result.rival" 2>&1'
+    return f'(sleep {step.lead}; $before "$@" $wrapper {_command(one, rival=True)} < /dev/null {said}) &'
+
+
+def _command(one: Round, rival: bool) -> str:
+    """Write a command line, its places as this run of the script has them."""
+    command = " ".join(map(shlex.quote, one.command(rival=rival)))
+    for part in ("root", "home"):  # quoting has put a word with a place in it between single quotes
+        command = command.replace(f"{{{part}}}", f"'\"$base/$place/{PARTS[part]}\"'")
+    return command
+
+
 def _run(one: Round, step: Step) -> str:
     """Write the command line, its streams as pipes where the round has them as pipes."""
     command = '"$PYTHON" -I -S -B "$base/interpreter.py" program'
     if one.kind != "operations":
-        command = " ".join(map(shlex.quote, one.command()))
-        for part in ("root", "home"):  # quoting has put a word with a place in it between single quotes
-            command = command.replace(f"{{{part}}}", f"'\"$base/$place/{PARTS[part]}\"'")
+        command = _command(one, rival=step.who == "rival")
     stdin = "/dev/null" if step.stdin is None else '"$base/stdin"'
     skip = f"dd bs=1 count={step.stdin_offset} of=/dev/null status=none; " if step.stdin_offset else ""
     run = f'{{ {skip}$before "$@" $wrapper {command}; echo $? > "$result.status"; }} < {stdin}'

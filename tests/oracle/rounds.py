@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 
 import attrs
 
 from tests.oracle import script
+from tests.oracle.racing import race
 from tests.oracle.script import Script
-from tests.support.runner import Invocation, NoOutcome, Pair, Runner
+from tests.support.runner import Invocation, NoOutcome, Pair, Runner, Start
 from tests.support.sandbox import TWINS, Sandbox
 from tests.support.tree import Difference, Tree
 
@@ -18,7 +20,11 @@ PROGRAM_STAMP = 1_300_000_000
 
 @attrs.frozen
 class Step:
-    """One run: in the world as it is or made anew, after `changes`, with these surroundings."""
+    """One run: in the world as it is or made anew, after `changes`, with these surroundings.
+
+    `who` runs: the round's "program", its "rival", or "both" at one time, the program `lead` seconds before the rival;
+    `loose`: no serial order of the two need come out.
+    """
 
     anew: bool = True
     changes: Script = ()
@@ -29,6 +35,9 @@ class Step:
     stdin_offset: int = 0
     place: str = "place"
     umask: int = 0o022
+    who: str = "program"
+    lead: float = 0
+    loose: bool = False
 
 
 @attrs.frozen
@@ -48,22 +57,23 @@ class Round:
     ordered: bool = False
     options: tuple[str, ...] = ()
     streams: str = "pipes"
+    rival: Script = ()
 
-    def command(self, root: str = "{root}", home: str = "{home}") -> tuple[str, ...]:
-        """The command line of a step whose places are these."""
-        if self.kind == "operations":
-            return script.command()
-        words = [os.fsdecode(line.words[0]) for line in self.program]
+    def command(self, root: str = "{root}", home: str = "{home}", rival: bool = False) -> tuple[str, ...]:
+        """The command line of a step whose places are these, unless the interpreter is to run the program."""
+        words = [os.fsdecode(line.words[0]) for line in (self.rival if rival else self.program)]
         if self.kind == "shell":
             return ("sh", "-c", "\n".join(words))
         return tuple(word.replace("{root}", root).replace("{home}", home) for word in words)
 
-    def invocation(self, step: Step, base: bytes) -> Invocation:
-        """What a step gives to the command."""
+    def invocation(self, step: Step, base: bytes, rival: bool = False) -> Invocation:
+        """What a step gives to the command, or to its rival."""
         place = os.path.join(os.fsdecode(base), step.place)
+        interpreted = self.kind == "operations"
+        command = script.command(base) if interpreted else self.command(f"{place}/work", f"{place}/home", rival)
         return Invocation(
-            self.command(f"{place}/work", f"{place}/home"), self.options, variables=dict(step.variables),
-            stdin=step.stdin, umask=step.umask, stdin_offset=step.stdin_offset, streams=self.streams, place=step.place,
+            command, self.options, variables=dict(step.variables), stdin=step.stdin, stdin_offset=step.stdin_offset,
+            streams=self.streams, umask=step.umask, place=step.place,
         )  # fmt: skip
 
 
@@ -91,10 +101,10 @@ class Played:
         return bool(self.differences)
 
 
-def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
+def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...], start: Start = subprocess.run) -> Played:
     """Play a round in a cleared sandbox, and stop at the first difference."""
-    sandbox.clear()
-    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"tmp/pytest-of-",))
+    _clear(sandbox)
+    runner = Runner(sandbox, wrapper, ordered=one.ordered, scratch=(b"tmp/pytest-of-",), start=start)
     turns: list[Turn] = []
     for number, step in enumerate(one.steps):
         if step.anew or number == 0:
@@ -105,7 +115,7 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
                 script.apply(step.changes, place, one.ordered)
         seen = sandbox.take("cached")
         try:
-            pair = runner.both(one.invocation(step, sandbox.base))
+            pair = _run(one, step, runner)
         except NoOutcome as error:
             return Played(one, tuple(turns), (Difference("statistics", b"", "a line", str(error)),))
         touched = any(change.name == "touch" for change in step.changes)  # which no snapshot shows
@@ -114,6 +124,19 @@ def play(one: Round, sandbox: Sandbox, wrapper: tuple[str, ...]) -> Played:
         if differences:
             return Played(one, tuple(turns), differences)
     return Played(one, tuple(turns), ())
+
+
+def _run(one: Round, step: Step, runner: Runner) -> Pair:
+    base = runner.sandbox.base
+    if step.who == "both":
+        both = one.invocation(step, base), one.invocation(step, base, rival=True)
+        return race(runner, both, step.lead, step.loose)
+    return runner.both(one.invocation(step, base, step.who == "rival"))
+
+
+def _clear(sandbox: Sandbox) -> None:
+    sandbox.clear()
+    script.install(sandbox.base)
 
 
 def _build(one: Round, sandbox: Sandbox) -> None:
@@ -144,7 +167,7 @@ def steady(one: Round, sandbox: Sandbox) -> bool:
     """Whether the plain runs of a round come out the same twice; if not, the generator is at fault."""
     trees = []
     for _ in range(2):
-        sandbox.clear()
+        _clear(sandbox)
         runner = Runner(sandbox)
         outcomes = []
         for number, step in enumerate(one.steps):
@@ -152,6 +175,7 @@ def steady(one: Round, sandbox: Sandbox) -> bool:
                 _build(one, sandbox)
             with sandbox.placed("plain") as place:
                 script.apply(step.changes, place, one.ordered)
-            outcomes.append(runner.plain(one.invocation(step, sandbox.base)))
+            ways = (False, True) if step.who == "both" else (step.who == "rival",)
+            outcomes += [runner.plain(one.invocation(step, sandbox.base, rival)) for rival in ways]
         trees.append(outcomes)
     return trees[0] == trees[1]

@@ -3,17 +3,24 @@
 
 from __future__ import annotations
 
+import inspect
+import marshal
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from importlib.util import MAGIC_NUMBER
 
 import attrs
 
 from tests.oracle import interpreter
 
 PROGRAM = b"program"
+INTERPRETER = b"interpreter.pyc"
+PYTHON = (os.path.realpath(sys.executable), *interpreter.OPTIONS)
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-~^,=")
+ESCAPES = {one: f"%{one:02x}" for one in range(256) if one not in PLAIN}
 
 
 @attrs.frozen
@@ -69,7 +76,7 @@ def _bytes(word: bytes | str | int) -> bytes:
 
 def escaped(word: bytes) -> str:
     """Percent-escape a word so that it holds neither spaces nor line ends."""
-    return "".join(chr(one) if one in PLAIN else f"%{one:02x}" for one in word)
+    return word.decode("latin-1").translate(ESCAPES)
 
 
 def lines(script: Sequence[Instruction]) -> Iterator[str]:
@@ -134,7 +141,19 @@ def _inside(place: bytes) -> Iterator[None]:
         os.environb.update(outside)
 
 
-def command() -> tuple[str, ...]:
-    """The command that runs the program file of a world."""
-    python = os.path.realpath(sys.executable)
-    return (python, "-I", "-S", "-B", interpreter.__file__, os.fsdecode(PROGRAM))
+def command(base: bytes) -> tuple[str, ...]:
+    """The command that runs the program file of a world, by the interpreter that `install` put beside it."""
+    return (*PYTHON, os.fsdecode(os.path.join(base, INTERPRETER)), os.fsdecode(PROGRAM))
+
+
+def install(base: bytes) -> None:
+    """Put the interpreter into a folder, compiled: else each run would compile it anew."""
+    with open(os.path.join(base, INTERPRETER), "wb") as file:
+        file.write(_compiled())
+
+
+@cache
+def _compiled() -> bytes:
+    """A `.pyc` file as Python runs it: its number, twelve bytes that are not looked at then, and the code."""
+    code = compile(inspect.getsource(interpreter), os.fsdecode(INTERPRETER), "exec")
+    return MAGIC_NUMBER + bytes(12) + marshal.dumps(code)

@@ -63,6 +63,7 @@ def _plainer(step: Step) -> Iterator[Step]:
         yield attrs.evolve(step, variables=step.variables[:number] + step.variables[number + 1 :])
     simple = (
         attrs.evolve(step, stdin=None, stdin_offset=0), attrs.evolve(step, stdin_offset=0),
-        attrs.evolve(step, place="place"), attrs.evolve(step, umask=0o022),
+        attrs.evolve(step, place="place"), attrs.evolve(step, who="program"),
+        attrs.evolve(step, lead=0), attrs.evolve(step, umask=0o022),
     )  # fmt: skip
     yield from (candidate for candidate in simple if candidate != step)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import attrs
 
+from tests.oracle.forks import forks
 from tests.oracle.generate import generate
 from tests.oracle.repeat import shell_script
 from tests.oracle.rounds import Played, Round, play, steady
@@ -18,11 +20,15 @@ from tests.support.sandbox import Sandbox
 
 PREFIX = "pytrace-oracle-"
 BATCH = 10
+ANEW = 10
 
 
 @attrs.frozen
 class Batch:
-    """Consecutive seeds for one process, and how their rounds are made and run."""
+    """Consecutive seeds for one process, and how their rounds are made and run.
+
+    `forked`: most rounds fork their programs from prepared ones; one in `ANEW` never does, so that start-up is checked.
+    """
 
     first: int
     count: int
@@ -30,6 +36,7 @@ class Batch:
     strict: bool = False
     only: str | None = None
     focus: str | None = None
+    forked: bool = True
 
     def rounds(self) -> Iterator[Round]:
         """Make the rounds."""
@@ -56,7 +63,8 @@ def try_batch(batch: Batch) -> Findings:
     shares = Shares()
     with Sandbox(PREFIX) as sandbox:
         for one in batch.rounds():
-            played = play(one, sandbox, batch.wrapper)
+            start = forks(batch.wrapper[0]).run if batch.forked and one.seed % ANEW else subprocess.run
+            played = play(one, sandbox, batch.wrapper, start)
             shares.add(played)
             if played.failed:
                 return Findings(shares, played)

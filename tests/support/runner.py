@@ -9,7 +9,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypedDict
 
@@ -21,6 +21,10 @@ from tests.support.tree import Difference, Tree
 
 SECONDS = 120
 CLOCK_LAG_NS = 1_000_000_000  # files are stamped by a clock that lags; what tests stamp themselves is years old
+
+
+Start = Callable[..., "subprocess.CompletedProcess[bytes]"]
+"""Takes what `subprocess.run` takes, runs a command to its end and gives what that gives."""
 
 
 class NoOutcome(AssertionError):
@@ -115,7 +119,7 @@ class Runner:
     """Runs invocations in a sandbox; `wrapper` is the command line that stands before a wrapped command.
 
     Modification times before `fresh_from_ns` must be kept exactly. With `ordered`, the order of all of them too. What
-    lies below `scratch`, from the world on, may differ.
+    lies below `scratch`, from the world on, may differ. `start` starts both kinds of command.
     """
 
     sandbox: Sandbox
@@ -123,6 +127,7 @@ class Runner:
     fresh_from_ns: int = attrs.field(factory=lambda: time.time_ns() - CLOCK_LAG_NS)
     ordered: bool = False
     scratch: tuple[bytes, ...] = ()
+    start: Start = subprocess.run
 
     def both(self, invocation: Invocation) -> Pair:
         """Run in both worlds and compare status, streams, stdin's offset, and the trees left behind."""
@@ -133,15 +138,16 @@ class Runner:
     def plain(self, invocation: Invocation) -> Outcome:
         """Run without the wrapper, in the plain world."""
         with self.sandbox.placed("plain", invocation.place) as place:
-            ended = _run(invocation.command, invocation, place)
+            ended = run_to_end(self.start, invocation.command, invocation, place)
         return attrs.evolve(ended, tree=self.sandbox.take("plain"))
 
     def cached(self, invocation: Invocation) -> tuple[Outcome, Record]:
         """Run through the wrapper, in the cached world."""
-        before = _lines(self.sandbox.log)
+        before = lines_of(self.sandbox.log)
         with self.sandbox.placed("cached", invocation.place) as place:
-            ended = _run(invocation.wrapped(self.sandbox, place, self.wrapper), invocation, place)
-        lines = _lines(self.sandbox.log)
+            argv = invocation.wrapped(self.sandbox, place, self.wrapper)
+            ended = run_to_end(self.start, argv, invocation, place)
+        lines = lines_of(self.sandbox.log)
         if len(lines) != len(before) + 1:
             raise NoOutcome(invocation.command, ended.stderr)
         return attrs.evolve(ended, tree=self.sandbox.take("cached")), Record.parse(lines[-1])
@@ -153,8 +159,12 @@ class Runner:
             for name in ("status", "stdout", "stderr", "stdin_offset")
             if getattr(plain, name) != getattr(cached, name)
         ]
-        trees = self._counting(plain.tree), self._counting(cached.tree)
-        found += tree.differences(*trees)
+        return found + self.compare_trees(plain.tree, cached.tree)
+
+    def compare_trees(self, plain: Tree, cached: Tree) -> list[Difference]:
+        """List what two worlds differ in."""
+        trees = self._counting(plain), self._counting(cached)
+        found = tree.differences(*trees)
         found += tree.time_differences(*trees, self.fresh_from_ns)
         if self.ordered:
             found += tree.order_differences(*trees)
@@ -164,19 +174,20 @@ class Runner:
         return {path: entry for path, entry in found.items() if not path.startswith(self.scratch)}
 
 
-def _lines(log: bytes) -> list[str]:
+def lines_of(log: bytes) -> list[str]:
+    """Read the statistics so far."""
     if not os.path.exists(log):
         return []
     with open(log, encoding="utf-8") as file:
         return file.read().splitlines()
 
 
-def _run(argv: tuple[str, ...], invocation: Invocation, place: bytes) -> Outcome:
+def run_to_end(start: Start, argv: tuple[str, ...], invocation: Invocation, place: bytes) -> Outcome:
     """Run to the end with exactly the invocation's environment, streams and umask."""
     directory = os.path.normpath(os.path.join(place, b"work", os.fsencode(invocation.directory)))
     variables = environment(place, {"PWD": os.fsdecode(directory), **invocation.variables})
     with _stdin(invocation, place) as stdin, _output(invocation, place) as stdout:
-        ended = subprocess.run(
+        ended = start(
             argv, cwd=directory, env=variables, stdin=stdin, stdout=stdout, check=False, umask=invocation.umask,
             stderr=subprocess.STDOUT if invocation.streams == "one pipe" else subprocess.PIPE, timeout=SECONDS,
         )  # fmt: skip

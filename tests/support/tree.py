@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -170,4 +171,7 @@ def remove(path: bytes) -> None:
         return
     for below, _, _ in os.walk(path):
         os.chmod(below, 0o700)
-    subprocess.run(["rm", "-rf", "--", path], check=True)
+    try:
+        shutil.rmtree(path)
+    except (OSError, RecursionError):  # too deep for it
+        subprocess.run(["rm", "-rf", "--", path], check=True)
