@@ -23,9 +23,10 @@ _peers = click.option(
 @_quick
 @click.pass_context
 def bench(context: click.Context, quick: bool) -> None:
-    """Measure the wrapper and the server; without a verb, both."""
+    """Measure the wrapper, what looks could cost inside the process, and the server; without a verb, all of it."""
     if context.invoked_subcommand is None:
         context.invoke(wrapper, quick=quick)
+        context.invoke(inside, quick=quick)
         context.invoke(server, quick=quick)
 
 
@@ -68,6 +69,20 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
     except grpc.RpcError as error:
         said = f"{error.code().name}: {error.details()}"
         raise click.ClickException(f"a server did not do what it was asked: {said}") from None
+
+
+@bench.command()
+@_quick
+def inside(quick: bool) -> None:
+    """Count the calls that a preloaded library would see, and time such a library beside the tracer alone."""
+    from bench.inside import measure_all
+    from bench.timing import CommandFailed
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
 
 
 @contextmanager

@@ -111,7 +111,7 @@ def header_tree(_folder: Path, quick: bool) -> tuple[str, ...]:
     if not headers.is_dir():
         raise Unavailable(f"{headers} is not there")
     find = (*_programs("find"), str(headers), "-type", "f", "-exec", "stat", "-c", "%n %s", "{}", "+")
-    return _repeated(find, 1 if quick else 8)
+    return _repeated(find, 1 if quick else 48)
 
 
 def imports(_folder: Path, quick: bool) -> tuple[str, ...]:
