@@ -92,8 +92,10 @@ noreturn void tracer_run(struct handshake *handshake, pid_t command, const char 
     hash_begin();
     secured_begin(&tracing.secured);
     bool attached = attach(handshake, command);
-    if (attached)
+    if (attached) {
         tracing_begin(&tracing, command);
+        passive_tells(&tracing.stream);
+    }
     handshake_reach(handshake, attached ? STAGE_ATTACHED : STAGE_FAILED);
     if (attached)
         stops_run(&tracing);
