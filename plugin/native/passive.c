@@ -51,8 +51,10 @@ static void crashed(int number, siginfo_t *cause, void *context)
     (void)context;
     if (cause->si_code <= 0 && cause->si_pid != getpid())
         return;
-    if (silent_stream != NULL)
-        tell(silent_stream);
+    const struct stream *stream = silent_stream;
+    silent_stream = NULL; /* should it be what is broken */
+    if (stream != NULL)
+        tell(stream);
     passive_run();
 }
 

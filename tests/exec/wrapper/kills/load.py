@@ -74,7 +74,7 @@ class Worker(threading.Thread):
         self._place = place
         self._deck = deck
         self._chance = random.Random(number)
-        self._mark = f"PYTRACE_KILLS={number}"
+        self._mark = f"PYTRACE_KILLS={number}-{os.getpid()}"
         self._moment = place.base / f"moment-{number}"
         self._stderr = place.base / f"stderr-{number}" if number % 2 else None
         self._next = 0

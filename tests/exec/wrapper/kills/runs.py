@@ -27,6 +27,8 @@ KILLING_WRAPPER = Path(killing_wrapper.__file__)
 KILL, CRASH, TERM = 9, 11, 15
 SIGNALS = (KILL, CRASH, TERM, KILL)
 """What the command sends to itself at each of its instants."""
+MAKING = {"during": "made/new", "after": "made/last"}
+"""Kills from outside that wait until a file is there, and come again if that was too late or too early."""
 LOOKS_AT_STORE = 10
 """After how many kills the whole store is read."""
 
@@ -47,6 +49,11 @@ class Aim:
         return cls(victim, instant, int(number))
 
     @property
+    def outside(self) -> bool:
+        """Whether the kill comes from the test."""
+        return self.instant in ("random", *MAKING)
+
+    @property
     def own(self) -> str | None:
         """What the command reads that is to end itself or its child, if it is."""
         name = self.instant if self.victim == "command" else f"child-{self.instant}"
@@ -58,25 +65,26 @@ class Aim:
             return {-self.signal, 0} if self.instant == "random" else {-self.signal}
         if self.victim == "child":
             return {128 + self.signal, 0} if self.instant == "random" else {128 + self.signal}
-        if self.victim == "holder" or self._harmless(tracer):
+        if self.harmless(tracer):
             return {0}
         if self.instant in (*instants.ALL_ENDED, "attaching", "reaped"):
             return {0}
         # strace that is killed when it has executed the command leaves that to fail in whatever way: by SIGSEGV.
         early = {0, -CRASH} if tracer == "strace" else {0}
-        return {-KILL, *early} if self.instant in ("random", "spawned") else {-KILL}
+        return {-KILL, *early} if self.instant in ("random", "spawned", *MAKING) else {-KILL}
 
-    def _harmless(self, tracer: str) -> bool:
+    def harmless(self, tracer: str) -> bool:
         """What a tracer does not heed, or heeds by letting the command run on."""
-        return self.signal == TERM or (self.signal == CRASH and tracer == "native")
+        ignored = (TERM, CRASH) if tracer == "native" else (TERM,)
+        return self.victim == "holder" or (self.victim == "tracer" and self.signal in ignored)
 
 
 def named(tracer: str) -> list[str]:
     """Kills at named instants."""
-    aims = [f"tracer {instant} {KILL}" for instant in ("spawned", "begun")]
+    aims = [f"tracer {instant} {KILL}" for instant in ("spawned", "begun", *MAKING)]
     aims += [f"command {instant} {KILL}" for instant in ("spawned", "begun")]
     aims += [f"command {instant} {number}" for instant, number in zip(steps.INSTANTS, SIGNALS, strict=True)]
-    aims += [f"child {instant} {KILL}" for instant in ("within", "between", "end")]
+    aims += [f"child {instant} {KILL}" for instant in steps.INSTANTS]
     if tracer == "native":
         begun = (*instants.UNDER_WAY, *instants.ALL_ENDED)
         aims += [f"tracer {instant} {KILL}" for instant in ("reaped", *instants.BEFORE_BEGIN, *begun)]
@@ -124,7 +132,7 @@ class Runs(threading.Thread):
         self._deck = deck
         self._program = program
         self._chance = random.Random(number)
-        self._mark = f"PYTRACE_KILLS={tracer}-{number}"
+        self._mark = f"PYTRACE_KILLS={tracer}-{number}-{os.getpid()}"
         self._version = number * 100_000
         self._span = 0.0
         self._base = place.base / f"{tracer}-{number}"
@@ -154,16 +162,16 @@ class Runs(threading.Thread):
         self._version += 1
         first = steps.initial(self._version, aim.own or steps.NOWHERE)
         ran = self._wrapped(first, aim)
-        if not ran.met:
-            self._deck.put_back(words)
         try:
             moment = self._look(ran, aim, first)
             self._ask_again(aim, ran, first)
         except BaseException as failure:
             failure.add_note(f"{self._tracer}: {aim}: {ran}")
             raise
+        if not ran.met or (aim.instant in MAKING and aim.instant != moment):
+            self._deck.put_back(words)
         if ran.met:
-            self._deck.killed(f"{aim.victim} {moment}")
+            self._deck.killed(f"{aim.victim} {'unharmed' if aim.harmless(self._tracer) else moment}")
             if sum(self._deck.fell.values()) % LOOKS_AT_STORE == 0:
                 self._look_at_store()
 
@@ -180,7 +188,9 @@ class Runs(threading.Thread):
         if aim.own:
             self._is_as_plain(ran, first)
         elif aim.victim != "child" and (self._tracer, aim.victim) != ("strace", "tracer"):
-            assert ran.stderr == b""  # what strace leaves meets failing calls, and may say so until it is killed
+            # What strace leaves meets failing calls, and may say so. It says itself if it comes late.
+            early = self._tracer == "strace" and moment == "before"
+            assert ran.stderr == b"" or (early and b"strace: attach" in ran.stderr)
         assert list((self._base / "tmp").iterdir()) == []
         return moment
 
@@ -233,7 +243,7 @@ class Runs(threading.Thread):
                 words, cwd=self._root, env=self._environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                 stderr=stderr,
             )  # fmt: skip
-            met = self._kill_about(process, aim) if aim is not None and aim.instant == "random" else aim is not None
+            met = self._kill_about(process, aim, first) if aim is not None and aim.outside else aim is not None
             out = process.communicate(timeout=SECONDS)[0]
         wait_until_none(partial(marked, self._mark))
         assert process.returncode != killing_wrapper.NOBODY
@@ -241,16 +251,20 @@ class Runs(threading.Thread):
         return Ran(process.returncode, out, self._stderr.read_bytes(), steps.found_in(self._root), record, met)
 
     def _words(self, aim: Aim | None) -> list[str]:
-        if aim is None or aim.own or aim.instant == "random":
+        if aim is None or aim.own or aim.outside:
             return [*wrapper_command(), "--", *steps.COMMAND]
         killing = [self._mark, str(self._program), aim.victim, aim.instant, str(aim.signal)]
         return [sys.executable, str(KILLING_WRAPPER), *killing, "--", *steps.COMMAND]
 
-    def _kill_about(self, process: subprocess.Popen[bytes], aim: Aim) -> bool:
+    def _kill_about(self, process: subprocess.Popen[bytes], aim: Aim, first: steps.Files) -> bool:
         """Kill at some time within a run's life, or as soon as the victim is there; return whether there was one."""
-        time.sleep(self._chance.uniform(0, self._span))
+        made = MAKING.get(aim.instant)
+        size = len(steps.states(first)[-1][made]) if made is not None and aim.instant == "after" else 0
+        if made is None:
+            time.sleep(self._chance.uniform(0, self._span))
         while process.poll() is None:
-            if kill(victim_of(aim.victim, process.pid, self._mark), aim.signal):
+            there = made is None or ((path := self._root / made).exists() and path.stat().st_size >= size)
+            if there and kill(victim_of(aim.victim, process.pid, self._mark), aim.signal):
                 return True
         return False
 

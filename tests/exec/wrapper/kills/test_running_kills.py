@@ -59,7 +59,7 @@ def test_killed_at_random_and_at_named_instants(
         for victim in ("tracer", "command", "child", "holder"):
             print(f"\n{tracer}: {victim} killed: {deck.told(victim)}", end="")
         print()
-    assert sum(deck.fell.values()) == wanted
+    assert sum(deck.fell.values()) >= wanted  # those that are to fall at a moment may fall at another as well
     assert all(deck.told(victim).keys() >= set(MOMENTS) for victim in ("tracer", "command", "child"))
     assert os.listdir(place.store / "tmp") == []
     is_sound(place)

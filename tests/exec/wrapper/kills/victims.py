@@ -20,7 +20,8 @@ def victim_of(kind: str, wrapper: int, mark: str) -> int:
     if kind == "command":
         return next(iter(commands), 0)
     if kind == "child":
-        return next((pid for pid in reversed(below) if _is_marked(pid, mark) and pid not in children), 0)
+        started = (pid for pid in reversed(below) if pid not in children and not is_tracer(pid))
+        return next((pid for pid in started if _is_marked(pid, mark)), 0)
     if kind == "holder":
         return next((pid for pid in children if _name(pid) == "sh" and pid not in commands), 0)
     attached = next(filter(None, map(tracer_of, commands)), 0)
