@@ -37,15 +37,17 @@ def program(tracer: str, request: pytest.FixtureRequest) -> Path | None:
     return found
 
 
-@pytest.mark.parametrize("kills", [0, pytest.param(300, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("kills", "seed"), [(0, 0), *(pytest.param(100, seed, marks=pytest.mark.soak) for seed in range(1, 4))]
+)
 @pytest.mark.parametrize("tracer", TRACERS)
 def test_killed_at_random_and_at_named_instants(
-    place: Place, program: Path | None, capsys: pytest.CaptureFixture[str], tracer: str, kills: int
+    place: Place, program: Path | None, capsys: pytest.CaptureFixture[str], tracer: str, kills: int, seed: int
 ) -> None:
     """All that are named, and more; `before`, `during` and `after` the making of the command's result in the tree."""
-    deck = Deck.of(kills, named(tracer), at_random(tracer), random.Random(kills))
+    deck = Deck.of(kills, named(tracer), at_random(tracer), random.Random(seed))
     wanted = len(deck.aims)
-    workers = [Runs(place, tracer, number, deck, program) for number in range(WORKERS)]
+    workers = [Runs(place, tracer, 10 * seed + number, deck, program) for number in range(WORKERS)]
     with adopted():
         for worker in workers:
             worker.start()
