@@ -58,7 +58,7 @@ protos: $(VENV)/.installed-dev ## generate proto/pytrace_proto again
 bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python -m bench
 
-soak: packages $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
+soak: packages $(VENV)/.installed-dev ## run the oracle, the store, the server and the kills for a long time
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer native
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer strace
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)

@@ -20,13 +20,42 @@ static const int CRASHES[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT, SIGSYS};
 
 static _Alignas(16) char handler_stack[HANDLER_STACK];
 
+static const struct stream *silent_stream;
+
+void passive_tells(const struct stream *stream)
+{
+    silent_stream = stream;
+}
+
+/* Begin the stream, if nothing of it was written, and say that the command runs on. */
+static void tell(const struct stream *stream)
+{
+    struct {
+        char magic[STREAM_MAGIC_SIZE];
+        uint32_t tracer, size;
+        uint8_t kind, state;
+        uint16_t attachments;
+        uint32_t thread;
+    } words = {STREAM_MAGIC, (uint32_t)getpid(), 0, RECORD_UNSEEN, 0, 0, 0};
+    const size_t beginning = STREAM_MAGIC_SIZE + sizeof words.tracer;
+    words.size = (uint32_t)(sizeof words - beginning);
+    size_t from = stream->begun ? beginning : 0;
+    if (write(stream->descriptor, (const char *)&words + from, sizeof words - from) < 0)
+        return; /* nobody reads any more */
+}
+
 /* A signal that another process sent is none of ours, as with all that end programs. */
 static void crashed(int number, siginfo_t *cause, void *context)
 {
     (void)number;
     (void)context;
-    if (cause->si_code > 0 || cause->si_pid == getpid())
-        passive_run();
+    if (cause->si_code <= 0 && cause->si_pid != getpid())
+        return;
+    const struct stream *stream = silent_stream;
+    silent_stream = NULL; /* should it be what is broken */
+    if (stream != NULL)
+        tell(stream);
+    passive_run();
 }
 
 void passive_on_crash(void)

@@ -7,10 +7,16 @@
 #ifndef PYTRACE_PASSIVE_H
 #define PYTRACE_PASSIVE_H
 
+#include "stream.h"
+
 #include <stdnoreturn.h>
 
 /* From now on a crash of this process becomes passive tracing. */
 void passive_on_crash(void);
+
+/* From now on a crash is told on a stream that has told of no call yet, NULL for none any more: the wrapper would take the
+ * command for one that never began, and run it again. */
+void passive_tells(const struct stream *stream);
 
 /* Let go of everything until nothing is left, and end this process. */
 noreturn void passive_run(void);

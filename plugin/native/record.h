@@ -16,6 +16,7 @@ enum record_kind {
     RECORD_FOREIGN,
     RECORD_SECURED,
     RECORD_END,
+    RECORD_UNSEEN,
 };
 
 /* How the result of a call became known. */

@@ -98,8 +98,10 @@ static void put_call(struct tracing *tracing, struct tracee *tracee, enum record
         stream_put(&tracing->stream, &tracee->record);
     else
         duplicates_put(&tracing->duplicates, &tracing->changes, tracee, result, &tracing->stream);
-    if (!tracing->begun)
+    if (!tracing->begun) {
+        passive_tells(NULL);
         stream_flush(&tracing->stream);
+    }
     tracing->begun = true;
 }
 

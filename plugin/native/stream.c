@@ -14,8 +14,6 @@
 /* How much is collected before it is written, and how much may wait for a reader that takes its time, in bytes. */
 enum { BATCH = 1 << 16, MOST_WAITING = 1 << 26 };
 
-static const char MAGIC[8] = "PTRSTRM\1";
-
 static void append(struct stream *stream, const void *bytes, size_t size)
 {
     if (stream->capacity - stream->end < size) {
@@ -42,7 +40,7 @@ int stream_open(struct stream *stream, const char *name)
         return -1;
     stream->is_pipe = S_ISFIFO(status.st_mode);
     uint32_t self = (uint32_t)getpid();
-    append(stream, MAGIC, sizeof MAGIC);
+    append(stream, STREAM_MAGIC, STREAM_MAGIC_SIZE);
     append(stream, &self, sizeof self);
     return 0;
 }
@@ -76,6 +74,7 @@ void stream_flush(struct stream *stream)
             stream->broken = errno != EAGAIN;
             break;
         }
+        stream->begun = true;
         stream->begin += (size_t)written;
     }
     if (stream->broken || !stream_waiting(stream))

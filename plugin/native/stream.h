@@ -7,10 +7,15 @@
 
 #include <stdbool.h>
 
-/* `is_pipe`: somebody reads, and closes. `broken`: nobody reads any more, and nothing is written from then on. */
+#define STREAM_MAGIC "PTRSTRM\1"
+enum { STREAM_MAGIC_SIZE = 8 };
+
+/* `is_pipe`: somebody reads, and closes. `begun`: some of it was written. `broken`: nobody reads any more, and nothing is
+ * written from then on. */
 struct stream {
     int descriptor;
     bool is_pipe;
+    bool begun;
     bool broken;
     uint8_t *bytes;
     size_t begin;

@@ -79,8 +79,10 @@ noreturn void tracer_run(struct handshake *handshake, pid_t launcher, const char
     secured_begin(&tracing.secured);
     pid_t command = attach(handshake, launcher);
     bool attached = command != 0;
-    if (attached)
+    if (attached) {
         tracing_begin(&tracing, command);
+        passive_tells(&tracing.stream);
+    }
     handshake_reach(handshake, attached ? STAGE_ATTACHED : STAGE_FAILED);
     if (attached)
         stops_run(&tracing);

@@ -13,6 +13,8 @@ import os
 import select
 import signal
 
+from pytrace_exec.tracer.descendants import send
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.tracer.watch import Streams
@@ -41,9 +43,17 @@ def _processes() -> list[int]:
 
 
 def _status(pid: int) -> bytes:
+    return _read(f"/proc/{pid}/status")
+
+
+def _command_line(pid: int) -> list[bytes]:
+    return _read(f"/proc/{pid}/cmdline").split(b"\0")
+
+
+def _read(name: str) -> bytes:
     try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as status:
-            return status.read(1 << 16)
+        with open(name, "rb", buffering=0) as file:
+            return file.read(1 << 16)
     except OSError:
         return b""
 
@@ -60,6 +70,13 @@ def _holds(pid: int, place: os.stat_result) -> bool:
             if os.path.samestat(os.stat(f"{folder}/{number}"), place):
                 return True
     return False
+
+
+def end_trials(log: bytes) -> None:
+    """Kill children of a tracer that was killed while it tried out what it may do: strace's would stay stopped."""
+    for pid in _processes():
+        if log in _command_line(pid):
+            send(pid, signal.SIGKILL)
 
 
 def close_unheld(streams: Streams, tracer: int) -> None:

@@ -33,6 +33,7 @@ class Native:
 
     name = "the native tracer"
     complains = False
+    abandons = False
 
     def __init__(
         self, reads: bool = False, writes: bool = False, everything: bool = False, launch: Launch | None = None

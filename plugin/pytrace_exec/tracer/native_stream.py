@@ -34,7 +34,7 @@ _NUMBER = struct.Struct("<I")
 _TWO_NUMBERS = struct.Struct("<II")
 _SECURED = struct.Struct("<IQQqqqII")
 
-_CALL_KIND, _END_KIND = 1, 8
+_CALL_KIND, _END_KIND, _UNSEEN_KIND = 1, 8, 9
 _NEVER, _LOOKED = 1, 2
 _RESULT = 255
 
@@ -68,7 +68,7 @@ class StreamParser:
 
     `living` holds the threads and processes that were seen or made, and whose end was not seen. `tracer` is the
     tracer's number, 0 before it is known; `secured` is what it holds, in the order of the calls. `complete`: the
-    stream's own end was read.
+    stream's own end was read. `unseen`: the tracer lets the command run and tells no more.
     """
 
     __slots__ = (
@@ -86,6 +86,7 @@ class StreamParser:
         "living",
         "secured",
         "tracer",
+        "unseen",
     )
 
     def __init__(self) -> None:
@@ -98,6 +99,7 @@ class StreamParser:
         self._want = _BEGIN.size
         self._count = 0
         self.complete = False
+        self.unseen = False
         self._given_up = False
         self._ended: set[int] = set()
         self._plans = Plans()
@@ -109,6 +111,7 @@ class StreamParser:
             5: self._problem,
             6: self._foreign,
             7: self._secured,
+            _UNSEEN_KIND: self._unseen,
         }
 
     def feed(self, data: bytes) -> None:
@@ -232,6 +235,10 @@ class StreamParser:
 
     def _problem(self, pid: int, body: bytes) -> None:
         self._unparsed(body, "the tracer could not follow")
+
+    def _unseen(self, pid: int, body: bytes) -> None:
+        self.unseen = True
+        self._unparsed(body, "the tracer failed before the first call")
 
     def _foreign(self, pid: int, body: bytes) -> None:
         self.events.append(Foreign(pid, foreign_call(*_TWO_NUMBERS.unpack(body)), self._count))

@@ -26,11 +26,12 @@ if TYPE_CHECKING:
         """A way to trace a command: a program that becomes the command and writes a log of what that does.
 
         `complains`: it says on the command's standard error that it cannot write its log, which must be read to its
-        end; others go on without.
+        end; others go on without. `abandons`: when it is killed, what it traced goes on, and every traced call fails.
         """
 
         name: str
         complains: bool
+        abandons: bool
 
         def parser(self) -> Parser:
             """Return what turns its log into events."""
@@ -118,9 +119,9 @@ def run_traced(
             watch = Watch(pid, log, streams, relay)
             ended = watch.run(grace)
         log.parse_all()
-        status = watch.status
-        assert status is not None
-        _check_began(log, status, streams, tracer)
+        assert watch.status is not None
+        _check_began(log, watch.status, streams, tracer)
+        status = _earned(watch.status, pid, log, tracer)
         left = [] if ended else _leave(log, streams, tracer)
         problem = _problem(log, watch.tracer_lost, left, tracer, tracer.named(argv, executable))
         return Trace(log, status, left, problem, pid, started_ns)
@@ -150,6 +151,8 @@ def _check_began(log: Log, status: int, streams: Streams, tracer: Tracer) -> Non
     """
     if log.begun:
         return
+    if os.WIFSIGNALED(status):
+        keeper.end_trials(log.path)
     if log.refused is not None:
         reason = log.refused
     elif os.WIFSIGNALED(status) and os.WTERMSIG(status) != signal.SIGALRM:
@@ -159,6 +162,12 @@ def _check_began(log: Log, status: int, streams: Streams, tracer: Tracer) -> Non
         reason = said or f"{tracer.name} ended with status {os.waitstatus_to_exitcode(status)}"
     streams.close()
     raise TracerUnavailable(reason)
+
+
+def _earned(status: int, pid: int, log: Log, tracer: Tracer) -> int:
+    """The command's wait status; that of being killed if it ended by wrong answers before it could be killed."""
+    abandoned = tracer.abandons and log.ended and log.unreadable is None and pid in log.parser.living
+    return int(signal.SIGKILL) if abandoned else status
 
 
 def _first_problem(log: Log) -> str:

@@ -68,6 +68,7 @@ class Strace:
 
     name = "strace"
     complains = True
+    abandons = True
 
     def __init__(self, path: bytes, detail: Detail) -> None:
         self.path = path

@@ -78,6 +78,8 @@ class LogParser:
 
     complete = False
     """Only the end of its pipe tells that nothing more comes."""
+    unseen = False
+    """strace does not tell of its own failure."""
     secured = ()
     """strace tells after the fact: what was destroyed is gone."""
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
         """Turns the bytes of a log into `events`, which grow as it is fed.
 
         `living`: threads and processes whose end was not seen. `secured`: what the tracer keeps of what was destroyed.
-        `complete`: the log says itself that nothing more comes, though its pipe may still be open.
+        `complete`: the log says itself that nothing more comes, though its pipe may still be open. `unseen`: the tracer
+        says that it failed and the command runs.
         """
 
         events: list[Event]
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
         @property
         def complete(self) -> bool: ...
+
+        @property
+        def unseen(self) -> bool: ...
 
         @property
         def secured(self) -> Sequence[Secured]: ...
@@ -156,6 +160,7 @@ class Log:
         """Parse at once until the first call is known, which is the execution of the command."""
         self.release()
         self._parse(data)
+        self.begun = self.parser.unseen
         for event in self.parser.events:
             if isinstance(event, Call):
                 if event.name == "execve" and event.error is not None:
@@ -266,7 +271,8 @@ class Watch:
             self._log_due = time.monotonic() + _BATCH
             if self._log.ended and self._log.begun and not self._has_ended():
                 self.tracer_lost = True
-                _end_untraced()
+                self._relay.detach()
+                _end_untraced(self._pid)
         else:
             self._streams.ready(descriptor, events)
 
@@ -288,12 +294,14 @@ def _milliseconds(seconds: float) -> int | None:
     return None if seconds == _NEVER else max(0, int(seconds * 1000) + 1)
 
 
-def _end_untraced() -> None:
+def _end_untraced(command: int) -> None:
     """End what lost its tracer, as if whoever killed the tracer had killed it.
 
-    Every traced call of it fails with ENOSYS from now on: it would go on by wrong answers.
+    Every traced call of it fails with ENOSYS from now on: it would go on by wrong answers. The command itself stands
+    still at once, and lives until all that it started is found.
     """
     from pytrace_exec.tracer.descendants import descendants, send
 
+    send(command, signal.SIGSTOP)
     for pid in descendants(os.getpid()):
         send(pid, signal.SIGKILL)

@@ -274,6 +274,14 @@ def test_a_problem_is_told() -> None:
     assert event.text == b"no room"
 
 
+def test_a_tracer_that_failed_before_the_first_call_says_so() -> None:
+    parser = StreamParser()
+    parser.feed(BEGIN + record(9, 0))
+    assert parser.unseen
+    assert not parser.complete
+    assert [type(event) for event in parser.events] == [Unparsed]
+
+
 GOOD = call(7, "openat", (AT_FDCWD, 1, 0, 0), 3, CWD, PATH, link(RESULT, b"/w/p"))
 
 
@@ -281,7 +289,7 @@ GOOD = call(7, "openat", (AT_FDCWD, 1, 0, 0), 3, CWD, PATH, link(RESULT, b"/w/p"
     "odd",
     [
         record(1, 7, b"short"),
-        record(9, 7),
+        record(10, 7),
         record(2, 7, b"\0"),
         record(6, 7, b"\0\0\0\0"),
         record(7, 7, bytes(50)),

@@ -9,23 +9,26 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import attrs
 
 from pytrace_cas.digest import BLAKE3, Digest
 from pytrace_cas.store import Store
+from tests.exec.wrapper.kills.deck import Deck
 from tests.exec.wrapper.kills.orphans import marked, wait_until_none
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record
 
 DYING_WRAPPER = Path(__file__).with_name("dying_wrapper.py")
-STORING = ("ran", "staged", "written", "announced", "file-moved-in", "before-commit", "after-commit", "stored", "told")
+RUNNING = ("begin", "spawning", "spawned", "begun", "reaped", "seen")
+BLOBS = ("ran", "staged", "written", "announced", "file-moved-in", "before-commit", "after-commit", "blobs stored")
+ENTRIES = tuple(f"{entry} {when}" for entry in ("strong", "weak") for when in ("entry", "before-commit", "stored"))
+STORING = (*BLOBS, *ENTRIES, "stored", "told")
 REPLAYING = ("stage", "staged", "place", "placed", "committed", "forget", "forgotten")
 MOMENTS = {"before": 0.3, "during": 0.03, "after": 0.002, "replaying": 0.005}
 """For kills at random: the moment that is waited for, and how many seconds later at most the kill comes."""
-AIMS = (*MOMENTS, *STORING, *(f"replay {point}" for point in REPLAYING))
+NAMED = (*RUNNING, *STORING, *(f"replay {point}" for point in REPLAYING))
 MARKS = {"one": "1", "two": "2", "three": "3", "four": "4"}
 LINES = 4000
 AGE = 7200  # seconds
@@ -41,43 +44,6 @@ def content(version: int) -> bytes:
 def outputs(version: int) -> dict[str, bytes]:
     """What the step makes of a version."""
     return {f"made/{name}": (f"{mark}version {version}\n" * LINES).encode() for name, mark in MARKS.items()}
-
-
-@attrs.define
-class Deck:
-    """The kills that are still to be done, in an order by chance, and how far the wrappers were that were killed.
-
-    `escapes`: how many more wrappers may end before they are killed.
-    """
-
-    aims: list[str]
-    escapes: int
-    fell: Counter[str] = attrs.field(factory=Counter)
-    lock: threading.Lock = attrs.field(factory=threading.Lock, repr=False)
-
-    @classmethod
-    def of(cls, kills: int, chance: random.Random) -> Deck:
-        """All aims once, then as many at random as at named points; shuffled."""
-        aims = [*AIMS, *(chance.choice(chance.choice((AIMS, tuple(MOMENTS)))) for _ in range(kills - len(AIMS)))]
-        chance.shuffle(aims)
-        return cls(aims, escapes=10 * kills)  # on a quiet machine most get away after their commit
-
-    def draw(self) -> str | None:
-        """Take the next aim."""
-        with self.lock:
-            return self.aims.pop() if self.aims else None
-
-    def put_back(self, aim: str) -> None:
-        """The wrapper ended before it could be killed."""
-        with self.lock:
-            self.escapes -= 1
-            assert self.escapes, f"wrappers do not get to {aim!r}"
-            self.aims.insert(0, aim)
-
-    def killed(self, moment: str) -> None:
-        """Count a kill."""
-        with self.lock:
-            self.fell[moment] += 1
 
 
 @attrs.frozen
@@ -102,12 +68,13 @@ class Worker(threading.Thread):
     `failure` is what it met that must not be.
     """
 
-    def __init__(self, place: Place, number: int, deck: Deck, seed: int) -> None:
+    def __init__(self, place: Place, tracer: str, number: int, deck: Deck) -> None:
         super().__init__()
+        self._tracer = tracer
         self._place = place
         self._deck = deck
-        self._chance = random.Random(seed)
-        self._mark = f"PYTRACE_KILLS={number}"
+        self._chance = random.Random(number)
+        self._mark = f"PYTRACE_KILLS={number}-{os.getpid()}"
         self._moment = place.base / f"moment-{number}"
         self._stderr = place.base / f"stderr-{number}" if number % 2 else None
         self._next = 0
@@ -127,6 +94,7 @@ class Worker(threading.Thread):
                 self._under_fire(aim)
         except BaseException as failure:  # told by the test's own thread
             self.failure = failure
+            self._deck.clear()
 
     def _under_fire(self, aim: str) -> None:
         hits = aim.startswith("repla")
@@ -138,7 +106,7 @@ class Worker(threading.Thread):
         if ran.status != -9:
             self._deck.put_back(aim)
             return
-        self._deck.killed(ran.moment)
+        self._deck.killed(f"wrapper {ran.moment}")
         self._look_at_store()
         self.answer(self._chance.choice(list(self.acknowledged)))
         self._sweep()
@@ -195,7 +163,7 @@ class Worker(threading.Thread):
 
     def _environment(self) -> dict[str, str]:
         name, _, value = self._mark.partition("=")
-        return self._place.environment({name: value})
+        return self._place.environment({name: value, "PYTRACE_TRACER": self._tracer})
 
     def _write_input(self, version: int) -> None:
         beside = self.root.with_name(f"{self.root.name}-in")

@@ -12,19 +12,31 @@ import time
 
 import pytest
 
-from tests.exec.wrapper.kills.load import AGE, AIMS, DYING_WRAPPER, Deck, Worker
+from tests.exec.wrapper.kills.deck import Deck
+from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, MOMENTS, NAMED, RUNNING, Worker
 from tests.exec.wrapper.kills.orphans import adopted
 from tests.exec.wrapper.place import Place
-
-pytestmark = [pytest.mark.strace]
 
 WORKERS = 3
 
 
-@pytest.mark.parametrize("kills", [len(AIMS), pytest.param(100, marks=pytest.mark.soak)])
-def test_killed_at_random_and_at_named_points(place: Place, capsys: pytest.CaptureFixture[str], kills: int) -> None:
-    deck = Deck.of(kills, random.Random(kills))
-    workers = [Worker(place, number, deck, number) for number in range(WORKERS)]
+@pytest.mark.parametrize(
+    ("tracer", "named", "kills"),
+    [
+        pytest.param("native", NAMED, 0, marks=pytest.mark.native),
+        pytest.param("strace", RUNNING, 0, marks=pytest.mark.strace),
+        pytest.param("native", NAMED, 200, marks=[pytest.mark.native, pytest.mark.soak]),
+        pytest.param("strace", NAMED, 200, marks=[pytest.mark.strace, pytest.mark.soak]),
+    ],
+    ids=["native", "strace", "native-soak", "strace-soak"],
+)
+def test_killed_at_random_and_at_named_points(
+    place: Place, capsys: pytest.CaptureFixture[str], tracer: str, named: tuple[str, ...], kills: int
+) -> None:
+    """All that are named, and more; `before`, `during` and `after` the write of a result, or while `replaying` one."""
+    deck = Deck.of(kills, named, tuple(MOMENTS), random.Random(kills))
+    wanted = len(deck.aims)
+    workers = [Worker(place, tracer, number, deck) for number in range(WORKERS)]
     with adopted():
         for worker in workers:
             worker.start()
@@ -37,9 +49,9 @@ def test_killed_at_random_and_at_named_points(place: Place, capsys: pytest.Captu
                 worker.answer(version)
     acknowledged = sum(len(worker.acknowledged) for worker in workers)
     with capsys.disabled():
-        print(f"\n{kills} kills of {WORKERS} wrappers at work, {acknowledged} results acknowledged: {dict(deck.fell)}")
-    assert sum(deck.fell.values()) == kills
-    assert all(deck.fell[moment] for moment in ("before", "during", "after", "replaying"))
+        print(f"\n{tracer}: wrapper killed: {deck.told('wrapper')}, {acknowledged} results acknowledged")
+    assert sum(deck.fell.values()) == wanted
+    assert deck.told("wrapper").keys() >= set(MOMENTS)
     is_sound(place)
 
 
