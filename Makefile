@@ -11,7 +11,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 SHELL_SCRIPTS := .ci/run scripts/system-packages
 # For people: make test PYTEST_ARGS='tests/cas -k writer'
 PYTEST_ARGS ?=
-SOAK_ROUNDS ?= 5000
+SOAK_ROUNDS ?= 20000
 # Tests that print figures, and load both cores by themselves: they run alone, after the others.
 PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
 
@@ -59,7 +59,8 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 	$(BIN)/python -m bench
 
 soak: packages $(VENV)/.installed-dev ## run the oracle, the store and the server for a long time
-	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS)
+	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer native
+	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer strace
 	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)
 
 sanitize: packages $(VENV)/.installed-dev ## run the corpus over a native tracer built with sanitizers

@@ -35,7 +35,8 @@ def main() -> int:
     started = time.monotonic()
     findings = try_all(batch, options.processes)
     print(findings.shares.report())
-    print(f"{time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    print(f"{seconds:.0f} s, {findings.shares.rounds / seconds:.1f} rounds a second, tracer {options.tracer}")
     if findings.caught is None:
         return 0
     print(explain(findings.caught, batch.wrapper))

@@ -73,6 +73,7 @@ def _wrapped(rng: Random, part: Script) -> Script:
         (
             (block("child", body=part),),
             (block("fork", body=part),),
+            (block("thread", body=part),),
             (block("in", "d", body=part),),
             (block("if-exists", rng.choice((*FILES, *OUTPUTS)), body=part, otherwise=(do("say", "not there"),)),),
             (block("if-variable", "MODE", "first", body=part),),

@@ -8,6 +8,7 @@ replayed run cannot stay silent. The oracle also uses these operations, in proce
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import stat
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.012  # longer than a clock tick of a 100 Hz kernel: two writes never share a time stamp
 LETTERS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink", stat.S_IFIFO: "fifo"}
-BLOCKS = {"child", "fork", "in", "if-exists", "if-newer", "if-variable"}
+BLOCKS = {"child", "fork", "if-exists", "if-newer", "if-variable", "in", "processes", "thread", "threads"}
 OPTIONS = ("-I", "-S", "-B")
+PIPED = 60_000  # fits into a pipe
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 
@@ -343,6 +345,10 @@ def block(program: bytes, lines: list[str], start: int) -> int:
     elif name in ("child", "fork"):
         number = start_child(name, program, lines, body)
         os.write(1, b"%s ended %d\n" % (name.encode(), os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])))
+    elif name == "thread":
+        in_threads([lambda: execute(program, lines, *body)])
+    elif name in ("processes", "threads"):
+        at_once(name, lines, body)
     elif holds(name, words):
         execute(program, lines, *body)
     elif other is not None:
@@ -359,6 +365,57 @@ def start_child(name: str, program: bytes, lines: list[str], body: tuple[int, in
         execute(program, lines, *body)
         os._exit(0)
     return number
+
+
+def in_threads(works: list[Callable[[], object]]) -> None:
+    """Do each of several works in a thread of its own, all at one time, and wait for them."""
+
+    def do(work: Callable[[], object], ended: _thread.LockType) -> None:
+        try:
+            work()
+        except Exception as error:  # which would end only the thread
+            os.write(2, f"{error!r}\n".encode())
+            os._exit(1)
+        ended.release()
+
+    locks = [_thread.allocate_lock() for _ in works]
+    for work, lock in zip(works, locks, strict=True):
+        lock.acquire()
+        _thread.start_new_thread(do, (work, lock))
+    for lock in locks:
+        lock.acquire()
+
+
+def in_processes(works: list[Callable[[], object]]) -> None:
+    """Do each of several works in a child of its own, all at one time, and wait for them."""
+    children = []
+    for work in works:
+        child = os.fork()
+        if child == 0:
+            work()
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
+
+
+def at_once(name: str, lines: list[str], body: tuple[int, int]) -> None:
+    """Do the lines of a block at one time, and tell what each observed in their order."""
+    done = lines[slice(*body)]
+    pipes = [os.pipe() for _ in done]
+
+    def work(line: str, end: int) -> Callable[[], object]:
+        name, *words = line.split(" ")
+        return lambda: os.write(end, perform(name, words).encode()[:PIPED])
+
+    works = [work(line, end) for line, (_, end) in zip(done, pipes, strict=True)]
+    if lines[0] == "ticking":
+        tick()
+    (in_threads if name == "threads" else in_processes)(works)
+    for line, (start, end) in zip(done, pipes, strict=True):
+        os.write(1, f"{line}: {os.read(start, PIPED).decode()}\n".encode())
+        os.close(start)
+        os.close(end)
 
 
 def execute(program: bytes, lines: list[str], start: int, stop: int) -> None:

@@ -232,6 +232,20 @@ def talking(rng: Random) -> Part:
                 (Aim(b"", "umask"),))  # fmt: skip
 
 
+@idiom("content", "status", "error", "target")
+def at_once(rng: Random) -> Part:
+    """Look at several names and write one at one time, in threads or in processes."""
+    looks = [
+        do(rng.choice(("read", "read-mapped", "status", "link-status")), rng.choice((*FILES, b"ln", b"d/up", b"none")))
+        for _ in range(rng.randrange(1, 4))
+    ]
+    target, source = rng.choice(OUTPUTS), rng.choice(FILES)
+    writes = [do("names", "d"), rng.choice((do("copy", source, target), do("write", target, "made\n")))]
+    subjects = tuple(aim for look in looks for aim in aims(look.words[0], *CONTENT, "delete"))
+    script = block(rng.choice(("threads", "processes")), body=(*looks, *writes))
+    return Part((script,), subjects + aims(target, *OUTPUT) + aims(source, *CONTENT))
+
+
 @idiom()
 def anything(rng: Random) -> Part:
     """Do one operation on one name, whatever comes of it."""

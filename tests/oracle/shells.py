@@ -95,6 +95,7 @@ LINES = (
     ("t=$(mktemp); cat in1 > $t; cat $t; rm $t", "in1: edit"),
     ("t=$(mktemp ./XXXXXX); cat in2 > $t; mv -fT $t out1 || rm $t", "in2: edit; out1: create to-symlink"),
     ("diff in1 in2 > out1 || echo differ", "in1: edit; out1: to-directory"),
+    ("{ cat in1 > out1 & cat in2 > out2 & sort d/in3 > o/s; wait; } 2> /dev/null; cat out?", "in1: edit; in2: flip"),
     ("echo \"$MODE\" \"$TERM\"", "MODE; TERM"),
     ("cat", "stdin; stdin; stdin offset"),
     ("head -c 5 > out2; cat >&2", "stdin; stdin offset; out2: create"),
@@ -105,7 +106,7 @@ LINES = (
     (f'echo "import os; {SCRATCH}" > pytest; python3 -B pytest', "in1: edit"),
 )  # fmt: skip
 TIMED = (" -nt ", "-newer", "cp -u", "--upd", "touch")
-SEVERAL = (b"cp -r ", b"tee ")
+SEVERAL = (b"cp -r ", b"tee ", b"{ cat in1 > out1 &")
 """Write several files, in an order by chance or within one tick: not where times are compared."""
 
 

@@ -23,7 +23,7 @@ FIRST = f"cat in1 > out1; sleep {2 * LEAD}"
 @pytest.mark.parametrize(
     "tracer", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in ("native", "strace")]
 )
-@pytest.mark.xfail(strict=True, reason="an output is read when the command has ended, whoever wrote it last")
+@pytest.mark.xfail(strict=True, reason="docs/limits.md: what lies there in the end is taken for the command's")
 def test_what_another_command_wrote_over_an_output_is_not_stored(tracer: str, rival: str) -> None:
     raced = Step(who="both", lead=LEAD, loose=True)
     steps = (raced, Step(anew=False), Step(who="rival"), Step())
