@@ -95,7 +95,7 @@ LINES = (
     ("t=$(mktemp); cat in1 > $t; cat $t; rm $t", "in1: edit"),
     ("t=$(mktemp ./XXXXXX); cat in2 > $t; mv -fT $t out1 || rm $t", "in2: edit; out1: create to-symlink"),
     ("diff in1 in2 > out1 || echo differ", "in1: edit; out1: to-directory"),
-    ("{ cat in1 > out1 & cat in2 > out2 & sort d/in3 > o/s; wait; } 2> /dev/null; cat out1 out2", "in1: edit"),
+    ("{ cat in1 > out1 & cat in2 > out2 & sort d/in3 > o/s; wait; } 2> /dev/null; cat out?", "in1: edit; in2: flip"),
     ("echo \"$MODE\" \"$TERM\"", "MODE; TERM"),
     ("cat", "stdin; stdin; stdin offset"),
     ("head -c 5 > out2; cat >&2", "stdin; stdin offset; out2: create"),

@@ -24,6 +24,7 @@ PROGRAMS = {
     "go": ("go",),
     "java": ("javac",),
     "make": ("make", "gcc"),
+    "ninja": ("ninja", "cmake", "gcc"),
     "node": ("node",),
     "npm": ("node", "npm"),
     "rsync": ("rsync",),
