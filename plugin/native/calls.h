@@ -73,6 +73,7 @@ enum call_arg {
     ARG_MESSAGE, /* struct msghdr: the address that it names (msg_name), empty if there is none */
     ARG_MESSAGES, /* an array of struct mmsghdr; the next argument is its length: an attachment for each */
     ARG_ENTRIES, /* a buffer that the call filled: as many bytes as its result says */
+    ARG_HEAD, /* no argument: the beginning of a program that changed since the tracer began */
     ARG_TIMES, /* two struct timespec or timeval: 32 bytes; of utime a struct utimbuf: 16 bytes */
 };
 
@@ -146,7 +147,7 @@ static const struct call_row calls_x86_64[CALLS_COUNT] = {
     [56] = {"clone", CALL_TRACED, EFFECT_FORK, {ARG_INT}},
     [57] = {"fork", CALL_TRACED, EFFECT_FORK, {ARG_UNUSED}},
     [58] = {"vfork", CALL_TRACED, EFFECT_FORK, {ARG_UNUSED}},
-    [59] = {"execve", CALL_TRACED, EFFECT_EXECUTE, {ARG_PATH, ARG_ARGV}},
+    [59] = {"execve", CALL_TRACED, EFFECT_EXECUTE, {ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_UNUSED, ARG_UNUSED, ARG_HEAD}},
     [60] = {"exit", CALL_TRACED, EFFECT_NOTHING, {ARG_UNUSED}},
     [61] = {"wait4", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [62] = {"kill", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
@@ -409,7 +410,7 @@ static const struct call_row calls_x86_64[CALLS_COUNT] = {
     [319] = {"memfd_create", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [320] = {"kexec_file_load", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
     [321] = {"bpf", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
-    [322] = {"execveat", CALL_TRACED, EFFECT_EXECUTE, {ARG_DIR, ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_INT}},
+    [322] = {"execveat", CALL_TRACED, EFFECT_EXECUTE, {ARG_DIR, ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_INT, ARG_HEAD}},
     [323] = {"userfaultfd", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [324] = {"membarrier", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [325] = {"mlock2", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
@@ -696,7 +697,7 @@ static const struct call_row calls_arm64[CALLS_COUNT] = {
     [218] = {"request_key", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
     [219] = {"keyctl", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
     [220] = {"clone", CALL_TRACED, EFFECT_FORK, {ARG_INT}},
-    [221] = {"execve", CALL_TRACED, EFFECT_EXECUTE, {ARG_PATH, ARG_ARGV}},
+    [221] = {"execve", CALL_TRACED, EFFECT_EXECUTE, {ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_UNUSED, ARG_UNUSED, ARG_HEAD}},
     [222] = {"mmap", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [223] = {"fadvise64", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [224] = {"swapon", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
@@ -740,7 +741,7 @@ static const struct call_row calls_arm64[CALLS_COUNT] = {
     [278] = {"getrandom", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [279] = {"memfd_create", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [280] = {"bpf", CALL_TRACED, EFFECT_REFUSE, {ARG_UNUSED}},
-    [281] = {"execveat", CALL_TRACED, EFFECT_EXECUTE, {ARG_DIR, ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_INT}},
+    [281] = {"execveat", CALL_TRACED, EFFECT_EXECUTE, {ARG_DIR, ARG_PATH, ARG_ARGV, ARG_UNUSED, ARG_INT, ARG_HEAD}},
     [282] = {"userfaultfd", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [283] = {"membarrier", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},
     [284] = {"mlock2", CALL_HARMLESS, EFFECT_NONE, {ARG_UNUSED}},

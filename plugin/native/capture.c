@@ -177,6 +177,7 @@ static uint64_t recorded(uint8_t kind, uint64_t value)
 {
     switch (kind) {
     case ARG_UNUSED:
+    case ARG_HEAD:
         return 0;
     case ARG_INT:
     case ARG_DIR:

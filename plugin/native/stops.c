@@ -4,6 +4,7 @@
 
 #include "arch.h"
 #include "capture.h"
+#include "heads.h"
 #include "links.h"
 #include "looks.h"
 #include "memory.h"
@@ -85,6 +86,7 @@ void tracing_begin(struct tracing *tracing, pid_t command)
     struct sigaction action = {.sa_handler = on_alarm};
     sigaction(SIGALRM, &action, NULL);
     tracing->alike = true;
+    clock_gettime(CLOCK_REALTIME_COARSE, &tracing->began_at);
     follow_begin(&tracing->follow);
     tracees_begin(&tracing->tracees, tracees_add(&tracing->tracees, command));
 }
@@ -191,6 +193,8 @@ static void on_call(struct tracing *tracing, struct tracee *tracee)
         resume(tracing, tracee, PTRACE_CONT, 0);
         return;
     }
+    if (tracing->alike && call->row->effect == EFFECT_EXECUTE)
+        heads_attach(tracee, &tracing->changes, &tracing->began_at);
     if (tracing->alike)
         secured_before(&tracing->secured, &tracing->places, &tracing->changes, tracee, &tracing->stream);
     else

@@ -12,7 +12,7 @@
 
 /* `all`: repeated looks are told each time, and the result of every call is waited for. `alike`: the tracer's looks
  * show what the traced threads see. `held`: how many new threads wait for the event of the call that made them.
- * `ticking`: the timer runs, because something waits. */
+ * `ticking`: the timer runs, because something waits. `began_at`: when the tracer attached. */
 struct tracing {
     struct stream stream;
     struct tracees tracees;
@@ -26,6 +26,7 @@ struct tracing {
     bool begun;
     bool ticking;
     unsigned held;
+    struct timespec began_at;
 };
 
 /* Note that the process is attached to, and becomes the first thread. */

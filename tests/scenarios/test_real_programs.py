@@ -64,8 +64,8 @@ INDEX = ("work/.git/index",)
 class Program:
     """A command in a small project; `change` makes it end otherwise, `hits` is false where times decide too much.
 
-    `differing`: what differs between two plain runs already. `destroys`: it overwrites what it has read, which only the
-    native tracer can store.
+    `differing`: what differs between two plain runs already. `destroys`: it overwrites what it has read, or removes
+    what it has executed, which only the native tracer can store.
     """
 
     name: str
@@ -119,8 +119,8 @@ PROGRAMS = (
     Program("git archive", "git archive v1 | tar t", WORDS, "git tag -d v1; git tag v1 HEAD", "git", GIT, hits=False),
     Program("git checkout", ("git", "checkout", "-q", "v1", "--", "."), WORDS, "rm words", "git", GIT, INDEX,
             destroys=True),
-    # It executes programs that it has made and that it removes.
-    Program("configure", ("./configure",), CONFIGURED, "echo no > word.txt", "compiler", "chmod +x *e", hits=False),
+    # It executes programs that it has made and that it removes: what strace tells of them comes too late.
+    Program("configure", ("./configure",), CONFIGURED, "echo no > word.txt", "compiler", "chmod +x *e", destroys=True),
     Program("make", ("make",), MAKE_FILES, f"{OTHER} word.h", "make"),
     Program("CMake and make", BUILT, CMAKE_FILES, f"{OTHER} word.h", "cmake",
             differing=SCRATCH),

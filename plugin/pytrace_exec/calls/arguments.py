@@ -22,6 +22,7 @@ KINDS = {
     "message": "struct msghdr: the address that it names (msg_name), empty if there is none",
     "messages": "an array of struct mmsghdr; the next argument is its length: an attachment for each",
     "entries": "a buffer that the call filled: as many bytes as its result says",
+    "head": "no argument: the beginning of a program that changed since the tracer began",
     "times": "two struct timespec or timeval: 32 bytes; of utime a struct utimbuf: 16 bytes",
 }
 """All kinds, with what is attached to the record of a call for them; an address that is NULL has none."""
@@ -39,6 +40,7 @@ _BY_KEY = {
     "header": "message",
     "entries": "entries",
     "times": "times",
+    "head": "head",
     "read": "fd",
     "write": "fd",
 }

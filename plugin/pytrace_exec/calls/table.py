@@ -38,8 +38,8 @@ getxattrat              attribute   dir=0 path=1 flags=2 name=3
 listxattrat             attribute   dir=0 path=1 flags=2
 file_getattr            attribute   dir=0 path=1 flags=4
 inotify_add_watch       status      path=1
-execve                  execute     path=0 argv=1
-execveat                execute     dir=0 path=1 argv=2 flags=4
+execve                  execute     path=0 argv=1 head=5
+execveat                execute     dir=0 path=1 argv=2 flags=4 head=5
 mkdir                   mkdir       path=0 mode=1
 mkdirat                 mkdir       dir=0 path=1 mode=2
 mknod                   mknod       path=0 mode=1

@@ -242,8 +242,10 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     path = found.path()
     argv = argument(call, row, "argv")
     words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
-    _note_program(run, task, call, found, depth=0)
-    real, loaded = _real_program(run, task, found, path)
+    head = argument(call, row, "head")
+    head = head if isinstance(head, bytes) else None
+    _note_program(run, task, call, found, head, depth=0)
+    real, loaded = _real_program(run, task, found, head, path)
     program = run.processes.execute(task, real, words, own=under(real, run.setting.root))
     program.loading = loaded
     if not program.own:
@@ -251,7 +253,7 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     programs.started(run, task.program, call)
 
 
-def _note_program(run: Run, task: Task, call: Call, found: Found, depth: int) -> None:
+def _note_program(run: Run, task: Task, call: Call, found: Found, head: bytes | None, depth: int) -> None:
     node = found.node
     if node is None or depth > 5:
         run.refuse("not_whole", found.path(), call)
@@ -261,19 +263,20 @@ def _note_program(run: Run, task: Task, call: Call, found: Found, depth: int) ->
         run.note(call, "content", "", subject)
         run.note(call, "access", str(os.X_OK), subject)
         run.executed.append(subject)
-    interpreter = interpreter_of(node.path() if node.places else b"")
+    interpreter = interpreter_of(node.path() if node.places else b"", head)
     if interpreter is None:
         run.refuse("not_whole", found.path(), call)
     elif interpreter:
         inner = run.world.walk(interpreter, task.context.cwd)
-        _note_program(run, task, call, inner, depth + 1)
+        _note_program(run, task, call, inner, None, depth + 1)
 
 
-def _real_program(run: Run, task: Task, found: Found, path: bytes) -> tuple[bytes, bool]:
+def _real_program(run: Run, task: Task, found: Found, head: bytes | None, path: bytes) -> tuple[bytes, bool]:
     """Path of the program that counts for the tables, of a script its interpreter; whether a loader loads it."""
     seen = 0
     while found.node is not None and seen < 5:
-        interpreter = interpreter_of(found.node.path())
+        interpreter = interpreter_of(found.node.path(), head)
+        head = None
         if not interpreter or b"ld-" in os.path.basename(interpreter) or b"ld.so" in interpreter:
             return found.node.path(), bool(interpreter)
         found = run.world.walk(interpreter, task.context.cwd)

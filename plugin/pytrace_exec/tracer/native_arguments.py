@@ -34,7 +34,7 @@ _CWD_REGISTER = AT_FDCWD & _U32
 _CWD = Fd(AT_FDCWD, None)
 _MOST = 1024
 _BARE = frozenset({"int", "unused"})
-_OFTEN_WITHOUT = _BARE | frozenset({"dir", "address_out", "messages"})
+_OFTEN_WITHOUT = _BARE | frozenset({"dir", "address_out", "messages", "head"})
 
 
 class Plan:
@@ -90,7 +90,7 @@ class Plan:
             elif kind in ("address_out", "messages"):
                 complete = not lost & bit
             else:
-                complete = kind in _BARE or not (lost & bit or (absent & bit and registers[position]))
+                complete = kind in _BARE or kind == "head" or not (lost & bit or (absent & bit and registers[position]))
             if not complete:
                 return False
         return True
@@ -122,6 +122,8 @@ def _readers(name: str, kind: str) -> list[tuple[int, Reader | None]]:
         return [(LINK, _descriptor), (DELETED_LINK, _deleted_descriptor)]
     if kind in ("path", "text"):
         return [(STRING, None)]
+    if kind == "head":
+        return [(STRUCTURE, None)]
     if kind == "argv":
         return [(VECTOR, _vector)]
     return [(STRUCTURE, _STRUCTURES.get((name, kind)) or _STRUCTURES_BY_KIND[kind])]

@@ -134,6 +134,7 @@ def told(event: object) -> object:
     args = {key: event.args[position] for key, position in keys.items() if position < len(event.args)}
     if event.name == "ioctl":
         args.pop("request")  # strace tells all the names that a number has
+    args.pop("head", None)  # only the native tracer looks into programs
     if row.effect == "open" and not _creates(args.get("flags")):
         args.pop("mode", None)
     if isinstance(closed := args.get("dir"), int):

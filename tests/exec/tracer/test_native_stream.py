@@ -134,6 +134,8 @@ def value(name: str, position: int, registers: tuple[int, ...], *attached: Attac
         ("execve", 1, (1, 2, 3), (string(0, b"/bin/x"), vector(1, b"x", b"", b"a b")), (b"x", b"", b"a b")),
         ("execve", 1, (1, 2, 3), (string(0, b"/bin/x"), vector(1)), ()),
         ("execve", 1, (1, 0, 3), (string(0, b"/bin/x"),), None),
+        ("execve", 5, (1, 0, 3), (string(0, b"/bin/x"), structure(5, b"#!/bin/sh\n")), b"#!/bin/sh\n"),
+        ("execve", 5, (1, 0, 3), (string(0, b"/bin/x"),), None),
         ("faccessat", 2, (AT_FDCWD, 1, 0), (CWD, PATH), flagged("F_OK")),
         ("faccessat", 2, (AT_FDCWD, 1, 5), (CWD, PATH), flagged("R_OK", "X_OK")),
         ("mknodat", 2, (AT_FDCWD, 1, 0o100644), (CWD, PATH), flagged("S_IFREG", rest=0o644)),
