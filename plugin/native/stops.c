@@ -72,6 +72,19 @@ static void put_number(struct tracing *tracing, enum record_kind kind, pid_t tid
     record_free(&record);
 }
 
+/* How a thread ended, and the time by which it had. */
+static void put_end(struct tracing *tracing, enum record_kind kind, pid_t tid, uint32_t number)
+{
+    struct record record = {NULL, 0, 0};
+    struct timespec now = {0, 0};
+    clock_gettime(CLOCK_REALTIME, &now);
+    record_begin(&record, kind, tid);
+    record_u32(&record, number);
+    record_u64(&record, (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec);
+    stream_put(&tracing->stream, &record);
+    record_free(&record);
+}
+
 void tracing_problem(struct tracing *tracing, const char *text)
 {
     struct record record = {NULL, 0, 0};
@@ -438,9 +451,9 @@ static void on_end(struct tracing *tracing, pid_t tid, int status)
         tracees_remove(&tracing->tracees, tracee);
     }
     if (WIFSIGNALED(status))
-        put_number(tracing, RECORD_KILLED, tid, (uint32_t)WTERMSIG(status));
+        put_end(tracing, RECORD_KILLED, tid, (uint32_t)WTERMSIG(status));
     else
-        put_number(tracing, RECORD_EXITED, tid, (uint32_t)WEXITSTATUS(status));
+        put_end(tracing, RECORD_EXITED, tid, (uint32_t)WEXITSTATUS(status));
 }
 
 /* Write what waits, and let threads go whose parent did not live to tell of them. */

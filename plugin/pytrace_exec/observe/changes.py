@@ -183,11 +183,17 @@ def truncate(run: Run, task: Task, call: Call, row: Row) -> None:
         failed(run, call, found)
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
-    elif not found.node.own:
-        run.note(call, "content", "", found.subject)
-        if found.node.status is not None and found.node.status.st_nlink > 1:
-            run.refuse("many_links", found.path(), call)
-        found.node.written = True
+    else:
+        task.program.held.add(found.node)
+        if not found.node.own:
+            _note_truncated(run, call, found, found.node)
+
+
+def _note_truncated(run: Run, call: Call, found: Found, node: Node) -> None:
+    run.note(call, "content", "", found.subject)
+    if node.status is not None and node.status.st_nlink > 1:
+        run.refuse("many_links", found.path(), call)
+    node.written = True
 
 
 def _changed(run: Run, task: Task, call: Call, row: Row) -> Node | None:

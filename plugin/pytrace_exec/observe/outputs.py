@@ -138,7 +138,17 @@ def _made(run: Run, node: Node, path: bytes, placed: dict[int, bytes]) -> Output
     if node.kind == "file" and found.st_nlink > len(node.places):
         run.refuse("many_links", path)
     times = _still_set(node.times, found.st_mtime_ns)
+    _check_writers(run, node, path, found.st_mtime_ns, times)
     return Output(node.kind, path, found.st_mode & 0o7777, times=times, mtime=found.st_mtime_ns)
+
+
+def _check_writers(
+    run: Run, node: Node, path: bytes, modified_ns: int, times: tuple[int | None, int | None] | None
+) -> None:
+    """A file that was modified when nobody in the run could write to it any more was written by somebody else."""
+    until = run.processes.written_until(node)
+    if node.kind == "file" and until is not None and modified_ns > until and (times is None or times[1] is None):
+        run.refuse("foreign_writes", path)
 
 
 def _still_set(times: tuple[int | None, int | None] | None, modified_ns: int) -> tuple[int | None, int | None] | None:
@@ -165,6 +175,7 @@ def _changed_inode(run: Run, earlier: EarlierView, node: Node) -> list[Output]:
                 run.refuse("attributes", path)  # a replay puts another file in its place
             mode = found.st_mode & 0o7777
             times = _still_set(node.times, found.st_mtime_ns)
+            _check_writers(run, node, path, found.st_mtime_ns, times)
             return [Output("file", path, mode, times=times, mtime=found.st_mtime_ns, in_place=node.mode is None)]
     return _changed_metadata(run, earlier, node, path)
 

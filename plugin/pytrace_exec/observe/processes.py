@@ -20,10 +20,11 @@ class Program:
     """One program image of one process: real path, arguments, and what it looked up by path.
 
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how
-    often it asked for what it did not merely list; `links`: of symbolic links themselves. `archive`: path of the
-    archive that its arguments tell it to make. `own`: it lies under the root, so that its name says nothing.
-    `asked_for_stack`: for the limit of its size; `begun`: for its own path. `loading`: it has opened nothing yet
-    but libraries. `ways`: what it is to the tables when it looks (`repeats`), None before its first look.
+    often it asked for what it did not merely list; `links`: of symbolic links themselves. `held`: files that its
+    process, or one that it descends from, has opened to write. `archive`: path of the archive that its arguments
+    tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for the limit
+    of its size; `begun`: for its own path. `loading`: it has opened nothing yet but libraries. `ways`: what it is
+    to the tables when it looks (`repeats`), None before its first look.
     """
 
     __slots__ = (
@@ -33,6 +34,7 @@ class Program:
         "begun",
         "exit_code",
         "folders",
+        "held",
         "links",
         "loading",
         "looked",
@@ -56,6 +58,7 @@ class Program:
         self.looked: set[bytes] = set()
         self.folders: Counter[bytes] = Counter()
         self.links: set[bytes] = set()
+        self.held: set[Node] = set()
         self.exit_code: int | None = None
         self.ways: tuple[object, ...] | None = None
 
@@ -115,12 +118,16 @@ class Task:
 
 
 class Processes:
-    """All tasks of a run, made from the calls that fork."""
+    """All tasks of a run, made from the calls that fork.
+
+    `let_go`: by when (ns since the epoch) the last task ended that could write to a file.
+    """
 
     def __init__(self, pid: int, events: Iterable[Event], cwd: Node, umask: int) -> None:
         first = Program(pid, 0, b"", ())
         self.programs = [first]
         self.tasks = {pid: Task(pid, [first], FileSystemContext(cwd, umask))}
+        self.let_go: dict[Node, int] = {}
         self._births: dict[int, list[Call]] = {}
         for event in events:
             if isinstance(event, Call) and event.result and _forks(event.name) and event.error is None:
@@ -151,6 +158,7 @@ class Processes:
         program = Program(pid, parent.program.pid, parent.program.path, parent.program.argv, parent.program.own)
         program.archive = parent.program.archive
         program.asked_for_stack = parent.program.asked_for_stack
+        program.held.update(parent.program.held)
         self.programs.append(program)
         return Task(pid, [program], context)
 
@@ -158,6 +166,7 @@ class Processes:
         """Note that the task's process runs another program now; `own`: it lies under the root."""
         old = task.program
         program = Program(task.pid, old.parent, path, argv, own)
+        program.held = old.held
         if not (old.looked or old.folders or old.links) and old in self.programs:
             self.programs.remove(old)
         self.programs.append(program)
@@ -165,11 +174,19 @@ class Processes:
         task.context = FileSystemContext(task.context.cwd, task.context.umask)
         return program
 
-    def ended(self, pid: int, code: int | None) -> None:
-        """Note that a task ended; the number may come again."""
+    def ended(self, pid: int, code: int | None, at: int) -> None:
+        """Note that a task ended, and by when; the number may come again."""
         task = self.tasks.pop(pid, None)
+        for node in task.program.held if task is not None else ():
+            self.let_go[node] = max(self.let_go.get(node, 0), at)
         if task is not None and task.program.pid == pid:
             task.program.exit_code = code
+
+    def written_until(self, node: Node) -> int | None:
+        """By when nobody could write to a file any more (ns since the epoch); None if somebody still can."""
+        if any(node in task.program.held for task in self.tasks.values()):
+            return None
+        return self.let_go.get(node)
 
     def superseded(self, pid: int, by: int) -> None:
         """Note that thread `by` took the number of its process, `pid`."""

@@ -40,9 +40,9 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
         if isinstance(event, Call):
             _call(run, event)
         elif isinstance(event, Exited):
-            run.processes.ended(event.pid, event.code)
+            run.processes.ended(event.pid, event.code, event.at)
         elif isinstance(event, Killed):
-            run.processes.ended(event.pid, None)
+            run.processes.ended(event.pid, None, event.at)
         elif isinstance(event, Superseded):
             run.processes.superseded(event.pid, event.by)
         elif isinstance(event, Foreign):

@@ -36,7 +36,7 @@ SENTENCES = {
     "rename_ring": "it exchanged names, or renamed in a ring, which a replay could not do",
     "many_links": "it wrote a file that has several names",
     "stream_is_input": "its standard output or error is a file that it also looked at",
-    "foreign_writes": "the file on its standard output or error was written by somebody else meanwhile",
+    "foreign_writes": "a file that it wrote, or its stdout or stderr is, was written by somebody else meanwhile",
     "reader_gone": "the reader of its output went away before it ended",
     "absolute_times": "it wrote absolute times as content",
     "too_many_paths": "the root has too many paths to prove its earlier state (a smaller --root helps)",

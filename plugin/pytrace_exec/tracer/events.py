@@ -19,12 +19,16 @@ TRUNCATED = "..."
 
 
 class _Record:
-    """Equality, hash and representation by slots, for classes that are made by the hundred thousand."""
+    """Equality, hash and representation by slots, for classes that are made by the hundred thousand.
+
+    What is in `_ASIDE` is told by the way: records are equal without it.
+    """
 
     __slots__: tuple[str, ...] = ()
+    _ASIDE: frozenset[str] = frozenset()
 
     def _fields(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__)
+        return tuple(getattr(self, name) for name in self.__slots__ if name not in self._ASIDE)
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self._fields() == other._fields()
@@ -101,9 +105,10 @@ class Call(_Record):
     `error` is a name such as `"ENOENT"`; `result_fd` is the descriptor made, when the result is decorated.
     `line` and `started` are the numbers (from 1) of the log lines where it ended and began; of a stream's records both
     are the record's. `like`: where an earlier call stands that was told in the same words but for its thread, if the
-    tracer knows one; calls are equal without it.
+    tracer knows one.
     """
 
+    _ASIDE = frozenset({"like"})
     __slots__ = ("args", "error", "like", "line", "name", "pid", "result", "result_fd", "started")
 
     def __init__(
@@ -133,30 +138,31 @@ class Call(_Record):
         call.like = self.line
         return call
 
-    def _fields(self) -> tuple[object, ...]:
-        return tuple(getattr(self, name) for name in self.__slots__ if name != "like")
-
 
 class Exited(_Record):
-    """A thread or process ended by itself."""
+    """A thread or process ended by itself; `at`: when at the latest, in ns since the epoch."""
 
-    __slots__ = ("code", "line", "pid")
+    _ASIDE = frozenset({"at"})
+    __slots__ = ("at", "code", "line", "pid")
 
-    def __init__(self, pid: int, code: int, line: int) -> None:
+    def __init__(self, pid: int, code: int, line: int, at: int = 0) -> None:
         self.pid = pid
         self.code = code
         self.line = line
+        self.at = at
 
 
 class Killed(_Record):
-    """A thread or process was ended by a signal, named as in `SIGSEGV`."""
+    """A thread or process was ended by a signal, named as in `SIGSEGV`; `at` as in `Exited`."""
 
-    __slots__ = ("line", "pid", "signal")
+    _ASIDE = frozenset({"at"})
+    __slots__ = ("at", "line", "pid", "signal")
 
-    def __init__(self, pid: int, signal: str, line: int) -> None:
+    def __init__(self, pid: int, signal: str, line: int, at: int = 0) -> None:
         self.pid = pid
         self.signal = signal
         self.line = line
+        self.at = at
 
 
 class Superseded(_Record):

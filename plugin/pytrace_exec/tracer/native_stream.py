@@ -32,6 +32,7 @@ _CALL = struct.Struct("<I4xq6Q")
 _ATTACHMENT = struct.Struct("<H2xI")
 _NUMBER = struct.Struct("<I")
 _TWO_NUMBERS = struct.Struct("<II")
+_END = struct.Struct("<IQ")
 _SECURED = struct.Struct("<IQQqqqII")
 
 _CALL_KIND, _END_KIND, _UNSEEN_KIND = 1, 8, 9
@@ -214,14 +215,14 @@ class StreamParser:
             raise UndecodableError("a record of unknown kind")
 
     def _exited(self, pid: int, body: bytes) -> None:
-        (code,) = _NUMBER.unpack(body)
+        code, at = _END.unpack(body)
         self._end(pid)
-        self.events.append(Exited(pid, code, self._count))
+        self.events.append(Exited(pid, code, self._count, at))
 
     def _killed(self, pid: int, body: bytes) -> None:
-        (number,) = _NUMBER.unpack(body)
+        number, at = _END.unpack(body)
         self._end(pid)
-        self.events.append(Killed(pid, signal_name(number), self._count))
+        self.events.append(Killed(pid, signal_name(number), self._count, at))
 
     def _end(self, pid: int) -> None:
         self.living.discard(pid)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from functools import partial
 
 from pytrace_exec.tracer.events import Call, Exited, Foreign, Killed, Superseded, Unparsed
@@ -180,9 +181,9 @@ class LogParser:
         self.living.discard(pid)
         self._ended.add(pid)
         if signal is not None:
-            self.events.append(Killed(pid, signal.decode("ascii"), self._line))
+            self.events.append(Killed(pid, signal.decode("ascii"), self._line, time.time_ns()))
         else:
-            self.events.append(Exited(pid, int(code), self._line))
+            self.events.append(Exited(pid, int(code), self._line, time.time_ns()))
 
     def _abandon(self, pid: int) -> None:
         """End the call in which `pid` ended, as one that never returned."""

@@ -31,8 +31,13 @@ def call(
 
 
 def number(kind: int, pid: int, value: int) -> bytes:
-    """A record whose body is a number: an exit status, a signal, a thread."""
+    """A record whose body is a number: a thread, a program's kind of calls."""
     return record(kind, pid, struct.pack("<I", value))
+
+
+def end(kind: int, pid: int, value: int, at: int = 0) -> bytes:
+    """A record of an exit status or a signal, and by when it was."""
+    return record(kind, pid, struct.pack("<IQ", value, at))
 
 
 def string(at: int, text: bytes) -> Attachment:

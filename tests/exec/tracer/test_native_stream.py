@@ -22,6 +22,7 @@ from tests.exec.tracer.stream_records import (
     UNREADABLE,
     Attachment,
     call,
+    end,
     link,
     number,
     record,
@@ -241,18 +242,18 @@ def test_processes_and_what_is_held() -> None:
     parser = StreamParser()
     records = [
         call(7, "clone", (0x100,), 8),
-        number(2, 9, 0),  # came and went before its parent's call returned
+        end(2, 9, 0),  # came and went before its parent's call returned
         call(7, "clone", (0x100,), 9),
         number(4, 7, 8),
         call(7, "execve", (1, 2, 3), 0, string(0, b"/bin/x"), vector(1, b"x")),
         record(6, 10, struct.pack("<II", 0x40000003, 11)),
         record(7, 7, struct.pack("<IQQqqqII", 12, 1, 2, 3, 4, -5, 0o100644, 1) + b"/w/f"),
-        number(3, 10, 11),
-        number(3, 11, 34),
+        end(3, 10, 11),
+        end(3, 11, 34),
     ]
     parser.feed(BEGIN + b"".join(records))
     assert parser.living == {7}
-    parser.feed(number(2, 7, 5) + END)
+    parser.feed(end(2, 7, 5) + END)
     parser.finish()
     assert parser.living == set()
     assert parser.tracer == 77
