@@ -3,11 +3,13 @@
 #include "looks.h"
 
 #include "arch.h"
+#include "links.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* O_LARGEFILE as the kernel knows it; the C library's is 0 where all files may be large. */
@@ -132,9 +134,23 @@ static bool look_at_descriptor(const struct text *link, int64_t *result)
     return link->type == ATTACHED_LINK || link->type == ATTACHED_DELETED_LINK;
 }
 
+/* Whether an open file is a terminal: Python asks that of each. No file with blocks is one. */
+static bool look_at_terminal(const struct tracee *tracee, int64_t *result)
+{
+    struct stat status;
+    const struct call *call = &tracee->call;
+    if (call->arguments[1] != TCGETS || call->bases[0].type != ATTACHED_LINK ||
+        link_status(tracee->tid, (int)call->arguments[0], &status) != 0 || !S_ISREG(status.st_mode))
+        return false;
+    *result = -ENOTTY;
+    return true;
+}
+
 bool look(struct places *places, const struct changes *changes, struct tracee *tracee, int64_t *result)
 {
     const struct call *call = &tracee->call;
+    if (call->row->effect == EFFECT_IOCTL)
+        return look_at_terminal(tracee, result);
     if (call->odd || (!call_looks(call) && call->row->effect != EFFECT_EXECUTE))
         return false;
     bool spelled = call->paths[0].type == ATTACHED_TEXT && call->paths[0].length > 0;

@@ -5,7 +5,8 @@
 
 #include "places.h"
 
-/* Find the result of the thread's call, a look or an execution of what is not there.
+/* Find the result of the thread's call: a look, an execution of what is not there, or a file asked whether it is a
+ * terminal.
  *
  * Returns false if only the call itself can tell. */
 bool look(struct places *places, const struct changes *changes, struct tracee *tracee, int64_t *result);
