@@ -62,6 +62,9 @@ LIBRARIES = "libraries "
 """With the names (in hexadecimal, each ended by NUL), the argument of content of the loader's cache that counts so."""
 
 
+_OF_GIT = ("index", "refs ", "short ")
+
+
 class Subject:
     """What was looked at: kind, argument and the paths it concerns (most kinds: one)."""
 
@@ -105,8 +108,11 @@ def type_name(mode: int) -> str:
 def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py).
 
-    Argument `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py).
+    Argument `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py); `index`,
+    `index files`, `refs NAMES` and `short DIGITS`: of what git reads in its folder (policy/git.py).
     """
+    if arg.startswith(_OF_GIT):
+        return _git(view, around, arg, path)
     found = view.stat(path)
     if isinstance(found, str):
         return found.encode()
@@ -115,6 +121,16 @@ def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     if arg.startswith(LIBRARIES):
         return _libraries(view, around, path, bytes.fromhex(arg.removeprefix(LIBRARIES)))
     return _meaning(view, path) if arg == BYTECODE else view.digest(path).encode()
+
+
+def _git(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """What git finds, by its meaning; where that cannot be told, a value that is equal to none."""
+    from pytrace_exec.observe.git_meaning import meaning as meaning_of
+
+    said = meaning_of(view, arg, path)
+    if said is None:
+        return b"unknown=" + os.urandom(16).hex().encode()
+    return b"%s=%s" % (arg.partition(" ")[0].encode(), around.function.of(said).hash.encode())
 
 
 def _libraries(view: View, around: Surroundings, path: bytes, names: bytes) -> bytes:
