@@ -17,6 +17,7 @@ from pytrace_exec.observe.git_meaning import FILES, INDEX, REFS, SHORT, meaning
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.observe.world import under
+from pytrace_exec.policy import left_out
 from pytrace_exec.policy.git_commands import Reading, is_git, reading_of, splits
 
 TYPE_CHECKING = False
@@ -105,8 +106,8 @@ def relax(run: Run, outputs: list[Output], environ: Mapping[bytes, bytes], funct
     if re.search(b"|".join(GIT_SETTINGS.encode().split()), settings):
         return
     shortened, view = SHORTENED.encode() in settings, LiveView(function)
-    understood = [one for one in found if _is_understood(run, outputs, one)]
-    relaxed = [one for one in understood if _relax_one(run, one, readers, shortened, view)]
+    understood = [one for one in found if _is_understood(run, outputs, one, readers)]
+    relaxed = [one for one in understood if _relax_one(run, outputs, one, readers, shortened, view)]
     if len(relaxed) == len(found):
         _drop_orders(run, readers)
 
@@ -136,14 +137,28 @@ def _is_told_otherwise(run: Run, environ: Mapping[bytes, bytes]) -> bool:
     return any(map(words.match, environ)) or any(map(words.search, (*arguments(run), *read_texts(run))))
 
 
-def _is_understood(run: Run, outputs: list[Output], one: Repository) -> bool:
+def _is_understood(run: Run, outputs: list[Output], one: Repository, readers: _Readers) -> bool:
     """Whether the run left a repository as it was, and that keeps its files as it is known here."""
-    changed = [(holder.origin or b"", name) for holder, name in run.world.changes.values()]
-    if any(one.has(folder) and name != b"index.lock" for folder, name in changed):
+    left = {one.index + b".lock", *([one.index] if _is_refreshed(run, one, readers) else [])}
+    changed = {(holder.origin or b"") + b"/" + name for holder, name in run.world.changes.values()}
+    changed.update(path for output in outputs for path in (output.path, output.other) if path)
+    if any(one.has(path) for path in changed - left):
         return False
-    if any(one.has(output.path) or (output.other and one.has(output.other)) for output in outputs):
+    if one.index in changed and changed & set(_tracked(one)):
         return False
     return not os.path.lexists(one.objects + b"/info/alternates") and not any(_missing(run, one))
+
+
+def _is_refreshed(run: Run, one: Repository, readers: _Readers) -> bool:
+    """Whether only commands that are understood wrote the index: none of them changes what it says of files."""
+    writers = {target.program for target in run.targets if target.subject == one.index}
+    return bool(writers) and all(readers[program] for program in writers) and _only_git(run, one.index, readers)
+
+
+def _tracked(one: Repository) -> Iterator[bytes]:
+    """Paths of the files that the index tracks."""
+    top = git_index.worktree_of(one.folder) or b""
+    return (os.path.join(top, entry.name) for entry in git_index.entries_of(read_text(one.index)) or ())
 
 
 def _missing(run: Run, one: Repository) -> Iterator[bool]:
@@ -163,7 +178,9 @@ def _settings(run: Run, found: list[Repository], readers: _Readers) -> Iterator[
             yield b"" if text.startswith(_ELF) else text
 
 
-def _relax_one(run: Run, one: Repository, readers: _Readers, shortened: bool, view: LiveView) -> bool:
+def _relax_one(
+    run: Run, outputs: list[Output], one: Repository, readers: _Readers, shortened: bool, view: LiveView
+) -> bool:
     """Put meanings in place of looks at one repository; False if they cannot be told."""
     used = {program for program in run.lookers[one.refs] if readers[program]}
     names = b"".join(name + b"\0" for name in sorted(_names(run, one, readers, used)))
@@ -172,29 +189,35 @@ def _relax_one(run: Run, one: Repository, readers: _Readers, shortened: bool, vi
     if least:
         digits = _LEAST if shortened else min(least)
         added.append(Subject("content", f"{SHORT}{digits}", one.folder))
-    index = Subject("content", "", one.index)
-    replaced = index in run.subjects and _only_git(run, one.index, readers)
-    if replaced:
-        added.append(Subject("content", _of_index(run, one, readers), one.index))
+    written = any(output.path == one.index for output in outputs)
+    read = Subject("content", "", one.index) in run.subjects and _only_git(run, one.index, readers)
+    if written and not read:
+        return False
+    if read:
+        looked = written or any(readers[p] for path in _tracked(one) for p in run.lookers.get(path, ()))
+        added.append(Subject("content", FILES if looked else INDEX, one.index))
     if any(meaning(view, subject.arg, subject.paths[0]) is None for subject in added):
         return False
     _drop_looks(run, one, readers)
-    if replaced:
-        del run.subjects[index]
-        looked = run.subjects.pop(Subject("status", "", one.index), None)
-        run.subjects.setdefault(Subject("status", "mode", one.index), looked)
+    if read:
+        _drop_index(run, outputs, one, added[-1], written)
     run.subjects.update(dict.fromkeys(added))
     return True
 
 
-def _of_index(run: Run, one: Repository, readers: _Readers) -> str:
-    """Whether how tracked files stand counts: only if git looked at one of them."""
-    top = git_index.worktree_of(one.folder)
-    entries = git_index.entries_of(read_text(one.index)) or ()
-    if top is None:
-        return FILES
-    looked = (run.lookers.get(os.path.join(top, entry.name), ()) for entry in entries)
-    return FILES if any(readers[program] for lookers in looked for program in lookers) else INDEX
+def _drop_index(run: Run, outputs: list[Output], one: Repository, meant: Subject, written: bool) -> None:
+    """Forget the looks at the index but for its type and mode, and that it was written.
+
+    Git writes it to remember how files stand: it says the same as before of the files, and the command tells the same
+    when it goes by what it has remembered. So that is what counts of such a run.
+    """
+    if written:
+        left_out.drop(run, outputs, {one.index, one.index + b".lock"})
+        run.after.add(meant)
+    else:
+        run.subjects.pop(Subject("status", "", one.index), None)
+        del run.subjects[Subject("content", "", one.index)]
+    run.subjects.setdefault(Subject("status", "mode", one.index), None)
 
 
 def _names(run: Run, one: Repository, readers: _Readers, used: Iterable[Program]) -> set[bytes]:

@@ -86,7 +86,7 @@ class Clone:
         return ended.outcome
 
     def settle(self, commands: tuple[str, ...] = ASKING) -> None:
-        """Ask for the first time, when git may write its index anew."""
+        """Ask for the first time, also for what git tells once it has written its index anew."""
         for command in commands:
             self.ask(command)
             self.ask(command)
@@ -123,6 +123,47 @@ def test_a_fresh_clone_is_the_same(place: Place, tracer: str) -> None:
     clone.fresh()
     for command in ASKING:
         assert clone.ask(command) == "hit", command
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_one_run_in_each_clone_is_enough(place: Place, tracer: str) -> None:
+    """A fresh clone's index is as old as its files, so that git writes it anew."""
+    clone = Clone(place, tracer)
+    commands = ("git status --porcelain", "git describe --tags --dirty", "git diff --quiet")
+    assert [clone.ask(command) for command in commands] == ["miss"] * 3
+    for _ in range(3):
+        clone.fresh()
+        assert [clone.ask(command) for command in commands] == ["hit"] * 3
+    clone.commit("new", "new", cwd=clone.source)
+    clone.fresh()
+    assert [clone.ask(command) for command in commands] == ["miss"] * 3
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_an_index_that_git_wrote_to_remember_more_is_no_output(place: Place, tracer: str) -> None:
+    clone = Clone(place, tracer)
+    later(place.root / "one")
+    (place.root / "two").write_text("owt and more")
+    assert clone.ask("git status --porcelain") == "miss"
+    assert clone.ask("git status --porcelain") == "hit"
+    (place.root / "two").write_text("owt or more")
+    assert clone.ask("git status --porcelain") == "miss"
+    (place.root / "two").write_text("two")
+    later(place.root / "two")
+    assert clone.ask("git status --porcelain") == "miss"
+    assert clone.ask("git status --porcelain") == "hit"
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_a_run_that_changes_tracked_files_remembers_its_index(place: Place, tracer: str) -> None:
+    clone = Clone(place, tracer)
+    place.put("ask", "git status --porcelain\necho more >> one\n")
+    for word in ("one", "onemore\n"):
+        (place.root / "one").write_text(word)
+        clone.git("update-index", "--refresh", "-q", "--really-refresh") if word == "one" else None
+        ended = place.run("--tracer", tracer, "--", "sh", "ask")
+        assert ended.outcome in ("miss", "not_stored")
+        assert (b" M one" in ended.stdout) == (word != "one")
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
