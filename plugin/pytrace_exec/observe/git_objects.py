@@ -46,8 +46,9 @@ class PackIndex:
         self._data = data
         self._size = size
         self._step = size if new else size + 4
+        end = start + _COUNTS.size + self.count * self._step
         self._first = start + _COUNTS.size + self._step - size
-        if len(data) < self._first + self.count * self._step + 2 * size:
+        if len(data) < end + 2 * size:
             raise UnknownObjects
 
     def _at(self, place: int) -> bytes:

@@ -35,7 +35,8 @@ GIT_VARIABLES = (
 """Beginnings of variables by which git reads otherwise, and no file tells."""
 
 GIT_SETTINGS = r"""
-trustctime checkstat autorefreshindex fsmonitor untrackedcache splitindex promisor partialclone refstorage worktree\s*=
+trustctime checkstat autorefreshindex fsmonitor untrackedcache splitindex promisor partialclone refstorage
+date\s*= worktree\s*=
 """
 """Settings (regular expressions) by which git goes by times or keeps its files in another way."""
 

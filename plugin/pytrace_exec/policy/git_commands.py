@@ -56,6 +56,7 @@ _REVISION = re.compile(rb"\^?(@|[\w./+-]*)((?:~\d*|\^\d*|\^\{\w*\})*)(:.*)?", re
 _PLAIN_FORMATS = frozenset({b"oneline", b"raw"})
 _SHOWN = frozenset({b"-s", b"--no-patch", b"--name-only", b"--name-status", b"--stat", b"--shortstat", b"--numstat"})
 _TOLD = frozenset({b"-q", b"--quiet", b"--full-index"}) | (_SHOWN - {b"-s", b"--no-patch"})
+_NAMING_NONE = frozenset({b"ls-files", b"status", b"tag"})
 _HEAD = frozenset({b"HEAD", b"@"})
 _BY_ITSELF, _LEAST = 7, 4
 
@@ -115,8 +116,8 @@ def reading_of(program: Program) -> Reading | None:
     split = _split(words[1:], table)
     if split is None:
         return None
-    names = [*split.values(b"--points-at"), *([] if words[0] == b"ls-files" else split.revisions)]
-    if not all(map(names_no_object, names)):
+    revisions = [] if words[0] in _NAMING_NONE else split.revisions
+    if not all(map(names_no_object, [*revisions, *split.values(b"--points-at")])):
         return None
     return _READINGS[words[0]](split)
 
