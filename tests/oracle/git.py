@@ -80,10 +80,51 @@ CHANGING = (
     "git update-index --index-version 4", "git rm -q --cached one",
     "for x in 1 2 3 4 5 6 7 8 9; do for y in 1 2 3 4 5 6 7 8 9; do echo $x$y | git hash-object -w --stdin; done; done",
 )  # fmt: skip
+LENGTHEN = """python3 -c 'import hashlib, itertools, sys
+wanted = sys.argv[1][:4]
+texts = (str(number) for number in itertools.count())
+print(end=next(text for text in texts
+    if hashlib.sha1(("blob %d" % len(text) + chr(0) + text).encode()).hexdigest()[:4] == wanted))
+' $(git rev-parse HEAD) | git hash-object -w --stdin"""
+STORIES = (
+    ("git rev-parse main", "git tag main HEAD~1", "git checkout -q --detach", "git tag -d main",
+     "git update-ref refs/heads/main HEAD~1"),
+    ("git rev-parse --short=4 HEAD", LENGTHEN, "git commit -q --allow-empty -m empty"),
+    ("git describe --tags --abbrev=4", "git commit -q --allow-empty -m empty", LENGTHEN, "git tag light"),
+    ("git status --porcelain", "echo more >> one", "git update-index --assume-unchanged one", "git reset -q --hard",
+     "git update-index --no-assume-unchanged one"),
+    ("git ls-files -v", "git update-index --skip-worktree one", "git update-index --assume-unchanged one"),
+    ("git log -1 --format=%s", "git replace HEAD HEAD~1", "git replace -d HEAD"),
+    ("git rev-list --all", "git update-ref refs/x/y side~1", "git branch -D side", "git update-ref -d refs/x/y"),
+    ("git diff --name-only",
+     "printf 'one\\r\\n' > one && git add one && touch -d @1300000000 one && git update-index --refresh",
+     "echo '* text' > .git/info/attributes", "touch -d @1400000000 one"),
+    ("git describe --tags", "git tag light", "git tag -d light", "git commit -q --allow-empty -m empty"),
+    ("git log -1 --format=%D%H", "git tag light", "git branch other"),
+)  # fmt: skip
+"""What is asked, and changes in an order in which each makes a difference."""
 RUNS = 6
 
 
 def make(rng: Random, seed: int, focus: str | None) -> Round:
+    """Ask a repository one thing, while a story is told or anything happens."""
+    return _story(rng, seed) if rng.random() < 0.4 else _anything(rng, seed)
+
+
+def _story(rng: Random, seed: int) -> Round:
+    """Let the changes of a story, some of them left out, come between what is no matter."""
+    asked, *changes = rng.choice(STORIES)
+    lines = [line for change in changes for line in (rng.choice(KEEPING), change) if rng.random() < 0.8]
+    first = Step(variables=VARIABLES)
+    steps = [
+        attrs.evolve(first, anew=False, aimed=line in changes, changes=(_git(line, 10 * place),), label=line)
+        for place, line in enumerate(lines, 1)
+    ]
+    program = tuple(do("line", word) for word in asked.split())
+    return Round("git", seed, _world(rng), program, (first, *steps), kind="command")
+
+
+def _anything(rng: Random, seed: int) -> Round:
     """Ask a repository one thing again and again, while its files are moved about or it changes."""
     first = Step(variables=VARIABLES)
     steps = (first, *(_step(rng, first, date) for date in range(1, RUNS)))
