@@ -24,6 +24,7 @@ PRINTED = {
     "facts.md": {"DECIDE_BY_OWNER", "DECIDE_BY_FOLDERS_OWNER", "OWNERS_BY_WORDS"},
     "machine.md": {"OPENED", "LOOKED", "TELL_STACK", "INTERFACES_TO_CONNECT", "FILE_SYSTEM_STATE",
         "HARMLESS_REQUESTS"},
+    "git.md": {"GIT_COMMANDS", "GIT_OPTIONS", "GIT_VARIABLES", "GIT_SETTINGS"},
     "loader-cache.md": {"DEFAULT_FOLDERS"},
     "accounts.md": {"SHOW_OWNERS", "ASK_BY_NAME", "LIBRARY_FILES"},
     "scratch.md": {"PLACES"},

@@ -108,7 +108,7 @@ def observe(
     _note_streams(invocation, run.subjects, recorded)
     texts = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
     _note_variables(invocation, run, texts)
-    relaxing = Relaxing(invocation, texts)
+    relaxing = Relaxing(invocation, texts, function)
     seen = conclude(run, earlier, invocation.surroundings(function), relaxing.relax)
     trace.close()
     seen.reasons += clock_reasons(run, seen.outputs, invocation.environ)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 
 import attrs
 
+from pytrace_exec.observe import git_index
+
 KINDS = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "directory",
@@ -29,7 +31,8 @@ PYC_FLAGS, PYC_STAMP = slice(4, 8), slice(8, 12)  # the stamp is the source's ti
 class Entry:
     """One name in a tree; `value` is a file's content or a symlink's target.
 
-    Of a `.pyc` the content is less its source's time, with a word on whether it is that of the source beside.
+    Of a `.pyc` the content is less its source's time, with a word on whether it is that of the source beside; of a
+    git index, less what git remembers of files' status.
     """
 
     kind: str
@@ -85,6 +88,8 @@ def _entry(root: bytes, path: bytes, status: os.stat_result, groups: Mapping[tup
             value = file.read()
         if path.endswith(b".pyc") and not any(value[PYC_FLAGS]):
             value = _fits(full, value[PYC_STAMP]) + value[: PYC_STAMP.start] + value[PYC_STAMP.stop :]
+        if path.endswith(b".git/index"):
+            value = git_index.meaning(value) or b""
     elif kind == "symlink":
         value = os.readlink(full)
     linked = tuple(groups.get((status.st_dev, status.st_ino), ()))

@@ -85,7 +85,9 @@ def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> No
     paths = (program.looked | folders | links) - {run.setting.cwd}
     words = [EXACT] * comparing.orders_by_times(program, tool) + [LINKS] * bool(links)
     if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
-        run.subjects.setdefault(Subject("order", ",".join(words), *sorted(paths)), None)
+        order = Subject("order", ",".join(words), *sorted(paths))
+        run.subjects.setdefault(order, None)
+        run.orders.setdefault(order, set()).add(program)
 
 
 class _Digests(dict[bytes, str]):

@@ -60,7 +60,10 @@ def conclude(
     run.reasons.update(earlier.problems)
     earlier.problems.clear()
     relax(run, outputs)
-    values = {subject: value_of(subject, earlier, around) for subject in run.subjects}
+    values = {
+        subject: value_of(subject, earlier.live if subject in run.after else earlier, around)
+        for subject in run.subjects
+    }
     _check_listings(run, earlier, around)
     reasons = {**run.reasons, **earlier.problems}
     return Observations(run, values, outputs, list(reasons.values()))

@@ -65,6 +65,9 @@ LIBRARIES = "libraries "
 """With the names (in hexadecimal, each ended by NUL), the argument of content of the loader's cache that counts so."""
 
 
+_OF_GIT = ("index", "refs ", "short ")
+
+
 class Subject:
     """What was looked at: kind, argument and the paths it concerns (most kinds: one)."""
 
@@ -109,8 +112,11 @@ def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py).
 
     `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py); `accounts ASKED`: of what
-    an account file says (policy/accounts.py). What cannot be told apart counts as a whole.
+    an account file says (policy/accounts.py); `index`, `index files`, `refs NAMES` and `short DIGITS`: of what git reads
+    in its folder (policy/git.py). Of the others, what cannot be told apart counts as a whole.
     """
+    if arg.startswith(_OF_GIT):
+        return _git(view, around, arg, path)
     found = view.stat(path)
     if isinstance(found, str):
         return found.encode()
@@ -122,6 +128,16 @@ def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     said = _said(arg, view.data(path, digest)) if arg else None
     if said is None:
         return digest.encode()
+    return b"%s=%s" % (arg.partition(" ")[0].encode(), around.function.of(said).hash.encode())
+
+
+def _git(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
+    """What git finds, by its meaning; where that cannot be told, a value that is equal to none."""
+    from pytrace_exec.observe.git_meaning import meaning as meaning_of
+
+    said = meaning_of(view, arg, path)
+    if said is None:
+        return b"unknown=" + os.urandom(16).hex().encode()
     return b"%s=%s" % (arg.partition(" ")[0].encode(), around.function.of(said).hash.encode())
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which files git tracks, with the time and size their index entries hold (gitformat-index(5), versions 2 to 4).
+"""Git's index (gitformat-index(5), versions 2 to 4): which files git tracks, as what, and how they stood.
 
 Read here because the libraries at hand do not give an entry's time, which alone tells a touched file from a clean one.
 """
@@ -9,8 +9,69 @@ from __future__ import annotations
 import os
 import struct
 
-_ENTRY = struct.Struct(">10I20sH")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_STATUS = struct.Struct(">10I")
+_SHORT = struct.Struct(">H")
 _EXTENDED = 0x4000
+_MARKS = 0xB000  # assume-unchanged, and the stage; the rest is the length of the name
+_UNCHANGED, _NOT_THERE = 0x8000, 0x4000
+_LINK = 0o160000
+_SECOND = 1_000_000_000
+_WORD = 0xFFFFFFFF
+_COMPARED = (0, 2, 5, 7, 8, 9)
+_FRACTIONS = (1, 3)
+_SHA1, _SHA256 = 20, 32
+
+CACHES = frozenset({b"TREE", b"EOIE", b"IEOT"})
+"""Extensions that say nothing but what follows from the entries."""
+
+
+class Entry:
+    """One tracked file: its mode, id and flags, and its status when git last looked (numbers cut to 32 bits).
+
+    `marks`: assume-unchanged and stage; `more`: skip-worktree and intent-to-add.
+    """
+
+    __slots__ = ("id", "marks", "mode", "more", "name", "status")
+
+    def __init__(self, name: bytes, status: tuple[int, ...], identity: bytes, marks: int, more: int) -> None:
+        self.name = name
+        self.status = status
+        self.mode = status[6]
+        self.id = identity
+        self.marks = marks
+        self.more = more
+
+    @property
+    def mtime_ns(self) -> int:
+        """Modification time of the file when git last looked."""
+        return self.status[2] * 1_000_000_000 + self.status[3]
+
+    @property
+    def size(self) -> int:
+        """Size of the file when git last looked."""
+        return self.status[9]
+
+    def state(self, found: os.stat_result | str) -> bytes:
+        """Whether a file stands as git remembers it (`=`), so that git does not read it, or not (`!`).
+
+        Raises ValueError where it depends on how git was built, which may leave out fractions of a second.
+        """
+        if self.marks & _UNCHANGED or self.more & _NOT_THERE:
+            return b"="
+        if isinstance(found, str):
+            return b"!"
+        now = (*divmod(found.st_ctime_ns, _SECOND), *divmod(found.st_mtime_ns, _SECOND), found.st_dev, found.st_ino,
+               found.st_mode, found.st_uid, found.st_gid, found.st_size)  # fmt: skip
+        same = [number & _WORD == kept for number, kept in zip(now, self.status, strict=True)]
+        if not all(same[place] for place in _COMPARED):
+            return b"!"
+        if not all(same[place] for place in _FRACTIONS):
+            raise ValueError("not told apart by every git")
+        return b"="
 
 
 def tracked_files(root: bytes) -> dict[bytes, tuple[int, int]]:
@@ -22,9 +83,58 @@ def tracked_files(root: bytes) -> dict[bytes, tuple[int, int]]:
         top = os.path.dirname(top)
     try:
         with open(os.path.join(_git_folder(os.path.join(top, b".git")), b"index"), "rb") as file:
-            return dict(_entries(file.read(), top))
+            entries, _ = _entries(file.read(), _SHA1)
     except (OSError, struct.error, IndexError, ValueError):
         return {}
+    return {os.path.join(top, entry.name): (entry.mtime_ns, entry.size) for entry in entries}
+
+
+def entries_of(data: bytes) -> list[Entry] | None:
+    """All entries of an index in order.
+
+    None: damaged, with submodules, or with an extension that is no mere cache (a split or sparse index, say).
+    """
+    size = _size_of_ids(data)
+    if size is None:
+        return None
+    try:
+        entries, end = _entries(data, size)
+        extensions = list(_extensions(data, end, len(data) - size))
+    except (struct.error, IndexError, ValueError):
+        return None
+    if not CACHES.issuperset(extensions) or any(entry.mode == _LINK for entry in entries):
+        return None
+    return entries
+
+
+def meaning(data: bytes, status: Callable[[bytes], os.stat_result | str] | None = None) -> bytes | None:
+    """What an index says of tracked files, in canonical form; None as with `entries_of`.
+
+    Without `status`, which tells that of a tracked file by its name, how the files stood when git last looked is no
+    part of it; with it, whether each stands so today is, and None is also that this cannot be told.
+    """
+    entries = entries_of(data)
+    if entries is None:
+        return None
+    try:
+        states = [entry.state(status(entry.name)) if status else b"" for entry in entries]
+    except ValueError:
+        return None
+    return b"".join(
+        b"%s\0%o %s %x %x%s\n" % (entry.name, entry.mode, entry.id.hex().encode(), entry.marks, entry.more, state)
+        for entry, state in zip(entries, states, strict=True)
+    )
+
+
+def worktree_of(folder: bytes) -> bytes | None:
+    """The folder of the files that belong to a repository's folder, of a worktree by its file `gitdir`."""
+    if os.path.basename(folder) == b".git":
+        return os.path.dirname(folder)
+    try:
+        with open(os.path.join(folder, b"gitdir"), "rb") as file:
+            return os.path.dirname(os.path.join(folder, file.read(4096).rstrip(b"\n")))
+    except OSError:
+        return None
 
 
 def _git_folder(path: bytes) -> bytes:
@@ -36,14 +146,31 @@ def _git_folder(path: bytes) -> bytes:
     return os.path.join(os.path.dirname(path), target)
 
 
-def _entries(data: bytes, top: bytes) -> list[tuple[bytes, tuple[int, int]]]:
+def _size_of_ids(data: bytes) -> int | None:
+    """How long the repository's ids are, by the checksum at the end of the index; None if it fits neither."""
+    import hashlib
+
+    for size, function in ((_SHA1, hashlib.sha1), (_SHA256, hashlib.sha256)):
+        if function(data[:-size]).digest() == data[-size:]:
+            return size
+    return None
+
+
+def _entries(data: bytes, size: int) -> tuple[list[Entry], int]:
+    """All entries in order, and where they end; `size`: of an id."""
     if data[:4] != b"DIRC":
         raise ValueError("no index")
     version, count = struct.unpack_from(">II", data, 4)
     at, name, found = 12, b"", []
     for _ in range(count):
-        fields = _ENTRY.unpack_from(data, at)
-        start = at + _ENTRY.size + (2 if fields[11] & _EXTENDED else 0)
+        fields = _STATUS.unpack_from(data, at)
+        identity = data[at + _STATUS.size : at + _STATUS.size + size]
+        start = at + _STATUS.size + size + _SHORT.size
+        (flags,) = _SHORT.unpack_from(data, start - _SHORT.size)
+        more = 0
+        if flags & _EXTENDED:
+            (more,) = _SHORT.unpack_from(data, start)
+            start += _SHORT.size
         if version == 4:
             strip, start = _offset(data, start)
             end = data.index(b"\0", start)
@@ -53,8 +180,18 @@ def _entries(data: bytes, top: bytes) -> list[tuple[bytes, tuple[int, int]]]:
             end = data.index(b"\0", start)
             name = data[start:end]
             at += (end - at + 8) & ~7
-        found.append((os.path.join(top, name), (fields[2] * 1_000_000_000 + fields[3], fields[9])))
-    return found
+        found.append(Entry(name, fields, identity, flags & _MARKS, more))
+    return found, at
+
+
+def _extensions(data: bytes, at: int, end: int) -> Iterator[bytes]:
+    """Signatures of the extensions between the entries and the checksum."""
+    while at < end:
+        signature, size = struct.unpack_from(">4sI", data, at)
+        yield signature
+        at += 8 + size
+    if at != end:
+        raise ValueError("an extension goes beyond the end")
 
 
 def _offset(data: bytes, at: int) -> tuple[int, int]:

@@ -88,7 +88,8 @@ class Run:
     """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
 
     `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held
-    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path.
+    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path; `orders`: those
+    that may have compared the times of an order's files. `after`: subjects whose value is that after the run.
     `relative_outside`: a path outside the root was spelled relative to where the command ran. `exclusive`: names
     that calls proved to be new, with the folder they were made in. `meant`: files that were read by who goes by
     their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
@@ -109,6 +110,8 @@ class Run:
         self.reading: dict[tuple[Program, int, bytes], dict[bytes, str]] = {}
         self.executed: list[bytes] = []
         self.lookers: dict[bytes, set[Program]] = {}
+        self.orders: dict[Subject, set[Program]] = {}
+        self.after: set[Subject] = set()
         self.relative_outside = False
         self.exclusive: dict[bytes, tuple[Node, bytes]] = {}
         self.meant: set[bytes] = set()

@@ -15,10 +15,16 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import re
     from collections.abc import Sequence
+    from typing import Protocol
 
     from pytrace_exec.observe.outputs import Output
     from pytrace_exec.observe.run import Run
-    from pytrace_exec.policy.scratch import Scratch
+
+    class Paths(Protocol):
+        """Some paths."""
+
+        def __contains__(self, path: bytes, /) -> bool: ...
+
 
 BOUND_TO_PATHS = frozenset({
     "wrote_outside", "special_file", "many_links", "owner", "attributes", "input_changed", "input_too_new",
@@ -70,7 +76,7 @@ def _with_all_below(pattern: bytes) -> bytes:
     return os.fsencode(expression[:-2]) + rb"(?:/.*)?\Z"
 
 
-def drop(run: Run, outputs: list[Output], left_out: LeftOut | Scratch, inputs: bool = True) -> None:
+def drop(run: Run, outputs: list[Output], left_out: Paths, inputs: bool = True) -> None:
     """Take out of a run's subjects, outputs and reasons what is left out; of subjects without `inputs` only orders."""
     for subject in list(run.subjects):
         if not inputs and subject.kind != "order":
@@ -79,14 +85,16 @@ def drop(run: Run, outputs: list[Output], left_out: LeftOut | Scratch, inputs: b
         if kept != subject.paths:
             call = run.subjects.pop(subject)
             if len(kept) > 1:
-                run.subjects[Subject(subject.kind, subject.arg, *kept)] = call
+                rest = Subject(subject.kind, subject.arg, *kept)
+                run.subjects[rest] = call
+                run.orders.setdefault(rest, set()).update(run.orders.pop(subject, ()))
     for key, reason in list(run.reasons.items()):
         if reason.code in BOUND_TO_PATHS and reason.path is not None and reason.path in left_out:
             del run.reasons[key]
     outputs[:] = [output for output in outputs if _counts(run, output, left_out)]
 
 
-def _counts(run: Run, output: Output, left_out: LeftOut | Scratch) -> bool:
+def _counts(run: Run, output: Output, left_out: Paths) -> bool:
     """Whether an output counts; one that joins a path that does with one that does not cannot be replayed."""
     out = output.path in left_out
     if output.kind in _TWO_PLACES and (output.other in left_out) != out:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import accounts, bytecode, identity, left_out, loader_cache, own_outputs
+from pytrace_exec.policy import accounts, bytecode, git, identity, left_out, loader_cache, own_outputs
 from pytrace_exec.policy.scratch import Scratch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytrace_cas.digest import DigestFunction
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.observe.outputs import Output
     from pytrace_exec.observe.run import Run
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
 class Relaxing:
     """What the relaxations need to know besides the run; `streams`: what came out on standard output and error."""
 
-    def __init__(self, invocation: Invocation, streams: list[bytes]) -> None:
+    def __init__(self, invocation: Invocation, streams: list[bytes], function: DigestFunction) -> None:
         self._invocation = invocation
         self._streams = streams
+        self._function = function
 
     def relax(self, run: Run, outputs: list[Output]) -> None:
         """Take away what the user leaves out, and what a plain run could not tell apart."""
@@ -38,6 +40,8 @@ class Relaxing:
         bytecode.relax(run)
         loader_cache.relax(run)
         accounts.relax(run)
+        if options.probe == "content":  # else a tracked file does not count by its content
+            git.relax(run, outputs, environ, self._function)
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
 
     def _texts(self, run: Run, outputs: list[Output]) -> Iterator[bytes]:
