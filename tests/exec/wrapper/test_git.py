@@ -86,11 +86,13 @@ class Clone:
         return ended.outcome
 
     def settle(self, commands: tuple[str, ...] = ASKING) -> None:
-        """Ask for the first time, also for what git tells once it has written its index anew."""
+        """Ask until nothing is new: git may write its index anew for as long as the second of the checkout lasts."""
         for command in commands:
-            self.ask(command)
-            self.ask(command)
-            assert self.ask(command) == "hit", command
+            asked = [self.ask(command), self.ask(command)]
+            while asked[-1] != "hit" and len(asked) < 8:
+                time.sleep(0.3)
+                asked.append(self.ask(command))
+            assert asked[-1] == "hit", command
 
 
 def later(path: Path) -> None:
