@@ -195,7 +195,9 @@ def _relax_one(
     if written and not read:
         return False
     if read:
-        looked = written or any(readers[p] for path in _tracked(one) for p in run.lookers.get(path, ()))
+        looked = any(readers[p] for path in _tracked(one) for p in run.lookers.get(path, ()))
+        if not looked and (written or _looked_elsewhere(run, one, readers)):
+            return False
         added.append(Subject("content", FILES if looked else INDEX, one.index))
     if any(meaning(view, subject.arg, subject.paths[0]) is None for subject in added):
         return False
@@ -204,6 +206,15 @@ def _relax_one(
         _drop_index(run, outputs, one, added[-1], written)
     run.subjects.update(dict.fromkeys(added))
     return True
+
+
+def _looked_elsewhere(run: Run, one: Repository, readers: _Readers) -> bool:
+    """Whether git may have looked at tracked files of a worktree that lies elsewhere than it is taken to."""
+    names = {entry.name for entry in git_index.entries_of(read_text(one.index)) or ()}
+    seen = (path for path, lookers in run.lookers.items() if any(readers[program] for program in lookers))
+    return any(
+        path[place + 1 :] in names for path in seen for place in range(len(path)) if path[place : place + 1] == b"/"
+    )
 
 
 def _drop_index(run: Run, outputs: list[Output], one: Repository, meant: Subject, written: bool) -> None:

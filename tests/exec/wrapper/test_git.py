@@ -350,6 +350,18 @@ def test_borrowed_objects_keep_bytes(place: Place, tracer: str) -> None:
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
+def test_a_repository_that_lies_elsewhere_knows_no_worktree(place: Place, tracer: str) -> None:
+    clone = Clone(place, tracer)
+    os.rename(place.root / ".git", place.base / ".git")
+    (place.root / ".git").symlink_to(place.base / ".git")
+    clone.ask("git diff --quiet")
+    clone.ask("git diff --quiet")
+    later(place.root / "one")
+    clone.git("pack-refs", "--all")
+    assert clone.ask("git diff --quiet") != "hit"
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
 def test_a_worktree_has_its_own_head(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     os.rename(place.root, place.base / "main")
