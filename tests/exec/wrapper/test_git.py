@@ -301,7 +301,7 @@ def test_who_reads_more_counts_bytes(place: Place, tracer: str, command: str) ->
     clone.git("gc")
     later(place.root / "one")
     clone.git("update-index", "--refresh")
-    assert clone.ask(f"sh {script.name}") == "miss"
+    assert clone.ask(f"sh {script.name}") != "hit"
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
