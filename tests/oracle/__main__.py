@@ -13,6 +13,14 @@ from tests.oracle.generate import GENERATORS
 from tests.oracle.soak import Batch, explain, try_all
 from tests.support.runner import wrapper_command
 
+TOLD_EVERY = 500
+
+
+def _tell(rounds: int) -> None:
+    """Say now and then how far it is."""
+    if rounds % TOLD_EVERY == 0:
+        print(f"{rounds} rounds played", flush=True)
+
 
 def main() -> int:
     """Read the options, play, report."""
@@ -33,7 +41,7 @@ def main() -> int:
     forked = not options.anew
     batch = Batch(options.seed, options.rounds, wrapper, options.strict, options.only, options.focus, forked)
     started = time.monotonic()
-    findings = try_all(batch, options.processes)
+    findings = try_all(batch, options.processes, _tell)
     print(findings.shares.report())
     seconds = time.monotonic() - started
     print(f"{seconds:.0f} s, {findings.shares.rounds / seconds:.1f} rounds a second, tracer {options.tracer}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import multiprocessing
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
 import attrs
@@ -71,12 +71,13 @@ def try_batch(batch: Batch) -> Findings:
     return Findings(shares)
 
 
-def try_all(batch: Batch, processes: int) -> Findings:
-    """Play all rounds of a batch in several processes, until the first failure."""
+def try_all(batch: Batch, processes: int, tell: Callable[[int], None] = lambda rounds: None) -> Findings:
+    """Play all rounds of a batch in several processes, until the first failure; `tell` hears how many were played."""
     shares, caught = Shares(), None
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         for findings in pool.map(try_batch, batch.split()):
             shares.unite(findings.shares)
+            tell(shares.rounds)
             caught = caught or findings.caught
             if caught:
                 pool.shutdown(cancel_futures=True)
