@@ -263,8 +263,15 @@ def _drop_looks(run: Run, one: Repository, readers: _Readers) -> None:
     for subject in [subject for subject in run.subjects if len(subject.paths) == 1]:
         path = subject.paths[0]
         listed = path == one.refs and subject.kind == "listing"
-        if (listed or (subject.kind in DROPPED and one.is_replaceable(path))) and _only_git(run, path, readers):
+        replaced = subject.kind in DROPPED and (one.is_replaceable(path) or _is_unused_log(run, one, path, readers))
+        if (listed or replaced) and _only_git(run, path, readers):
             del run.subjects[subject]
+
+
+def _is_unused_log(run: Run, one: Repository, path: bytes, readers: _Readers) -> bool:
+    """Whether a path is HEAD's log, which no command that read it tells of."""
+    readings = [readers[program] for program in run.lookers.get(path, ())]
+    return path == one.folder + b"/logs/HEAD" and all(reading and reading.log_unused for reading in readings)
 
 
 def _drop_orders(run: Run, readers: _Readers) -> None:

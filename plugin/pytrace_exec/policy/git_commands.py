@@ -66,14 +66,16 @@ class Reading:
 
     `prefixes`: through which refs it goes besides those that it names. `head_only`: it names none but HEAD, though it
     looks at more as it goes. `short`: to how many digits, at least, it abbreviates the id of HEAD; 0: not at all.
+    `log_unused`: it reads where HEAD was before, and does not tell.
     """
 
-    __slots__ = ("head_only", "prefixes", "short")
+    __slots__ = ("head_only", "log_unused", "prefixes", "short")
 
-    def __init__(self, *prefixes: bytes, head_only: bool = False, short: int = 0) -> None:
+    def __init__(self, *prefixes: bytes, head_only: bool = False, short: int = 0, log_unused: bool = False) -> None:
         self.prefixes = prefixes
         self.head_only = head_only
         self.short = short
+        self.log_unused = log_unused
 
 
 class Words:
@@ -195,8 +197,8 @@ def _least(lengths: list[bytes]) -> int:
 
 
 def _status(words: Words) -> Reading | None:
-    """In its long format it tells the id of a detached HEAD, and of what is being rebased."""
-    return Reading() if words.names & {b"-s", b"--short", b"--porcelain"} else None
+    """In its long format it tells from where HEAD was detached, and what is being rebased."""
+    return Reading(log_unused=True) if words.names & {b"-s", b"--short", b"--porcelain"} else None
 
 
 def _diff(words: Words) -> Reading | None:

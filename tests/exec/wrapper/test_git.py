@@ -362,6 +362,21 @@ def test_a_repository_that_lies_elsewhere_knows_no_worktree(place: Place, tracer
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
+def test_a_fresh_clone_hits_with_a_detached_head(place: Place, tracer: str) -> None:
+    commands = ("git status --porcelain", "git describe --always --dirty", "git rev-parse HEAD")
+    clone = Clone(place, tracer)
+    clone.git("checkout", "--detach", "v1")
+    clone.settle(commands)
+    clone.fresh()
+    clone.git("checkout", "--detach", "v1")
+    for command in commands:
+        assert clone.ask(command) == "hit", command
+    clone.git("checkout", "--detach", "HEAD~1")
+    for command in commands:
+        assert clone.ask(command) != "hit", command
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
 def test_a_worktree_has_its_own_head(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     os.rename(place.root, place.base / "main")
