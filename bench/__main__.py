@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from bench import report
+from bench.workloads import WORKLOADS
 
 _quick = click.option("--quick", is_flag=True, help="Small work, one round: that it runs, not what it costs.")
 _peers = click.option(
@@ -33,14 +34,15 @@ def bench(context: click.Context, quick: bool) -> None:
 @bench.command()
 @_quick
 @_peers
-def wrapper(quick: bool, peers: tuple[str, ...] = ()) -> None:
+@click.option("--workload", "names", multiple=True, type=click.Choice(list(WORKLOADS)), help="Only this; repeatable.")
+def wrapper(quick: bool, peers: tuple[str, ...] = (), names: tuple[str, ...] = ()) -> None:
     """Time commands plain, traced, stored and answered from the cache; beside other wrappers with --peer."""
     from bench.timing import CommandFailed
     from bench.wrapper import measure_all
 
     try:
         with _folder() as folder:
-            _say(measure_all(folder, peers, quick, _begins))
+            _say(measure_all(folder, peers, quick, _begins, names))
     except CommandFailed as error:
         raise click.ClickException(str(error)) from None
 

@@ -8,7 +8,7 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from bench import timing
@@ -115,14 +115,17 @@ def _found(name: bytes, search_path: bytes) -> bytes:
 
 
 def measure_all(
-    folder: Path, peers: tuple[str, ...], quick: bool, begins: Callable[[str], None]
+    folder: Path, peers: tuple[str, ...], quick: bool, begins: Callable[[str], None], names: Collection[str] = ()
 ) -> Iterator[Table | str]:
-    """Time every workload, `begins` being told of each; then give the tables and what could not be measured."""
+    """Time the workloads of these names, all if none is given, `begins` being told of each.
+
+    Gives the tables, and what could not be measured.
+    """
     timing.own_children()
     bench = Bench(folder, peers, quick)
     fixed = bench.measure("true", FIXED_COST)
     measured, troubles = [], list(fixed.troubles)
-    for name in WORKLOADS:
+    for name in (name for name in WORKLOADS if name in names or not names):
         begins(name)
         try:
             measured.append(bench.measure(name, WORKLOADS))
