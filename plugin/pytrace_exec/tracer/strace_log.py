@@ -28,9 +28,9 @@ _PLAIN = re.compile(
     rb"(?:(" + NUMBER + rb")|(\d+<[^<>\\]*>)|\?)(?: (E[A-Z0-9_]+))?(?: \([\w ,/'.|-]*\))?"
 )
 _LINE = re.compile(rb"(\d+) +(.*)", re.DOTALL)
-_BEGUN = re.compile(rb"(\w+)\(")
+_BEGUN = re.compile(rb"(\w+|\?\?\?)\(")
 _SUSPENSION = re.compile(rb"<(?:unfinished|detached|pid changed to \d+) \.\.\.>")
-_RESUMED = re.compile(rb"<\.\.\. (\w+) resumed>(.*)", re.DOTALL)
+_RESUMED = re.compile(rb"<\.\.\. (\w+|\?\?\?) resumed>(.*)", re.DOTALL)
 _RESULT = re.compile(
     rb" *= (?:(" + NUMBER + rb")|\?)"
     rb"(?:<((?:[^<>\\]|\\[^<>])*|[A-Z][\w-]*:\[.*\])(?:<(?:char|block) [^<>]*>)?>(\(deleted\))?)?"
@@ -52,6 +52,9 @@ _HARMLESS_IF_LOST = frozenset({12, 9, 158} if os.uname().machine == "x86_64" els
 
 
 _OWN_MODE = b"64 bit"
+_UNTOLD = "???"
+"""The name of a call at whose entry the thread was killed, by its process's end mostly, before strace could ask for it:
+the kernel does not make such a call."""
 _FORKS = frozenset({"fork", "vfork", "clone", "clone3"})
 
 
@@ -220,6 +223,10 @@ class LogParser:
             name, args, result, result_fd, error = _read_call(text, self._moving)
         except UnreadableError as problem:
             self._unparsed(line, problem.why)
+            return
+        if name == _UNTOLD:
+            if result is not None:
+                self._unparsed(line, "a call without a name")
             return
         if pid in self._moved:
             self._moved.discard(pid)

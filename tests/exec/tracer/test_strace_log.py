@@ -211,6 +211,21 @@ def test_ends_of_processes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "began", [b"7 ???( <unfinished ...>\n", b"7 ???( <unfinished ...>\n7 <... ??? resumed>) = ?\n"]
+)
+def test_a_thread_that_was_killed_at_the_entry_of_a_call_did_not_make_it(began: bytes) -> None:
+    (ended,) = parse_log(began + b"7 +++ exited with 0 +++\n")
+    assert isinstance(ended, Exited)
+
+
+def test_a_call_without_a_name_that_was_made_is_not_passed_over() -> None:
+    assert any(
+        isinstance(event, Unparsed) for event in parse_log(b"7 ???( <unfinished ...>\n7 <... ??? resumed>) = 0\n")
+    )
+    assert any(isinstance(event, Unparsed) for event in parse_log(b"7 ???() = 3\n"))
+
+
 def test_exec_from_a_thread_goes_on_under_the_number_of_the_process() -> None:
     log = (
         b"5 wait4(-1,  <unfinished ...>\n"
