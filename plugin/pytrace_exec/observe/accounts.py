@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import re
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PASSWD, GROUP = b"/etc/passwd", b"/etc/group"
 
-_NAME, _NUMBER, _FIELDS = 0, 2, 4
+# Of a user seven fields, of a group four.
+_ENTRY = re.compile(rb"([^:\s+-][^:]*):[^:]*:(\d+):(?:\d+:[^:]*:[^:]*:[^:]*|[^:]*)")
 
 
 class Asked:
@@ -37,18 +40,19 @@ class Asked:
 def meaning(data: bytes, asked: Asked) -> bytes | None:
     """What a file says of the entries asked for, in canonical form: of each the first that fits.
 
-    None if it cannot be told: lines that take in entries from elsewhere.
+    None if it cannot be told: a line that is no plain entry, which the C library may read or pass over.
     """
     by_number: dict[int, bytes] = {}
     by_name: dict[bytes, int] = {}
     for line in data.split(b"\n"):
-        if line.startswith((b"+", b"-")):
+        if not line or line.startswith(b"#"):
+            continue
+        entry = _ENTRY.fullmatch(line)
+        if entry is None:
             return None
-        fields = line.split(b":")
-        if len(fields) >= _FIELDS and fields[_NAME] and fields[_NUMBER].isdigit():
-            number = int(fields[_NUMBER])
-            by_number.setdefault(number, fields[_NAME])
-            by_name.setdefault(fields[_NAME], number)
+        name, number = entry[1], int(entry[2])
+        by_number.setdefault(number, name)
+        by_name.setdefault(name, number)
     named = (b"%d=%s\n" % (number, by_number.get(number, b"")) for number in sorted(asked.numbers))
     numbered = (b"%s=%d\n" % (name, by_name.get(name, -1)) for name in sorted(asked.names))
     return b"".join((*named, *numbered))

@@ -184,7 +184,7 @@ def truncate(run: Run, task: Task, call: Call, row: Row) -> None:
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     else:
-        task.program.held.add(found.node)
+        task.program.writes(found.node)
         if not found.node.own:
             _note_truncated(run, call, found, found.node)
 

@@ -11,7 +11,7 @@ from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
 from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
-from pytrace_exec.policy import accounts, archives, comparing, machine, programs
+from pytrace_exec.policy import accounts, archives, comparing, loader_cache, machine, programs
 from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 
 TYPE_CHECKING = False
@@ -47,7 +47,9 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     else:
         spelled = bool(argument(call, row, "path"))
         meant = not spelled and found.subject in run.meant
-        library = not spelled and accounts.is_library_file(found.subject) and accounts.shows_owners(task.program)
+        library = (
+            place.is_own_descriptor and accounts.is_library_file(found.subject) and accounts.shows_owners(task.program)
+        )
         if not (meant or library):
             _note_look(run, task, found, spelled)
         if spelled:
@@ -264,6 +266,8 @@ def _note_program(run: Run, task: Task, call: Call, found: Found, head: bytes | 
         run.note(call, "access", str(os.X_OK), subject)
         run.executed.append(subject)
     interpreter = interpreter_of(node.path() if node.places else b"", head)
+    if head is None:
+        run.read_late.append((node, node.writes, tuple(node.places)))
     if interpreter is None:
         run.refuse("not_whole", found.path(), call)
     elif interpreter:
@@ -278,7 +282,7 @@ def _real_program(run: Run, task: Task, found: Found, head: bytes | None, path: 
         interpreter = interpreter_of(found.node.path(), head)
         head = None
         if not interpreter or b"ld-" in os.path.basename(interpreter) or b"ld.so" in interpreter:
-            return found.node.path(), bool(interpreter)
+            return found.node.path(), interpreter is not None and loader_cache.is_loader(interpreter)
         found = run.world.walk(interpreter, task.context.cwd)
         seen += 1
     return path, False

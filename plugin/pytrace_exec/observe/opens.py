@@ -124,7 +124,7 @@ def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[st
     node = Node("file", None)
     node.created = mode & 0o7777 & ~task.context.umask
     node.birth = task.program, found.name
-    task.program.held.add(node)
+    task.program.writes(node)
     changed = (id(found.parent), found.name) in run.world.changes
     if "O_EXCL" in flags:
         run.note_new(call, found)
@@ -140,7 +140,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
     node = found.node
     assert node is not None
     if writes or truncates:
-        task.program.held.add(node)
+        task.program.writes(node)
     if node.own:
         bytecode.opened_own(run, task, call, node.path())
         return

@@ -62,6 +62,11 @@ class Program:
         self.exit_code: int | None = None
         self.ways: tuple[object, ...] | None = None
 
+    def writes(self, node: Node) -> None:
+        """Note that it opened a file to change it, and may do so until its process and what that started have ended."""
+        self.held.add(node)
+        node.writes += 1
+
     def saw(self, kind: str, path: bytes) -> None:
         """Note whose times it can compare: a regular file's (or one that is absent), a directory's, a link's own."""
         if kind == "file":

@@ -50,7 +50,15 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
         elif isinstance(event, Unparsed):
             run.refuse("incomplete", event.text[:200])
     machine.answer_for_mappings(run)
+    _check_programs(run)
     return run
+
+
+def _check_programs(run: Run) -> None:
+    """Refuse programs that the run changed after it had executed them: their interpreter is not what stands there."""
+    for node, writes, places in run.read_late:
+        if (node.writes, tuple(node.places)) != (writes, places):
+            run.refuse("not_whole", node.path() if node.places else None)
 
 
 def _call(run: Run, call: Call) -> None:
@@ -71,7 +79,7 @@ def _call(run: Run, call: Call) -> None:
         run.refuse("incomplete", None, call)
         return
     if row.effect == "open" and task.program.loading:
-        task.program.loading = loader_cache.goes_on_loading(argument(call, row, "path"))
+        task.program.loading = loader_cache.goes_on_loading(argument(call, row, "path"), call.error)
     if call.like is not None and row.effect in LOOKS:
         look_again(run, task, call, row, EFFECTS[row.effect])
     else:

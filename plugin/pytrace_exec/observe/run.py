@@ -88,14 +88,15 @@ class Run:
     """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
 
     `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held
-    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path; `orders`: those
-    that may have compared the times of an order's files. `after`: subjects whose value is that after the run.
+    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path; `orders`:
+    those that may have compared the times of an order's files. `after`: subjects whose value is that after the run.
     `relative_outside`: a path outside the root was spelled relative to where the command ran. `exclusive`: names
     that calls proved to be new, with the folder they were made in. `meant`: files that were read by who goes by
     their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
     at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it asked for the
-    limit of the stack. `found`: where the last path that a call named led; `look`: what is noted of the look that
-    is being read, if it may be repeated.
+    limit of the stack. `read_late`: programs whose interpreter is read from the file after the run, each with how
+    often it had been opened to be changed then, and its names. `found`: where the last path that a call named led;
+    `look`: what is noted of the look that is being read, if it may be repeated.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -121,6 +122,7 @@ class Run:
         self.environment_dumped = False
         self.ports: set[int] = set()
         self.stack_questions: dict[int, Call] = {}
+        self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []
         self.counts: dict[str, int] = {}
         self.found: Found | None = None
         self.look: Look | None = None
@@ -183,13 +185,17 @@ class Run:
 
 
 class Place:
-    """The place that a call's arguments name: a resolved path, or a descriptor of something that is no path."""
+    """The place that a call's arguments name: a resolved path, or a descriptor of something that is no path.
 
-    __slots__ = ("fd", "found")
+    `is_own_descriptor`: it was named by a descriptor that no program is given to start with.
+    """
 
-    def __init__(self, found: Found | None, fd: Fd | None = None) -> None:
+    __slots__ = ("fd", "found", "is_own_descriptor")
+
+    def __init__(self, found: Found | None, fd: Fd | None = None, is_own_descriptor: bool = False) -> None:
         self.found = found
         self.fd = fd
+        self.is_own_descriptor = is_own_descriptor
 
 
 def argument(call: Call, row: Row, key: str) -> Value:
@@ -236,10 +242,10 @@ def descriptor_place(run: Run, fd: Fd) -> Place:
     if path.startswith((b"/proc/", b"/sys/", b"/dev/", b"/memfd:")) and not path.startswith(b"/dev/shm/"):
         return Place(None, fd)
     node = run.world.locate(path)
-    return _node_place(run, node) if node is not None else Place(None, fd)
+    return _node_place(run, node, fd.number > 2) if node is not None else Place(None, fd)
 
 
-def _node_place(run: Run, node: Node) -> Place:
+def _node_place(run: Run, node: Node, is_own_descriptor: bool = False) -> Place:
     parent, name = node.places[-1] if node.places else (node, b"")
     run.found = Found(parent, name, node, node.subject, None, node.subject)
-    return Place(run.found)
+    return Place(run.found, is_own_descriptor=is_own_descriptor)

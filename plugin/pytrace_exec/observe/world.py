@@ -38,6 +38,7 @@ class Node:
     `own`: the content is the run's (made or truncated by it); `written`: opened for writing. `mode`, `times`: set by a
     call of their own; `created`: the mode it was made with. `alias`: the subject, when the node was reached through a
     link that leaves the root. `places`: the names it has now. `birth`: of a file, which program made it, as which name.
+    `writes`: how often it was opened to be changed.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Node:
         "status",
         "target",
         "times",
+        "writes",
         "written",
     )
 
@@ -69,6 +71,7 @@ class Node:
         self.created: int | None = None
         self.mode: int | None = None
         self.times: tuple[int | None, int | None] | None = None
+        self.writes = 0
 
     @property
     def parent(self) -> Node | None:

@@ -8,15 +8,17 @@ read an account file are such tools, with arguments that are understood, does it
 from __future__ import annotations
 
 import os
+import stat
 
 from pytrace_exec.observe.accounts import GROUP, PASSWD, Asked
 from pytrace_exec.observe.facts import ACCOUNTS, Subject
+from pytrace_exec.observe.variables import arguments, read_texts
 from pytrace_exec.policy.archives import creates_by_understood_options
 from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
@@ -26,6 +28,9 @@ SHOW_OWNERS = "ls dir vdir stat find tar whoami"
 
 ASK_BY_NAME = "-user -group --owner --group"
 """Their options that name an owner, in the next word or after `=`."""
+
+MORE_OPTIONS = "TAR_OPTIONS"
+"""The variable by which `tar` takes options besides."""
 
 LIBRARY_FILES = """
 /etc/passwd /etc/group /etc/nsswitch.conf /etc/locale.alias /usr/share/locale/* /usr/lib/locale/*
@@ -48,16 +53,34 @@ def is_library_file(path: bytes | None) -> bool:
     return path is not None and os.fsdecode(path) in _LIBRARY_FILES
 
 
-def relax(run: Run) -> None:
+def relax(run: Run, environ: Mapping[bytes, bytes]) -> None:
     """Let each account file that only such tools read count by the entries they can have asked for."""
     for path in (PASSWD, GROUP):
         exact, lookers = Subject("content", "", path), run.lookers.get(path, set())
         if exact not in run.subjects or not all(shows_owners(program) for program in lookers) or _was_named(run, path):
             continue
-        asked = Asked(_owners(run, lookers, path), _names(lookers))
+        if (path == GROUP and _inherits_groups(run)) or _is_told_otherwise(run, lookers, environ):
+            continue
+        names = set(_names(lookers))
+        numbers = {int(name) for name in names if name.removeprefix(b"+").isdigit()}
+        asked = Asked(numbers.union(_owners(run, lookers, path)), names)
         run.subjects[Subject("content", ACCOUNTS + asked.text, path)] = run.subjects.pop(exact)
         looked = run.subjects.pop(Subject("status", "", path), None)
         run.subjects.setdefault(Subject("status", "mode", path), looked)
+
+
+def _inherits_groups(run: Run) -> bool:
+    """Whether the run made something in a folder that gives its own group to what is made there."""
+    statuses = (folder.status for folder, _ in run.world.changes.values())
+    return any(status is not None and status.st_mode & stat.S_ISGID for status in statuses)
+
+
+def _is_told_otherwise(run: Run, programs: Iterable[Program], environ: Mapping[bytes, bytes]) -> bool:
+    """Whether `tar` may have options that are not among its arguments."""
+    if not any(program.known_as == "tar" for program in programs):
+        return False
+    told = MORE_OPTIONS.encode()
+    return told in environ or any(told in text for text in (*arguments(run), *read_texts(run)))
 
 
 def _was_named(run: Run, path: bytes) -> bool:

@@ -19,15 +19,26 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Value
 
+LOADER = "ld-linux"
+"""How the names of the loaders begin that read this cache."""
+
 DEFAULT_FOLDERS = "/lib /usr/lib /lib64 /usr/lib64"
 """Where the loader looks for what the cache does not have, beside the folders that the cache names."""
 
 _DEFAULT_FOLDERS = [folder.encode() for folder in DEFAULT_FOLDERS.split()]
 
 
-def goes_on_loading(path: Value) -> bool:
-    """Whether a program that is being loaded may open a path as part of that."""
-    return isinstance(path, bytes) and (path == PATH or b".so" in path.rpartition(b"/")[2])
+def goes_on_loading(path: Value, error: str | None) -> bool:
+    """Whether a program that is being loaded goes on after an open: not once the C library itself was found."""
+    if not isinstance(path, bytes):
+        return False
+    name = path.rpartition(b"/")[2]
+    return path == PATH or (b".so" in name and not (name.startswith(b"libc.so") and error is None))
+
+
+def is_loader(interpreter: bytes) -> bool:
+    """Whether an interpreter is the loader whose cache this is."""
+    return os.path.basename(interpreter).startswith(LOADER.encode())
 
 
 def consults(program: Program, path: bytes | None) -> bool:

@@ -39,7 +39,7 @@ class Relaxing:
         own_outputs.relax(run, outputs)
         bytecode.relax(run)
         loader_cache.relax(run)
-        accounts.relax(run)
+        accounts.relax(run, environ)
         if options.probe == "content":  # else a tracked file does not count by its content
             git.relax(run, outputs, environ, self._function)
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)

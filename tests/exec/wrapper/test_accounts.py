@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.exec.wrapper.place import Place
@@ -54,6 +56,39 @@ def test_a_name_that_was_told_counts_once_it_is_there(place: Place, tracer: str)
 @pytest.mark.parametrize("command", OTHERWISE, ids=" ".join)
 def test_who_reads_them_otherwise_counts_every_byte(place: Place, tracer: str, command: tuple[str, ...]) -> None:
     assert outcomes(place, "/etc/passwd", command, ADDED, "--tracer", tracer) == ["miss", "miss"]
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("owner", ["0", ":0", "+0", "root"])
+def test_tar_asks_for_the_name_of_an_owner_that_it_was_told(place: Place, tracer: str, owner: str) -> None:
+    command = ("tar", f"--owner={owner}", "--mtime=2020-01-01", "-cf", "out.tar", "in")
+    (place.root / "in").chmod(0o600)
+    os.chown(place.root / "in", 65534, 65534)
+    asked = outcomes(place, "/etc/passwd", command, RENAMED, "--tracer", tracer)
+    plain_names = owner in ("0", "root")
+    assert asked == (["miss", "miss"] if plain_names else ["miss", asked[1]])
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_options_of_tar_in_a_variable_let_every_byte_count(place: Place, tracer: str) -> None:
+    command = ("sh", "-c", "TAR_OPTIONS=--owner=daemon tar -cf out.tar in")
+    assert outcomes(place, "/etc/passwd", command, ADDED, "--tracer", tracer) == ["miss", "miss"]
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_what_is_made_in_a_folder_that_gives_its_group_lets_every_byte_count(place: Place, tracer: str) -> None:
+    os.chown(place.root, -1, 1)
+    place.root.chmod(0o2755)
+    command = ("sh", "-c", "mkdir d; touch d/a; stat -c %G d/a; rm -r d")
+    renamed = "sed 's/^daemon:/demon:/' /etc/group > ../new; cat ../new > /etc/group"
+    assert outcomes(place, "/etc/group", command, renamed, "--tracer", tracer) == ["miss", "miss"]
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_the_time_of_a_file_given_on_a_descriptor_counts(place: Place, tracer: str) -> None:
+    command = ("sh", "-c", "stat -c '%U %Y' - < /etc/passwd")
+    changed = "touch -d 2019-01-01 /etc/passwd"
+    assert outcomes(place, "/etc/passwd", command, changed, "--tracer", tracer) == ["miss", "miss"]
 
 
 @pytest.mark.parametrize("tracer", TRACERS)

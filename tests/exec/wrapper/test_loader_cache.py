@@ -65,6 +65,13 @@ def test_what_it_says_of_the_program_s_own_library_counts(place: Place, tracer: 
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
+def test_a_program_whose_loader_does_not_need_it_reads_it_itself(place: Place, tracer: str) -> None:
+    folder = os.path.dirname(os.fsdecode(path_of("libc.so.6")))
+    command = ("sh", "-c", f"LC_ALL=C LD_LIBRARY_PATH={folder} sha256sum {CACHE}")
+    assert counted(place, tracer, command, lying(path_of("libz.so.1"), b"/none/libz.so.1")) == ["miss", "miss"]
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
 @pytest.mark.parametrize("command", [("/sbin/ldconfig", "-p"), ("wc", "-c", CACHE), ("grep", "-c", "x", CACHE)])
 def test_a_program_that_reads_it_itself_counts_every_byte(place: Place, tracer: str, command: tuple[str, ...]) -> None:
     change = lying(path_of("libz.so.1"), b"/none/libz.so.1")

@@ -196,3 +196,13 @@ def _run(program: str, *arguments: str) -> bytes:
     return subprocess.run(
         [os.path.join(sysconfig.get_path("scripts"), program), *arguments], stdout=-1, check=True
     ).stdout
+
+
+@pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
+@pytest.mark.parametrize("change", ["sed -i 1s,sh,bash, s", "mv s t; echo > s", "echo '#!/bin/bash' > s"])
+def test_a_script_whose_interpreter_the_run_changed_is_not_stored(place: Place, tracer: str, change: str) -> None:
+    """What stands there afterwards is not what was executed."""
+    place.put("s", "#!/bin/sh\necho one\n")
+    (place.root / "s").chmod(0o755)
+    ended = place.run("--tracer", tracer, "--", "sh", "-c", f"./s; {change}")
+    assert ended.reasons == ("not_whole",)
