@@ -205,4 +205,4 @@ def test_a_script_whose_interpreter_the_run_changed_is_not_stored(place: Place, 
     place.put("s", "#!/bin/sh\necho one\n")
     (place.root / "s").chmod(0o755)
     ended = place.run("--tracer", tracer, "--", "sh", "-c", f"./s; {change}")
-    assert ended.reasons == ("not_whole",)
+    assert "not_whole" in ended.reasons
