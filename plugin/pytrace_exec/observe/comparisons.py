@@ -34,7 +34,7 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
     """Make facts of what each program that may compare can have compared."""
     started = [program for program in run.processes.programs if program.path]
     looking = [program for program in started if _looked_below(program, run.setting.root)]
-    texts = chain(arguments(run), read_texts(run), _scripts_from_elsewhere(run))
+    texts = chain(arguments(run), read_texts(run), scripts_from_elsewhere(run))
     interpreters = comparing.Interpreters(looking, texts)
     digests = _Digests(earlier)
     for program in started:
@@ -61,7 +61,7 @@ def _looked_below(program: Program, root: bytes) -> bool:
     return any(under(path, root) for path in chain(program.folders, program.looked, program.links))
 
 
-def _scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
+def scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
     """What shells read outside the root, or have as standard input, and what a program was told by name to read."""
     standing = run.setting.standing.get(0)
     if standing is not None and standing.kind == "file" and standing.path is not None:

@@ -25,6 +25,8 @@ _PEELED = re.compile(rb"\^(?:[0-9a-f]{40}|[0-9a-f]{64})")
 _DEEPEST = 5
 """How many refs may stand for one another (git resolves no more)."""
 
+_PRIVATE = (b"refs/bisect/", b"refs/rewritten/", b"refs/worktree/")
+
 
 class UnknownRefs(Exception):
     """A ref that is kept in another way: a symbolic link, a file that cannot be read."""
@@ -72,7 +74,8 @@ class Refs:
         return packed
 
     def raw(self, name: bytes) -> bytes:
-        """What stands under a name: an id, `ref: NAME`, nothing, or whatever else in hexadecimal."""
+        """What stands under a name: an id, `ref: NAME`, or nothing."""
+        self._check_private(name)
         path = os.path.join(self._common if name.startswith(b"refs/") else self._folder, name)
         found = self._view.lstat(path)
         if found in ("ENOENT", "ENOTDIR") or (not isinstance(found, str) and stat.S_ISDIR(found.st_mode)):
@@ -82,7 +85,7 @@ class Refs:
         data = _read(self._view, path)
         match = _LOOSE.fullmatch(data)
         if match is None:
-            return b"odd " + data.hex().encode()
+            raise UnknownRefs
         return match[2] or b"ref: " + match[1]
 
     def id_of(self, name: bytes) -> bytes | None:
@@ -90,12 +93,19 @@ class Refs:
         for _ in range(_DEEPEST):
             raw = self.raw(name)
             if not raw.startswith(b"ref: "):
-                return None if not raw or raw.startswith(b"odd ") else bytes.fromhex(raw.decode())
+                return bytes.fromhex(raw.decode()) if raw else None
             name = raw.removeprefix(b"ref: ")
-        return None
+        raise UnknownRefs
+
+    def _check_private(self, name: bytes) -> None:
+        """Refuse the refs that each worktree has for itself."""
+        if self._folder != self._common and name.startswith(_PRIVATE):
+            raise UnknownRefs
 
     def below(self, prefix: bytes) -> set[bytes]:
         """All names that begin with a prefix, which ends with a slash."""
+        if self._folder != self._common and not isinstance(self._view.lstat(self._folder + b"/refs"), str):
+            raise UnknownRefs
         names = {name for name in self._packed if name.startswith(prefix)}
         listed = self._view.names(os.path.join(self._common, prefix.rstrip(b"/")))
         for name, letter in () if isinstance(listed, str) else listed:

@@ -122,6 +122,7 @@ class Run:
         self.environment_dumped = False
         self.ports: set[int] = set()
         self.stack_questions: dict[int, Call] = {}
+        self.touched: dict[Node, set[Program]] = {}
         self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []
         self.counts: dict[str, int] = {}
         self.found: Found | None = None
@@ -152,6 +153,11 @@ class Run:
         """Note from now on what a look does, in what is returned."""
         self.found, self.look = None, Look()
         return self.look
+
+    def touch(self, task: Task, node: Node | None) -> None:
+        """Note who did anything with a file that the run made: no fact tells of that."""
+        if node is not None and node.origin is None:
+            self.touched.setdefault(node, set()).add(task.program)
 
     def note_new(self, call: Call, found: Found) -> None:
         """Note that a name was absent before, as the success of a call proves."""
@@ -213,7 +219,7 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
     base: Node | None = task.context.cwd
     if isinstance(fd, Fd) and fd.number != AT_FDCWD:
         if not path:
-            return descriptor_place(run, fd)
+            return descriptor_place(run, task, fd)
         base = run.world.locate(fd.path) if fd.path and fd.path.startswith(b"/") and not fd.deleted else None
     elif isinstance(fd, int) or (isinstance(fd, Fd) and fd.deleted):
         base = None  # of a directory too deep to be named, the tracer tells the descriptor alone
@@ -224,8 +230,9 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
     if path == b"" and call.error == "ENOENT":
         return Place(None)  # an empty path is an error whatever there is
     if path == b"":
-        return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(run, base)
+        return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(run, task, base)
     found = run.found = run.world.walk(path, base or run.world.top, follow)
+    run.touch(task, found.node)
     if not path.startswith(b"/") and found.subject is not None and not under(found.subject, run.setting.root):
         run.relative_outside = True
     return Place(found)
@@ -234,7 +241,7 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
 UNRESOLVED_ERRORS = frozenset({"EFAULT", "EBADF", "ENAMETOOLONG", "EINVAL", "ENOSYS"})
 
 
-def descriptor_place(run: Run, fd: Fd) -> Place:
+def descriptor_place(run: Run, task: Task, fd: Fd) -> Place:
     """The place of an open descriptor: what it leads to now, or the descriptor when that is no file of the tree."""
     path = fd.path
     if path is None or not path.startswith(b"/") or fd.deleted or run.standing_at(fd) is not None:
@@ -242,10 +249,11 @@ def descriptor_place(run: Run, fd: Fd) -> Place:
     if path.startswith((b"/proc/", b"/sys/", b"/dev/", b"/memfd:")) and not path.startswith(b"/dev/shm/"):
         return Place(None, fd)
     node = run.world.locate(path)
-    return _node_place(run, node, fd.number > 2) if node is not None else Place(None, fd)
+    return _node_place(run, task, node, fd.number > 2) if node is not None else Place(None, fd)
 
 
-def _node_place(run: Run, node: Node, is_own_descriptor: bool = False) -> Place:
+def _node_place(run: Run, task: Task, node: Node, is_own_descriptor: bool = False) -> Place:
+    run.touch(task, node)
     parent, name = node.places[-1] if node.places else (node, b"")
     run.found = Found(parent, name, node, node.subject, None, node.subject)
     return Place(run.found, is_own_descriptor=is_own_descriptor)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import chain
 
 from pytrace_exec.observe import git_index
+from pytrace_exec.observe.comparisons import scripts_from_elsewhere
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.git_meaning import FILES, INDEX, REFS, SHORT, meaning
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
@@ -36,7 +38,7 @@ GIT_VARIABLES = (
 
 GIT_SETTINGS = r"""
 trustctime checkstat autorefreshindex fsmonitor untrackedcache splitindex promisor partialclone refstorage
-date\s*= worktree\s*=
+date\s*= worktree\s*= abbrevcommit decorate
 """
 """Settings (regular expressions) by which git goes by times or keeps its files in another way."""
 
@@ -135,7 +137,9 @@ def _is_told_otherwise(run: Run, environ: Mapping[bytes, bytes]) -> bool:
     if any(is_git(program) and not splits(program) for program in run.processes.programs if program.argv):
         return True
     words = re.compile(b"|".join(map(re.escape, GIT_VARIABLES.encode().split())))
-    return any(map(words.match, environ)) or any(map(words.search, (*arguments(run), *read_texts(run))))
+    return any(map(words.match, environ)) or any(
+        map(words.search, chain(arguments(run), read_texts(run), scripts_from_elsewhere(run)))
+    )
 
 
 def _is_understood(run: Run, outputs: list[Output], one: Repository, readers: _Readers) -> bool:
@@ -153,7 +157,10 @@ def _is_understood(run: Run, outputs: list[Output], one: Repository, readers: _R
 def _is_refreshed(run: Run, one: Repository, readers: _Readers) -> bool:
     """Whether only commands that are understood wrote the index: none of them changes what it says of files."""
     writers = {target.program for target in run.targets if target.subject == one.index}
-    return bool(writers) and all(readers[program] for program in writers) and _only_git(run, one.index, readers)
+    if not writers or not all(readers[program] for program in writers) or not _only_git(run, one.index, readers):
+        return False
+    written = (node for node in run.touched if node.birth is not None and node.birth[1] == b"index.lock")
+    return all(readers[program] for node in written for program in run.touched[node])
 
 
 def _tracked(one: Repository) -> Iterator[bytes]:

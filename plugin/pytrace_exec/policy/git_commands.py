@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 
     from pytrace_exec.observe.processes import Program
 
-GIT_OPTIONS = "-C= -P --no-pager --no-optional-locks --literal-pathspecs"
-"""Options of git itself, before its command."""
+GIT_OPTIONS = "-C= -c= -P --no-pager --no-optional-locks --literal-pathspecs --version"
+"""Options of git itself, before its command; `-c` with settings that change no answer alone."""
+
+HARMLESS_SETTINGS = rb"(?i:log\.showsignature=false|safe\.directory=.*|advice\.\w+=.*|color\.\w+=.*|core\.quotepath=.*)"
+"""What may be set by `-c`."""
 
 GIT_COMMANDS = """
 rev-parse -q --quiet --verify --short? --abbrev-ref? --symbolic-full-name --symbolic --git-dir --absolute-git-dir
@@ -26,7 +29,7 @@ rev-parse -q --quiet --verify --short? --abbrev-ref? --symbolic-full-name --symb
 describe --always --tags --long --dirty? --exact-match --first-parent --match= --exclude= --abbrev? --candidates?
 status -s --short --porcelain? -b --branch -z -u? --untracked-files? --ignored? --no-renames --renames --ahead-behind
     --no-ahead-behind
-diff -q --quiet --name-only --name-status --stat? --shortstat --numstat --full-index --exit-code --cached --staged -z
+diff --quiet --name-only --name-status --stat? --shortstat --numstat --full-index --exit-code --cached --staged -z
     --diff-filter? --no-ext-diff --no-renames -w -b --ignore-all-space --ignore-space-change
 ls-files -c -d -m -o -i -s -t -u -v -z -k --cached --deleted --modified --others --ignored --stage --unmerged --killed
     --directory --no-empty-directory --eol --deduplicate --exclude-standard --exclude= --error-unmatch --full-name
@@ -41,7 +44,7 @@ tag -l --list --points-at= --sort= -i --ignore-case
 symbolic-ref -q --quiet --short
 branch --show-current
 ls-tree -r -t -d -z -l --long --name-only --name-status --full-name --full-tree
-merge-base -a --all --is-ancestor
+merge-base --is-ancestor
 """
 """Commands, each with the options that are understood: `=` takes a value, `?` may have one glued, `-#` is a number."""
 
@@ -55,9 +58,11 @@ _HEX = re.compile(rb"[0-9a-fA-F]{4,}|.*-g[0-9a-fA-F]{4,}")
 _REVISION = re.compile(rb"\^?(@|[\w./+-]*)((?:~\d*|\^\d*|\^\{\w*\})*)(:.*)?", re.DOTALL)
 _PLAIN_FORMATS = frozenset({b"oneline", b"raw"})
 _SHOWN = frozenset({b"-s", b"--no-patch", b"--name-only", b"--name-status", b"--stat", b"--shortstat", b"--numstat"})
-_TOLD = frozenset({b"-q", b"--quiet", b"--full-index"}) | (_SHOWN - {b"-s", b"--no-patch"})
+_TOLD = frozenset({b"--quiet", b"--full-index"}) | (_SHOWN - {b"-s", b"--no-patch"})
 _NAMING_NONE = frozenset({b"ls-files", b"status", b"tag"})
 _HEAD = frozenset({b"HEAD", b"@"})
+_SEPARATING = frozenset({b"log", b"show", b"diff", b"rev-list", b"status", b"ls-files", b"tag"})
+_SORTING = frozenset({b"--topo-order", b"--date-order", b"--author-date-order"})
 _BY_ITSELF, _LEAST = 7, 4
 
 
@@ -81,9 +86,10 @@ class Reading:
 class Words:
     """The arguments of a command: options in order with their values, and operands before and after `--`."""
 
-    __slots__ = ("options", "paths", "revisions")
+    __slots__ = ("options", "paths", "revisions", "separated")
 
     def __init__(self, options: list[tuple[bytes, bytes]], revisions: list[bytes], paths: list[bytes]) -> None:
+        self.separated = False
         self.options = options
         self.revisions = revisions
         self.paths = paths
@@ -119,6 +125,8 @@ def reading_of(program: Program) -> Reading | None:
     if split is None:
         return None
     revisions = [] if words[0] in _NAMING_NONE else split.revisions
+    if split.separated and words[0] not in _SEPARATING:
+        return None  # what follows may be revisions all the same
     if not all(map(names_no_object, [*revisions, *split.values(b"--points-at")])):
         return None
     return _READINGS[words[0]](split)
@@ -126,7 +134,9 @@ def reading_of(program: Program) -> Reading | None:
 
 def names_no_object(word: bytes) -> bool:
     """Whether a word can be read as names of refs, with steps from there, but not as an id or a part of one."""
-    for part in re.split(rb"\.{2,3}", word):
+    if b"..." in word:
+        return False  # from a common ancestor: which of several depends on a commit graph's being there
+    for part in word.split(b".."):
         match = _REVISION.fullmatch(part)
         if match is None or _HEX.fullmatch(match[1]) or (match[3] and not match[1]):
             return False
@@ -139,8 +149,11 @@ def _command(argv: tuple[bytes, ...]) -> list[bytes] | None:
         return None
     rest = list(argv[1:])
     while rest and rest[0].startswith(b"-"):
-        takes = _OPTIONS.get(rest.pop(0))
+        option = rest.pop(0)
+        takes = _OPTIONS.get(option)
         if takes is None or (takes and not rest):
+            return None
+        if option == b"-c" and not re.fullmatch(HARMLESS_SETTINGS, rest[0]):
             return None
         del rest[: len(takes)]
     return rest
@@ -152,7 +165,7 @@ def _split(words: Sequence[bytes], table: dict[bytes, bytes]) -> Words | None:
     while rest:
         word = rest.pop(0)
         if word == b"--":
-            split.paths = rest
+            split.paths, split.separated = rest, True
             break
         if not word.startswith(b"-") or word == b"-":
             split.revisions.append(word)
@@ -206,7 +219,15 @@ def _diff(words: Words) -> Reading | None:
     return Reading() if words.names & _TOLD else None
 
 
+def _walks_by_dates(words: Words) -> bool:
+    """Whether commits are left out and the rest is sorted: then it matters whether there is a commit graph."""
+    excludes = any(b".." in word or word.startswith(b"^") for word in words.revisions)
+    return excludes and not words.names.isdisjoint(_SORTING)
+
+
 def _log(words: Words) -> Reading | None:
+    if _walks_by_dates(words):
+        return None
     once = words.values(b"-#", b"-n", b"--max-count") == [b"1"]
     return _formatted(words, once and words.names <= {b"-#", b"-n", b"--max-count", *_FORMATTING})
 
@@ -238,6 +259,8 @@ def _formatted(words: Words, one: bool) -> Reading | None:
 
 
 def _rev_list(words: Words) -> Reading | None:
+    if _walks_by_dates(words):
+        return None
     through_all = words.names & {b"--all", b"--branches", b"--tags", b"--remotes"}
     return Reading(*[b"refs/"] * bool(through_all))
 
@@ -253,6 +276,11 @@ def _symbolic_ref(words: Words) -> Reading | None:
 
 def _branch(words: Words) -> Reading | None:
     return Reading() if words.names and not words.revisions and not words.paths else None
+
+
+def _merge_base(words: Words) -> Reading | None:
+    """Which of several bases it tells depends on a commit graph's being there."""
+    return Reading() if b"--is-ancestor" in words.names else None
 
 
 def _anything(words: Words) -> Reading | None:
@@ -280,5 +308,5 @@ _READINGS: dict[bytes, Callable[[Words], Reading | None]] = {
     b"symbolic-ref": _symbolic_ref,
     b"branch": _branch,
     b"ls-tree": _anything,
-    b"merge-base": _anything,
+    b"merge-base": _merge_base,
 }

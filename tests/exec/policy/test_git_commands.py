@@ -23,7 +23,10 @@ def program(line: str, path: bytes = b"/usr/bin/git", own: bool = False) -> Prog
     ("git status -sb -uno", (), 0),
     ("git status --porcelain=v2 -- deadbeef", (), 0),
     ("git diff --quiet HEAD~1 -- *.c", (), 0),
-    ("git diff --full-index main...side", (), 0),
+    ("git diff --full-index main..side", (), 0),
+    ("git -c safe.directory=* rev-parse HEAD", (), 0),
+    ("git merge-base --is-ancestor main side", (), 0),
+    ("git log --format=%H main..side", (), 0),
     ("git ls-files -s deadbeef", (), 0),
     ("git log -n 3 --format=%H%x00%ci%n%%h", (), 0),
     ("git log -1 --pretty=%h", (), 7),
@@ -52,6 +55,9 @@ def test_what_is_understood(line: str, prefixes: tuple[bytes, ...], short: int) 
     "git log --format=%ar", "git log --pretty", "git log --format=fuller", "git log --format=%C(auto)%H",
     "git show --format=%H", "git show -s --format=%h main", "git tag v1", "git tag", "git symbolic-ref HEAD refs/x",
     "git branch -v", "git rev-list --objects HEAD", "git rev-list --disk-usage HEAD", "git status --porc", "git -C",
+    "git diff -q", "git diff --quiet a...b", "git merge-base main side", "git ls-tree -- deadbeef",
+    "git merge-base -- a b",
+    "git log --format=%H --topo-order a..b", "git rev-list --date-order b ^a",
 ])  # fmt: skip
 def test_what_is_not(line: str) -> None:
     assert reading_of(program(line)) is None
@@ -64,6 +70,7 @@ def test_only_git_itself_is_git() -> None:
 
 def test_options_of_git_itself() -> None:
     assert splits(program("git commit -m x"))
+    assert splits(program("git --version"))
     assert not splits(program("git -c a.b=c commit"))
     assert not splits(program("git-upload-pack x"))
 
@@ -73,6 +80,8 @@ def test_names_of_refs(word: str) -> None:
     assert names_no_object(word.encode())
 
 
-@pytest.mark.parametrize("word", ["abcd", "ABCDEF0~1", "a..beef", "x-gabcd", ":f", "@{1}", "x@{u}", "*", "^{/x}"])
+@pytest.mark.parametrize(
+    "word", ["abcd", "ABCDEF0~1", "a..beef", "x-gabcd", ":f", "@{1}", "x@{u}", "*", "^{/x}", "a...b"]
+)
 def test_words_that_may_mean_an_object(word: str) -> None:
     assert not names_no_object(word.encode())

@@ -305,6 +305,18 @@ def test_who_reads_more_counts_bytes(place: Place, tracer: str, command: str) ->
 
 
 @pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("command", ["sha256sum .git/index", "wc -c .git/index"])
+def test_an_index_that_git_wrote_and_another_looked_at_is_an_output(place: Place, tracer: str, command: str) -> None:
+    clone = Clone(place, tracer)
+    script = place.put("../ask", f"git status --porcelain\n{command}\n")
+    later(place.root / "one")
+    clone.ask(f"sh {script}")
+    clone.ask(f"sh {script}")
+    clone.git("update-index", "--index-version", "4")
+    assert clone.ask(f"sh {script}") != "hit"
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
 def test_strict_and_probed_by_status_counts_bytes(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     for option in ("--strict", "--probe=stat"):
