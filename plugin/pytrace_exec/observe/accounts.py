@@ -3,16 +3,13 @@
 
 from __future__ import annotations
 
-import re
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PASSWD, GROUP = b"/etc/passwd", b"/etc/group"
 
-# Of a user seven fields, of a group four.
-_ENTRY = re.compile(rb"([^:\s+-][^:]*):[^:]*:(\d+):(?:\d+:[^:]*:[^:]*:[^:]*|[^:]*)")
+_OF_USER, _OF_GROUP = 7, 4
 
 
 class Asked:
@@ -37,6 +34,13 @@ class Asked:
         return cls(map(int, filter(None, numbers.split(","))), map(bytes.fromhex, filter(None, names.split(","))))
 
 
+def _is_entry(fields: list[bytes]) -> bool:
+    """Whether a line is one that is read in one way only."""
+    if len(fields) not in (_OF_USER, _OF_GROUP) or not fields[2].isdigit():
+        return False
+    return fields[0][:1] not in b"+- \t\r\v\f" and (len(fields) == _OF_GROUP or fields[3].isdigit())
+
+
 def meaning(data: bytes, asked: Asked) -> bytes | None:
     """What a file says of the entries asked for, in canonical form: of each the first that fits.
 
@@ -47,10 +51,10 @@ def meaning(data: bytes, asked: Asked) -> bytes | None:
     for line in data.split(b"\n"):
         if not line or line.startswith(b"#"):
             continue
-        entry = _ENTRY.fullmatch(line)
-        if entry is None:
+        fields = line.split(b":")
+        if not _is_entry(fields):
             return None
-        name, number = entry[1], int(entry[2])
+        name, number = fields[0], int(fields[2])
         by_number.setdefault(number, name)
         by_name.setdefault(name, number)
     named = (b"%d=%s\n" % (number, by_number.get(number, b"")) for number in sorted(asked.numbers))
