@@ -71,7 +71,7 @@ def _answer(value: bytes, key: str = "type") -> dict[str, Any]:
 
 
 def _content(subject: Subject, value: bytes) -> dict[str, Any]:
-    if value.startswith((b"code=", b"libraries=", b"accounts=", b"index=", b"refs=", b"short=", b"unknown=")):
+    if b"=" in value:  # a meaning
         return _numbers([value])
     return {"digest": value.decode()} if b"/" in value else _answer(value)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.observe.world import under
-from pytrace_exec.policy import accounts, bytecode, git, identity, left_out, loader_cache, own_outputs
+from pytrace_exec.policy import accounts, bytecode, identity, left_out, loader_cache, own_outputs
 from pytrace_exec.policy.scratch import Scratch
 
 TYPE_CHECKING = False
@@ -41,8 +41,14 @@ class Relaxing:
         loader_cache.relax(run)
         accounts.relax(run, environ)
         if options.probe == "content":  # else a tracked file does not count by its content
-            git.relax(run, outputs, environ, self._function)
+            self._relax_git(run, outputs)
         identity.relax(run, places, environ, self._texts(run, outputs), options.portable)
+
+    def _relax_git(self, run: Run, outputs: list[Output]) -> None:
+        if any(program.known_as == "git" for program in run.processes.programs):
+            from pytrace_exec.policy import git
+
+            git.relax(run, outputs, self._invocation.environ, self._function)
 
     def _texts(self, run: Run, outputs: list[Output]) -> Iterator[bytes]:
         """Everything in which a place, a user or a variable could have left its name."""
