@@ -48,7 +48,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
         spelled = bool(argument(call, row, "path"))
         meant = not spelled and found.subject in run.meant
         library = (
-            place.is_own_descriptor and accounts.is_library_file(found.subject) and accounts.shows_owners(task.program)
+            place.is_own_descriptor and accounts.shows_owners(task.program) and accounts.is_library_file(found.subject)
         )
         if not (meant or library):
             _note_look(run, task, found, spelled)
