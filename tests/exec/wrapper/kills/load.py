@@ -29,6 +29,8 @@ REPLAYING = ("stage", "staged", "place", "placed", "committed", "forget", "forgo
 MOMENTS = {"before": 0.3, "during": 0.03, "after": 0.002, "replaying": 0.005}
 """For kills at random: the moment that is waited for, and how many seconds later at most the kill comes."""
 NAMED = (*RUNNING, *STORING, *(f"replay {point}" for point in REPLAYING))
+FEW = (*RUNNING, "written", "stored", "replay placed")
+"""What a run does under its tracer, and one point of each moment."""
 MARKS = {"one": "1", "two": "2", "three": "3", "four": "4"}
 LINES = 4000
 AGE = 7200  # seconds

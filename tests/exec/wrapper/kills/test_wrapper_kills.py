@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.exec.wrapper.kills.deck import Deck
-from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, MOMENTS, NAMED, RUNNING, Worker
+from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, FEW, MOMENTS, NAMED, Worker
 from tests.exec.wrapper.kills.orphans import adopted
 from tests.exec.wrapper.place import Place
 
@@ -24,7 +24,7 @@ WORKERS = 3
     ("tracer", "named", "kills"),
     [
         pytest.param("native", NAMED, 0, marks=pytest.mark.native),
-        pytest.param("strace", RUNNING, 0, marks=pytest.mark.strace),
+        pytest.param("strace", FEW, 0, marks=pytest.mark.strace),
         pytest.param("native", NAMED, 200, marks=[pytest.mark.native, pytest.mark.soak]),
         pytest.param("strace", NAMED, 200, marks=[pytest.mark.strace, pytest.mark.soak]),
     ],
