@@ -33,7 +33,8 @@ def _option(name: str, **attributes: Any) -> Callable[[Any], Any]:
 def prune(dir: bytes, max_size: int | None, older_than: float | None, dry_run: bool, as_json: bool) -> None:
     """Evict the least recently used blobs and results: to the low-water mark unless told otherwise.
 
-    Neither option changes the store's own limit. Ages are kept to the hour.
+    Neither option changes the store's own limit. Ages are kept to the hour. What is younger than the store's
+    `--min-lifetime` stays.
     """
     with Store.open(dir, create=False, read_only=dry_run) as store:
         gone = store.evict(max_size, older_than, dry_run)

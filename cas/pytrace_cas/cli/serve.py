@@ -31,6 +31,7 @@ def serve(
     grpc_address: Address,
     http_address: Address | None,
     max_blob_size: int,
+    min_lifetime: int | None,
     fsync: bool,
     strict_ac: bool,
     access_log: str,
@@ -52,7 +53,8 @@ def serve(
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     limits = Limits(blob_bytes=max_blob_size)
     settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all")
-    with Store.open(dir, max_size=size_limit(max_size, max_size_gib), fsync=fsync, read_only=read_only) as store:
+    limit = size_limit(max_size, max_size_gib)
+    with Store.open(dir, max_size=limit, min_lifetime=min_lifetime, fsync=fsync, read_only=read_only) as store:
         try:
             asyncio.run(serve_until_told(store, settings, _ready))
         except AddressInUse as error:

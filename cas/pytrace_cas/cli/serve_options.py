@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -
     return path
 
 
+def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """Read a duration; None if it is not given."""
+    return None if text is None else int(duration(str(text)))
+
+
 class _Option(click.Option):
     """An option that reads bazel-remote's spelling too (`--grpc_address`), and does not show it."""
 
@@ -105,6 +111,8 @@ _OPTIONS = (
             type=AddressType(optional=True), default="127.0.0.1:8080"),
     _option("--max-blob-size", "Refuse larger blobs; 0 takes all that the store holds.",
             type=SizeType(), default=0),
+    _option("--min-lifetime", "Never evict what is younger (3h, 7d), kept in the store; uploads are refused instead.",
+            metavar="DUR", callback=_seconds),
     _option("--fsync/--no-fsync", "Let what was acknowledged survive a loss of power too.", default=False),
     _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
     _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),

@@ -71,7 +71,7 @@ class BlobWriter:
         self._function = function
         self._digest = digest
         self._parts: list[bytes] = []
-        self._staged = adder.stage(function, digest.size_bytes) if digest.size_bytes > INLINE else None
+        self._staged = adder.reserve(function, digest.size_bytes) if digest.size_bytes > INLINE else None
 
     def __enter__(self) -> BlobWriter:
         return self
@@ -98,14 +98,14 @@ class BlobWriter:
         found = Digest(self._staged.hash(), self._staged.size)
         if found != self._digest:
             raise self._mismatch(found)
-        self._adder.publish(self._function, found, self._staged)
+        self._adder.publish(self._function, found, self._staged, self._staged.path)
         return found
 
     def discard(self) -> None:
         """Drop what was written; after `commit`, nothing."""
         self._parts.clear()
         if self._staged is not None:
-            self._staged.discard()
+            self._adder.give_up(self._staged)
 
     def _mismatch(self, found: Digest | None) -> DigestMismatch:
         return DigestMismatch(self._adder.layout.root, self._digest, found)
@@ -207,12 +207,32 @@ class Adder:
         sweep_if_due(self.layout)
         return Staged(self.layout, function)
 
-    def publish(self, function: DigestFunction, digest: Digest, staged: Staged) -> None:
+    def reserve(self, function: DigestFunction, size: int) -> Staged:
+        """Begin a file that is to be of that size, and keep the room for it; raise `OutOfSpace`."""
+        staged = self.stage(function, size)
+        try:
+            self._room.keep(staged.path, charge_of_blob(size, False))
+        except BaseException:
+            staged.discard()
+            raise
+        return staged
+
+    def give_up(self, staged: Staged) -> None:
+        """Let go of a file that room was kept for; nothing happens if it was published."""
+        if staged.fd >= 0 and not staged.moved:
+            self._room.give_back(staged.path)
+        staged.discard()
+
+    def publish(
+        self, function: DigestFunction, digest: Digest, staged: Staged, reservation: bytes | None = None
+    ) -> None:
         """Move a staged file into place and index it; nothing happens if the blob is here."""
         if not self._here(function, digest):
-            self._publish(function, digest, staged)
+            self._publish(function, digest, staged, reservation)
 
-    def _publish(self, function: DigestFunction, digest: Digest, staged: Staged) -> None:
+    def _publish(
+        self, function: DigestFunction, digest: Digest, staged: Staged, reservation: bytes | None = None
+    ) -> None:
         if self._index.fsync:
             staged.sync()
         place, charge = place_of(function.name, digest.hash), charge_of_blob(digest.size_bytes, False)
@@ -227,7 +247,7 @@ class Adder:
             self._move_in(staged, place)
             db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None))
 
-        self._room.add(charge, work)
+        self._room.add(charge, work, reservation)
 
     def _move_in(self, staged: Staged, place: str) -> None:
         target = self.layout.blob(place)

@@ -14,8 +14,10 @@ import time
 
 from pytrace_cas.digest import FUNCTIONS
 from pytrace_cas.store import crashpoints
+from pytrace_cas.store.ages import clock_of
 from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of
 from pytrace_cas.store.pending import BATCH
+from pytrace_cas.store.reservations import reserved
 from pytrace_cas.store.room import LOW_WATER
 from pytrace_cas.store.staging import empty_trash, sweep_if_due
 
@@ -32,9 +34,9 @@ if TYPE_CHECKING:
 _VACUUM_PAGES = 512  # given back to the disk in one transaction
 
 # Results first among entries of one age: a blob takes its results along, a result no blob.
-_OLDEST = """SELECT 0 AS kind, turn, id, charge, function, hash, 0 FROM results WHERE used < :before
-UNION ALL SELECT 1, turn, id, charge, function, hash, data IS NULL FROM blobs WHERE used < :before
-ORDER BY turn, kind, id"""
+_OLDEST = """SELECT 0 AS kind, turn, id, charge, function, hash, 0, used FROM results WHERE used < :before
+UNION ALL SELECT 1, turn, id, charge, function, hash, data IS NULL, used FROM blobs WHERE used < :before
+ORDER BY turn, used, kind, id"""
 
 
 class Evicted:
@@ -58,7 +60,10 @@ class Evicted:
 
 
 class Evictor:
-    """Evicts from one store, in the calling thread or in one of its own."""
+    """Evicts from one store, in the calling thread or in one of its own.
+
+    What is younger than the store's `min_lifetime` stays, whoever asks.
+    """
 
     def __init__(self, layout: Layout, index: Index, pending: Pending, counters: Counters) -> None:
         self._layout = layout
@@ -144,14 +149,15 @@ class Evictor:
     def _low_water(self) -> int:
         with self._index.read() as db:
             (limit,) = db.execute("SELECT max_size FROM store").fetchone()
-        return int(limit) * LOW_WATER // 100
+            return max(0, int(limit) * LOW_WATER // 100 - reserved(db))
 
     def _foretell(self, down_to: int, before: int) -> Evicted:
         total = Evicted()
         with self._index.read() as db:
             (used,) = db.execute("SELECT bytes FROM store").fetchone()
+            clock = clock_of(db)
             for row in db.execute(_OLDEST, {"before": before}):
-                if used - total.bytes <= down_to:
+                if used - total.bytes <= down_to or not clock.may_go(row[7]):
                     break
                 total += Evicted(int(row[0] == 1), int(row[0] == 0), row[3])
         return total
@@ -176,11 +182,17 @@ _ANY = 1 << 62  # later than every last use
 
 
 def _choose(db: sqlite.Connection, excess: int, before: int) -> list[tuple[Any, ...]]:
-    """The oldest entries that make up the excess, at most a batch of them."""
+    """The oldest entries that make up the excess, at most a batch of them.
+
+    Where one has to stay, those after it are no older.
+    """
     chosen: list[tuple[Any, ...]] = []
     if excess <= 0:
         return chosen
+    clock = clock_of(db)
     for row in db.execute(f"{_OLDEST} LIMIT {BATCH}", {"before": before}):
+        if not clock.may_go(row[7]):
+            break
         chosen.append(row)
         excess -= row[3]
         if excess <= 0:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.store.layout import Layout
 
-FORMAT = 1  # of the store that this version reads and writes; kept as the index's `user_version`
+FORMAT = 2  # of the store that this version reads and writes; kept as the index's `user_version`
 APPLICATION_ID = 0x70797463  # "pytc": tells an index from any other database
 DEFAULT_MAX_SIZE = 10 << 30
 PATIENCE = 30.0  # seconds to wait for another writer
@@ -68,14 +68,20 @@ class ReadOnlyStore(StoreError):
 
 
 class OutOfSpace(StoreError):
-    """There is no room: `needed` bytes against the store's `limit`, or, where these are None, on the disk."""
+    """There is no room: `needed` bytes against the store's `limit`, or, where these are None, on the disk.
 
-    def __init__(self, path: bytes, needed: int | None = None, limit: int | None = None) -> None:
+    With a `min_lifetime` (seconds), what fills the store is younger and has to stay.
+    """
+
+    def __init__(self, path: bytes, needed: int | None = None, limit: int | None = None, min_lifetime: int = 0) -> None:
         shown = os.fsdecode(path)
         reason = "the disk or the quota is full" if needed is None else f"{needed} bytes do not fit into {limit}"
+        if min_lifetime:
+            reason += f" beside what is younger than {min_lifetime} s and stays"
         super().__init__(path, f"no room in the store in {shown}: {reason}; free some or raise --max-size")
         self.needed = needed
         self.limit = limit
+        self.min_lifetime = min_lifetime
 
 
 class DiskFailed(StoreError):

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 18  # bytes that iterating over a blob gives at a time
 _ATTEMPTS = 3  # looks at a blob that is evicted and stored again between row and file
 
-_ROW = """SELECT id, size, used, turn, data, (SELECT added FROM store), (SELECT max_size FROM store)
-FROM blobs WHERE function = ? AND hash = ?"""
+_ROW = """SELECT id, size, used, turn, data, (SELECT added FROM store), (SELECT max_size FROM store),
+(SELECT min_lifetime FROM store) FROM blobs WHERE function = ? AND hash = ?"""
 
 
 class BlobNotFound(StoreError):
@@ -199,7 +199,7 @@ class Reader:
             row: tuple[Any, ...] | None = db.execute(_ROW, key).fetchone()
         if row is None or row[1] != digest.size_bytes:
             return None
-        if Clock(row[5], row[6]).stale(row[2], row[3]) and not self._renew(key, patience):
+        if Clock(*row[5:]).stale(row[2], row[3]) and not self._renew(key, patience):
             return None
         return row
 

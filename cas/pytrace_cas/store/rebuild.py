@@ -62,7 +62,7 @@ def rebuild(layout: Layout) -> None:
     salvage = Salvage(old)
     try:
         create_index(layout, salvage.max_size())
-        with Store.open(layout.root) as store:
+        with Store.open(layout.root, min_lifetime=salvage.min_lifetime()) as store:
             salvage.restore_notes(store)
             salvage.restore_blobs(store)
             store.check(repair=True)  # indexes the files
@@ -105,6 +105,12 @@ class Salvage:
         for (size,) in self._rows("SELECT max_size FROM store"):
             return int(size)
         return DEFAULT_MAX_SIZE
+
+    def min_lifetime(self) -> int:
+        """The seconds that it has promised to keep a blob; none in an index of format 1."""
+        for (seconds,) in self._rows("SELECT min_lifetime FROM store"):
+            return int(seconds)
+        return 0
 
     def restore_notes(self, store: Store) -> None:
         """Settings, generations, counters and notes."""

@@ -11,7 +11,7 @@ import os
 
 from pytrace_cas.digest import FUNCTIONS, Digest
 from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
-from pytrace_cas.store.index import OutOfSpace, StoreBusy
+from pytrace_cas.store.index import PATIENCE, OutOfSpace, StoreBusy
 from pytrace_cas.store.layout import StoreError
 
 TYPE_CHECKING = False
@@ -29,7 +29,7 @@ _PAGE = 256  # results listed by one statement
 # One statement, so that the result and its blobs are seen at one moment.
 _COMPLETE = """SELECT r.id, r.message,
   min(r.used, ifnull(min(b.used), r.used)), min(r.turn, ifnull(min(b.turn), r.turn)),
-  (SELECT added FROM store), (SELECT max_size FROM store)
+  (SELECT added FROM store), (SELECT max_size FROM store), (SELECT min_lifetime FROM store)
 FROM results r LEFT JOIN refs f ON f.result = r.id
 LEFT JOIN blobs b ON b.function = r.function AND b.hash = f.hash AND b.size = f.size
 WHERE r.function = ? AND r.hash = ? AND r.instance = ? {}
@@ -164,17 +164,24 @@ class Results:
             row = db.execute(query, key).fetchone()
         if row is None:
             return None
-        id, message, used, turn, added, max_size = row
-        if Clock(added, max_size).stale(used, turn) and not self._index.read_only:
-            self._renew(id)
+        _, message, used, turn, *store = row
+        clock = Clock(*store)
+        if clock.stale(used, turn) and not self._index.read_only and not self._renewed(query, key, clock):
+            return None
         return bytes(message)
 
-    def _renew(self, id: int) -> None:
+    def _renewed(self, query: str, key: tuple[object, ...], clock: Clock) -> bool:
+        """Renew a result and its blobs; False if it is gone meanwhile, or not complete any more."""
         try:
-            with self._index.write(HIT_PATIENCE) as db:
-                _renew(db, id, clock_of(db))
+            with self._index.write(PATIENCE if clock.min_lifetime else HIT_PATIENCE) as db:
+                row = db.execute(query, key).fetchone()
+                if row is not None:
+                    _renew(db, row[0], clock_of(db))
+                return row is not None
         except (StoreBusy, OutOfSpace):
-            return  # the next hit will try again
+            if clock.min_lifetime:
+                raise  # an answer would promise that all of it stays
+            return True  # the next hit will try again
 
 
 def _replace(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes, charge: int, clock: Clock) -> int:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The size limit: every transaction that adds goes through here.
+"""The size limit: every transaction that adds, or keeps room for what is to be added, goes through here.
 
 Above the high-water mark a thread evicts in the background down to the low-water mark. The limit itself is never
 crossed: an addition that would do so makes its own room first.
@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 
 from pytrace_cas.store.ages import Clock
-from pytrace_cas.store.index import OutOfSpace
+from pytrace_cas.store.index import OutOfSpace, StoreBusy
+from pytrace_cas.store.reservations import RESERVED, drop_abandoned, release, reserve, reserved
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ REF = 96  # bytes charged for a result's reference to a blob
 HIGH_WATER = 95  # percent of the limit above which eviction begins ...
 LOW_WATER = 90  # ... and where it ends
 _ATTEMPTS = 100  # to evict when there is nothing left to: totals that are wrong, or others that are faster
+_TAKEN = f"SELECT bytes + {RESERVED}, max_size, added, min_lifetime FROM store"
 
 
 def charge_of_blob(size: int, in_index: bool) -> int:
@@ -51,18 +53,38 @@ class Room:
         self._evictor: Evictor | None = None
         self._pid = os.getpid()
 
-    def add(self, charge: int, work: Callable[[sqlite.Connection, Clock], None]) -> None:
-        """Run `work` in one write transaction that has room for `charge` more bytes; raise `OutOfSpace`."""
+    def add(
+        self, charge: int, work: Callable[[sqlite.Connection, Clock], None], reservation: bytes | None = None
+    ) -> None:
+        """Run `work` in one write transaction that has room for `charge` more bytes; raise `OutOfSpace`.
+
+        The room may be what was kept for the file `reservation`.
+        """
         while True:
-            self._make(charge)
+            if reservation is None:
+                self._make(charge)
             with self._index.write() as db:
-                used, limit, added = db.execute("SELECT bytes, max_size, added FROM store").fetchone()
-                if used + charge > limit:
-                    continue  # somebody else took it
-                work(db, Clock(added, limit))
-            break
+                if reservation is not None:
+                    release(db, reservation)
+                used, limit, added, min_lifetime = db.execute(_TAKEN).fetchone()
+                if used + charge <= limit:
+                    work(db, Clock(added, limit, min_lifetime))
+                    break
+            reservation = None  # somebody else took the room, or the limit is another
         if _is_high(used + charge, limit):
             self.evictor().start()
+
+    def keep(self, file: bytes, charge: int) -> None:
+        """Keep room for a file in `tmp/` that is to be that much; raise `OutOfSpace`."""
+        self.add(charge, lambda db, _: reserve(db, file, charge))
+
+    def give_back(self, file: bytes) -> None:
+        """Keep no room for a file any more."""
+        try:
+            with self._index.write() as db:
+                release(db, file)
+        except (StoreBusy, OutOfSpace):
+            return  # it counts as abandoned
 
     def relieve(self) -> None:
         """Begin to evict if a new limit is too low for what is there."""
@@ -94,10 +116,17 @@ class Room:
         vain = 0
         while vain < _ATTEMPTS:
             with self._index.read() as db:
-                used, limit = db.execute("SELECT bytes, max_size FROM store").fetchone()
+                used, limit, _, min_lifetime = db.execute(_TAKEN).fetchone()
+                kept = reserved(db)
             if used + charge <= limit:
                 return
-            if charge > limit:
+            if kept and self._drop_abandoned():
+                continue
+            if charge + kept > limit or (vain and min_lifetime):
                 break
-            vain += not self.evictor().evict_batch(limit - charge)
-        raise OutOfSpace(self._index.layout.root, charge, limit)
+            vain += not self.evictor().evict_batch(limit - charge - kept)
+        raise OutOfSpace(self._index.layout.root, charge, limit, min_lifetime)
+
+    def _drop_abandoned(self) -> int:
+        with self._index.write() as db:
+            return drop_abandoned(db, self._index.layout)

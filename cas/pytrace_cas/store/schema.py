@@ -29,7 +29,8 @@ CREATE TABLE store (
   blobs INTEGER NOT NULL,
   results INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
-  added INTEGER NOT NULL
+  added INTEGER NOT NULL,
+  min_lifetime INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE blobs (
   id INTEGER PRIMARY KEY,
@@ -42,7 +43,7 @@ CREATE TABLE blobs (
   data BLOB
 );
 CREATE UNIQUE INDEX blobs_by_hash ON blobs (function, hash);
-CREATE INDEX blobs_by_turn ON blobs (turn);
+CREATE INDEX blobs_by_age ON blobs (turn, used);
 CREATE TABLE results (
   id INTEGER PRIMARY KEY,
   instance TEXT NOT NULL,
@@ -56,7 +57,7 @@ CREATE TABLE results (
   message BLOB NOT NULL
 );
 CREATE UNIQUE INDEX results_by_key ON results (function, hash, instance, size);
-CREATE INDEX results_by_turn ON results (turn);
+CREATE INDEX results_by_age ON results (turn, used);
 CREATE TABLE refs (
   result INTEGER NOT NULL,
   hash BLOB NOT NULL,
@@ -66,6 +67,7 @@ CREATE TABLE refs (
 CREATE INDEX refs_by_hash ON refs (hash);
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE generations (scope TEXT PRIMARY KEY, value TEXT NOT NULL, changed INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE reservations (file TEXT PRIMARY KEY, charge INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE notes (
   id INTEGER PRIMARY KEY,
@@ -92,8 +94,17 @@ CREATE TRIGGER result_dropped AFTER DELETE ON results BEGIN
 END;
 """
 
+
+def _add_lifetimes(db: sqlite.Connection) -> None:
+    db.execute("ALTER TABLE store ADD COLUMN min_lifetime INTEGER NOT NULL DEFAULT 0")
+    db.execute("CREATE TABLE reservations (file TEXT PRIMARY KEY, charge INTEGER NOT NULL) WITHOUT ROWID")
+    for table in ("blobs", "results"):
+        db.execute(f"DROP INDEX {table}_by_turn")
+        db.execute(f"CREATE INDEX {table}_by_age ON {table} (turn, used)")
+
+
 # From each older format to the next: a function that changes the tables inside the transaction it is given.
-MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {}
+MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes}
 
 
 class NewerFormat(StoreError):
@@ -121,7 +132,7 @@ def build(db: sqlite.Connection, max_size: int) -> None:
     db.executescript(
         f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
     )
-    db.execute("INSERT INTO store VALUES (1, ?, 0, 0, 0, 0)", (max_size,))
+    db.execute("INSERT INTO store (id, max_size, blobs, results, bytes, added) VALUES (1, ?, 0, 0, 0, 0)", (max_size,))
 
 
 def format_of(db: sqlite.Connection, path: bytes) -> int:

@@ -63,6 +63,7 @@ class Store:
         path: bytes | str,
         *,
         max_size: int | None = None,
+        min_lifetime: int | None = None,
         fsync: bool = False,
         read_only: bool = False,
         create: bool = True,
@@ -71,14 +72,15 @@ class Store:
 
         One is made where nothing is, in an empty directory, or where a killed process had begun one; any other
         directory is `FolderInUse`.
-        `max_size` (bytes) is kept in the store; a new one has 10 GiB. `StoreNotWritable` from an existing store means
+        `max_size` (bytes) is kept in the store; a new one has 10 GiB. So is `min_lifetime` (seconds; 0 at first): for
+        that long after they were stored, found or part of a hit, blobs are not evicted. `StoreNotWritable` from an existing store means
         that it can still be opened with `read_only`.
         """
         layout = Layout(os.path.abspath(os.fsencode(path)))
         _check_place(layout, read_only, create and not read_only)
         store = cls(layout, fsync, read_only)
         try:
-            store._begin(max_size)
+            store._begin(max_size, min_lifetime)
         except BaseException:
             store.close()
             raise
@@ -269,8 +271,8 @@ class Store:
 
         return Evictor(self._layout, self._index, self._pending, self._counters)
 
-    def _begin(self, max_size: int | None) -> None:
-        """See that the index is there and of our format, and keep the limit."""
+    def _begin(self, max_size: int | None, min_lifetime: int | None) -> None:
+        """See that the index is there and of our format, and keep the limits."""
         if not os.path.lexists(self._layout.index):
             if self.read_only:
                 raise NoStore(self.path)
@@ -278,7 +280,7 @@ class Store:
 
             create_index(self._layout, DEFAULT_MAX_SIZE if max_size is None else max_size)
         try:
-            limit = self._known_limit()
+            limit, lifetime = self._known_limits()
         except CorruptIndex:
             from pytrace_cas.store.mark import is_ours
             from pytrace_cas.store.schema import UnknownFormat
@@ -290,9 +292,12 @@ class Store:
             with self._index.write() as db:
                 db.execute("UPDATE store SET max_size = ?", (max_size,))
             self._room.relieve()
+        if min_lifetime not in (None, lifetime):
+            with self._index.write() as db:
+                db.execute("UPDATE store SET min_lifetime = ?", (min_lifetime,))
 
-    def _known_limit(self) -> int:
-        """The store's limit, once its index is known to be ours and of our format."""
+    def _known_limits(self) -> tuple[int, int]:
+        """The store's limit and its shortest lifetime, once its index is known to be ours and of our format."""
         with self._index.read() as db:
             (application,) = db.execute("PRAGMA application_id").fetchone()
             (format,) = db.execute("PRAGMA user_version").fetchone()
@@ -300,8 +305,8 @@ class Store:
                 from pytrace_cas.store.schema import migrate
 
                 migrate(db, self.path, self.read_only)
-            (limit,) = db.execute("SELECT max_size FROM store").fetchone()
-        return int(limit)
+            limit, lifetime = db.execute("SELECT max_size, min_lifetime FROM store").fetchone()
+        return int(limit), int(lifetime)
 
 
 def _check_place(layout: Layout, read_only: bool, create: bool) -> None:

@@ -250,6 +250,17 @@ def test_rule_41_a_read_only_server_says_so(tmp_path: Path) -> None:
         assert code_of(lambda: stubs.ac.UpdateActionResult(update)) == Code.PERMISSION_DENIED
 
 
+def test_rule_41_no_room_beside_what_stays(tmp_path: Path) -> None:
+    blobs = [os.urandom(300_000) for _ in range(3)]
+    options = ("--max-size", "1M", "--min-lifetime", "3h")
+    with running_server(tmp_path / "store", *options) as server, grpc.insecure_channel(server.grpc) as channel:
+        stubs = Stubs(channel)
+        for blob in blobs:
+            stubs.write(blob)
+        assert code_of(lambda: stubs.write(os.urandom(300_000))) == Code.RESOURCE_EXHAUSTED
+        assert [stubs.read(blob) for blob in blobs] == blobs
+
+
 def test_health_serves_each_service_by_name(stubs: Stubs) -> None:
     check = stubs.health.Check  # type: ignore[attr-defined]  # its stubs know no instance attributes
     for name in (

@@ -163,7 +163,7 @@ def test_readable_rows_are_saved_from_a_damaged_index(filled: Store) -> None:
         # An index that holds another's pages: what SQLite's own check finds.
         db.execute(
             "UPDATE sqlite_master SET rootpage = (SELECT rootpage FROM sqlite_master WHERE name = 'refs_by_hash')"
-            " WHERE name = 'blobs_by_turn'"
+            " WHERE name = 'blobs_by_age'"
         )
     db.close()
     report = check_directory(filled.path, repair=True)

@@ -96,18 +96,19 @@ def test_older_format_is_migrated_a_step_at_a_time(tmp_path: Path, monkeypatch: 
     with Store.open(str(tmp_path / "s")) as store:
         digest = store.put(BLAKE3, b"kept")
     steps = {
-        1: lambda db: db.execute("ALTER TABLE blobs ADD COLUMN colour TEXT"),
-        2: lambda db: db.execute("UPDATE blobs SET colour = 'blue'"),
+        index.FORMAT: lambda db: db.execute("ALTER TABLE blobs ADD COLUMN colour TEXT"),
+        index.FORMAT + 1: lambda db: db.execute("UPDATE blobs SET colour = 'blue'"),
     }
+    newest = index.FORMAT + 2
     for module in (schema, store_module):
-        monkeypatch.setattr(module, "FORMAT", 3)
+        monkeypatch.setattr(module, "FORMAT", newest)
     monkeypatch.setattr(schema, "MIGRATIONS", steps)
     with pytest.raises(ReadOnlyStore):
         Store.open(str(tmp_path / "s"), read_only=True)
     with Store.open(str(tmp_path / "s")) as store:
         assert store.get(BLAKE3, digest) == b"kept"
     with sqlite3.connect(tmp_path / "s" / "index.sqlite") as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("PRAGMA user_version").fetchone() == (newest,)
         assert db.execute("SELECT colour FROM blobs").fetchall() == [("blue",)]
     db.close()
 
@@ -120,8 +121,8 @@ def test_failed_migration_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         raise ZeroDivisionError
 
     for module in (schema, store_module):
-        monkeypatch.setattr(module, "FORMAT", 2)
-    monkeypatch.setattr(schema, "MIGRATIONS", {1: fail})
+        monkeypatch.setattr(module, "FORMAT", index.FORMAT + 1)
+    monkeypatch.setattr(schema, "MIGRATIONS", {index.FORMAT: fail})
     with pytest.raises(ZeroDivisionError):
         Store.open(str(tmp_path / "s"))
     monkeypatch.undo()
