@@ -73,8 +73,8 @@ class Store:
         One is made where nothing is, in an empty directory, or where a killed process had begun one; any other
         directory is `FolderInUse`.
         `max_size` (bytes) is kept in the store; a new one has 10 GiB. So is `min_lifetime` (seconds; 0 at first): for
-        that long after they were stored, found or part of a hit, blobs are not evicted. `StoreNotWritable` from an existing store means
-        that it can still be opened with `read_only`.
+        that long after they were stored, found or part of a hit, blobs are not evicted. `StoreNotWritable` from an
+        existing store means that it can still be opened with `read_only`.
         """
         layout = Layout(os.path.abspath(os.fsencode(path)))
         _check_place(layout, read_only, create and not read_only)

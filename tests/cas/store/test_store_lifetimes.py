@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`min_lifetime` is a promise: what is younger stays, and what has no room beside it is refused. Room is kept for uploads."""
+"""`min_lifetime` is a promise: what is younger stays, what has no room beside it is refused; uploads have their room."""
 
 from __future__ import annotations
 
