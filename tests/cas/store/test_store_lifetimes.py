@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`min_lifetime` is a promise: what is younger stays, what has no room beside it is refused; uploads have their room."""
+"""Lifetimes are promises: what is young stays, what has no room beside it is refused. Uploads have their room."""
 
 from __future__ import annotations
 
