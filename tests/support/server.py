@@ -39,6 +39,10 @@ class RunningServer:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
 
+    def descriptors_open(self) -> int:
+        """Count its open descriptors."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
     def blobs_open(self) -> int:
         """Count the blob files that it holds open."""
         folder, found = f"/proc/{self.process.pid}/fd", 0
