@@ -34,6 +34,11 @@ class RunningServer:
         """Target for `grpc.insecure_channel`."""
         return self.grpc_url.removeprefix("grpc://")
 
+    def workers(self) -> list[int]:
+        """Its child processes (proc(5), `task/TID/children`)."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def terminate(self) -> int:
         """Ask it to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
@@ -74,7 +79,8 @@ def start_server(
 
     Raises `RuntimeError` when it ends before it is ready.
     """
-    arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0"}
+    # One process, unless a test is about several: what it asks of the process, it then asks of the one that serves.
+    arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0", "--workers": "1"}
     given = [part for name, value in arguments.items() if name not in options for part in (name, value)]
     process = subprocess.Popen(
         [*program, "serve", "--dir", store, *given, *options],

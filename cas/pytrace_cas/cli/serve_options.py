@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +12,15 @@ import click
 
 from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
+from pytrace_cas.logs import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+# A worker more than cores helps nobody; on a large machine, four keep up with what one disk and one index give.
+MOST_WORKERS = 4
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}
@@ -81,6 +86,15 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> in
     return None if text is None else int(duration(str(text)))
 
 
+def _positive_seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Read a duration that is not 0; None if it is not given."""
+    if text is None:
+        return None
+    if not (seconds := duration(str(text))):
+        raise click.BadParameter("0 would be at once: leave it out to go on for ever")
+    return seconds
+
+
 class _Option(click.Option):
     """An option that reads bazel-remote's spelling too (`--grpc_address`), and does not show it."""
 
@@ -109,6 +123,8 @@ _OPTIONS = (
             type=AddressType(), default="127.0.0.1:9092"),
     _option("--http-address", "Where HTTP listens: HOST:PORT, unix:PATH or none.",
             type=AddressType(optional=True), default="127.0.0.1:8080"),
+    _option("--workers", "Processes that serve.  [default: one a core, at most 4; 1 for gRPC at unix:PATH]",
+            type=click.IntRange(1, 256), metavar="N"),
     _option("--max-blob-size", "Refuse larger blobs; 0 takes all that the store holds.",
             type=SizeType(), default=0),
     _option("--min-lifetime", "Never evict what is younger (3h, 7d), kept in the store; uploads are refused instead.",
@@ -116,6 +132,10 @@ _OPTIONS = (
     _option("--fsync/--no-fsync", "Let what was acknowledged survive a loss of power too.", default=False),
     _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
     _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),
+    _option("--log-format", "Lines on stderr for people, or JSON objects for programs.",
+            type=click.Choice(FORMATS), default="console"),
+    _option("--idle-timeout", "Stop when no call of a cache client has been running for that long (90s, 1h).",
+            metavar="DUR", callback=_positive_seconds),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
@@ -140,3 +160,12 @@ def size_limit(bytes_given: int | None, gib_given: int | None) -> int | None:
     if bytes_given is not None and gib_given is not None:
         raise click.UsageError("--max-size and --max_size are one option: give it once")
     return bytes_given if gib_given is None else gib_given
+
+
+def worker_count(given: int | None, grpc_address: Address) -> int:
+    """How many processes serve; raise `UsageError` when they cannot share the address."""
+    if grpc_address.path:
+        if given not in (None, 1):
+            raise click.UsageError("gRPC at unix:PATH has one worker: leave out --workers, or listen at HOST:PORT")
+        return 1
+    return given or min(MOST_WORKERS, len(os.sched_getaffinity(0)))

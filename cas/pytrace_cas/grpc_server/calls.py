@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from pytrace_cas.calls import Call
+from pytrace_cas.logs import FIELDS
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
 
 if TYPE_CHECKING:
@@ -20,12 +22,14 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from pytrace_cas.server_metrics import ServerMetrics
+    from pytrace_cas.workers.board import Slot
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = Callable[[Any, Context], Awaitable[Any]]
+    # Takes bytes, or an iterator of them, and counts them for the call.
+    Reader = Callable[[Any, Context, Call], Awaitable[Any]]
 
 log = logging.getLogger(__name__)
-access = logging.getLogger("pytrace_cas.access")
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Details travel as a header; what a client sent may be in them, and clients refuse headers of more than 8 KiB.
 LONGEST_DETAILS = 1000
@@ -44,20 +48,46 @@ class Servicer(Protocol):
     def SERVICE(self) -> ServiceDescriptor: ...
 
 
-def _read_one(kind: type[Message], handler: Handler) -> Handler:
+def _read_one(kind: type[Message], handler: Handler) -> Reader:
     """Read the request here: gRPC would answer UNKNOWN to bytes that are no message."""
+    names_action = "action_digest" in kind.DESCRIPTOR.fields_by_name
 
-    async def run(data: bytes, context: Context) -> Any:
-        return await handler(_decode(kind, data), context)
+    async def run(data: bytes, context: Context, call: Call) -> Any:
+        call.received = len(data)
+        request: Any = _decode(kind, data)
+        if names_action:
+            call.action = request.action_digest.hash
+        return await handler(request, context)
+
+    return run
+
+
+def _read_all(kind: type[Message], handler: Handler) -> Reader:
+    async def run(requests: AsyncIterator[bytes], context: Context, call: Call) -> Any:
+        async def decoded() -> AsyncIterator[Message]:
+            async for data in requests:
+                call.received += len(data)
+                yield _decode(kind, data)
+
+        return await handler(decoded(), context)
 
     return run
 
 
-def _read_all(kind: type[Message], handler: Handler) -> Handler:
-    async def run(requests: AsyncIterator[bytes], context: Context) -> Any:
-        return await handler((_decode(kind, data) async for data in requests), context)
+class _Counted:
+    """A call's context that counts what is written; the rest is gRPC's."""
 
-    return run
+    def __init__(self, context: Context, call: Call) -> None:
+        self._context = context
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Message) -> None:
+        data = message.SerializeToString()
+        self._call.sent += len(data)
+        await self._context.write(data)
 
 
 def _decode(kind: type[Message], data: bytes) -> Message:
@@ -67,12 +97,19 @@ def _decode(kind: type[Message], data: bytes) -> Message:
         raise InvalidRequest(kind.DESCRIPTOR.name, str(error)) from None
 
 
-class Registry:
-    """Puts adapters into a server; `access_log` writes a line for each call."""
+def _encode(answer: Message, call: Call) -> bytes:
+    data = answer.SerializeToString()
+    call.sent += len(data)
+    return data
 
-    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, *, access_log: bool) -> None:
+
+class Registry:
+    """Puts adapters into a server; `access_log` writes a line for each call, `slot` says that one is running."""
+
+    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, slot: Slot, *, access_log: bool) -> None:
         self._server = server
         self._metrics = metrics
+        self._slot = slot
         self._access_log = access_log
 
     def add(self, servicer: Servicer) -> None:
@@ -88,20 +125,20 @@ class Registry:
     def _rpc(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         kind = _KINDS[method.client_streaming, method.server_streaming]
         read = _read_all if method.client_streaming else _read_one
-        return _MAKERS[kind](
-            self._around(kind, method, read(GetMessageClass(method.input_type), handler)),
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
-        )
+        return _MAKERS[kind](self._around(kind, method, read(GetMessageClass(method.input_type), handler)))
 
-    def _around(self, kind: str, method: MethodDescriptor, handler: Handler) -> Handler:
+    def _around(self, kind: str, method: MethodDescriptor, handler: Reader) -> Handler:
         """Count and log each call, and abort it with the code that fits what the handler raised."""
         metrics = self._metrics.method(kind, method.containing_service.full_name, method.name)
         path = f"/{method.containing_service.full_name}/{method.name}"
 
         async def run(request: Any, context: Context) -> Any:
             begun, code = metrics.begin(), grpc.StatusCode.OK
+            call = Call("grpc", context.peer(), path)
+            self._slot.call_begins()
             try:
-                return await handler(request, context)
+                answer = await handler(request, cast("Context", _Counted(context, call)), call)
+                return None if answer is None else _encode(answer, call)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
                 await context.abort(code, str(error)[:LONGEST_DETAILS])
@@ -109,12 +146,15 @@ class Registry:
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception:
-                log.exception("%s failed", path)
+                call.read_metadata(context.invocation_metadata() or ())
+                log.exception("%s failed", path, extra={FIELDS: call.fields()})
                 code = grpc.StatusCode.INTERNAL
                 await context.abort(code, "the server failed; its log says how")
             finally:
-                seconds = metrics.end(begun, code.name)
+                metrics.end(begun, code.name)
+                self._slot.call_ends()
                 if self._access_log:
-                    access.info("grpc %s %s %s %.6f", context.peer(), path, code.name, seconds)
+                    call.read_metadata(context.invocation_metadata() or ())
+                    call.log(code.name)
 
         return run

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 
 from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
+from pytrace_cas.http_server.watched import Watched
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.store import Store
+    from pytrace_cas.workers.worker import Worker
 
 ROOT = f"""\
 pytrace-cas {__version__}: a Remote Execution API cache, and it is up.
@@ -48,13 +50,15 @@ def application(
     services: Services,
     metrics: ServerMetrics,
     readiness: Readiness,
+    worker: Worker,
     *,
     strict_ac: bool = False,
     access_log: bool = False,
 ) -> Starlette:
     """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
     pages = Pages(services.store, metrics, readiness)
-    cache = CacheEndpoint(services, metrics, strict_ac=strict_ac, access_log=access_log)
+    cache = CacheEndpoint(services, metrics, strict_ac=strict_ac)
+    watched = Watched(request_response(cache.handle), worker.slot, access_log=access_log)
     return Starlette(
         routes=[
             Route("/", pages.root),
@@ -62,7 +66,7 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
-            Route("/{path:path}", cache.handle, methods=["GET", "HEAD", "PUT"]),
+            Route("/{path:path}", watched, methods=["GET", "HEAD", "PUT"]),
         ]
     )
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,8 +28,6 @@ LARGEST_RESULT = 16 << 20
 BYTES = "application/octet-stream"
 _METHODS = {"GET": "get", "HEAD": "contains", "PUT": "put"}
 
-access = logging.getLogger("pytrace_cas.access")
-
 
 @attrs.frozen
 class Key:
@@ -55,15 +51,13 @@ class Key:
 class CacheEndpoint:
     """Answers cache requests; `strict_ac` refuses results that are no `ActionResult`."""
 
-    def __init__(self, services: Services, metrics: ServerMetrics, *, strict_ac: bool, access_log: bool) -> None:
+    def __init__(self, services: Services, metrics: ServerMetrics, *, strict_ac: bool) -> None:
         self._services = services
         self._metrics = metrics
         self._strict_ac = strict_ac
-        self._access_log = access_log
 
     async def handle(self, request: Request) -> Response:
         """Answer one request, and count it."""
-        begun = time.perf_counter()
         kind = "other"
         try:
             key = Key.parse(request.path_params["path"])
@@ -76,9 +70,6 @@ class CacheEndpoint:
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
         self._metrics.requested(_METHODS[request.method], kind, _outcome(request.method, response.status_code))
-        if self._access_log:
-            seconds = time.perf_counter() - begun
-            access.info("http %s %s %d %.6f", request.method, request.url.path, response.status_code, seconds)
         return response
 
     async def _answer(self, request: Request, key: Key) -> Response:
