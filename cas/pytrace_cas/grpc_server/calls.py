@@ -11,6 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
+from pytrace_cas.grpc_server.callers import Entrance
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
+    from pytrace_cas.access import Guard, Identity
     from pytrace_cas.server_metrics import ServerMetrics
 
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -44,18 +46,33 @@ class Servicer(Protocol):
     def SERVICE(self) -> ServiceDescriptor: ...
 
 
-def _read_one(kind: type[Message], handler: Handler) -> Handler:
+def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Handler:
     """Read the request here: gRPC would answer UNKNOWN to bytes that are no message."""
 
     async def run(data: bytes, context: Context) -> Any:
-        return await handler(_decode(kind, data), context)
+        caller = await entrance.identify(context)
+        request = _decode(kind, data)
+        entrance.check(caller, request)
+        return await handler(request, context)
 
     return run
 
 
-def _read_all(kind: type[Message], handler: Handler) -> Handler:
+def _read_all(kind: type[Message], handler: Handler, entrance: Entrance) -> Handler:
+    """Read as above; the first request of a stream is the one that names an instance."""
+
+    async def checked(requests: AsyncIterator[bytes], caller: Identity | None) -> AsyncIterator[Message]:
+        first = True
+        async for data in requests:
+            request = _decode(kind, data)
+            if first:
+                entrance.check(caller, request)
+                first = False
+            yield request
+
     async def run(requests: AsyncIterator[bytes], context: Context) -> Any:
-        return await handler((_decode(kind, data) async for data in requests), context)
+        caller = await entrance.identify(context)
+        return await handler(checked(requests, caller), context)
 
     return run
 
@@ -70,8 +87,9 @@ def _decode(kind: type[Message], data: bytes) -> Message:
 class Registry:
     """Puts adapters into a server; `access_log` writes a line for each call."""
 
-    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, *, access_log: bool) -> None:
+    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, guard: Guard, *, access_log: bool) -> None:
         self._server = server
+        self._guard = guard
         self._metrics = metrics
         self._access_log = access_log
 
@@ -88,8 +106,9 @@ class Registry:
     def _rpc(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         kind = _KINDS[method.client_streaming, method.server_streaming]
         read = _read_all if method.client_streaming else _read_one
+        entrance = Entrance(self._guard, method.full_name)
         return _MAKERS[kind](
-            self._around(kind, method, read(GetMessageClass(method.input_type), handler)),
+            self._around(kind, method, read(GetMessageClass(method.input_type), handler, entrance)),
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
 

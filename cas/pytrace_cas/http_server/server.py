@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import attrs
 import uvicorn
 
+from pytrace_cas.http_server.connections import KEEP_ALIVE_SECONDS, LARGEST_HEADERS, Connection
 from pytrace_cas.listening import listen
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from pytrace_cas.access import Certificates
     from pytrace_cas.listening import Address
 
 DRAIN_SECONDS = 10
@@ -38,8 +40,16 @@ class HttpServer:
     `address` is where it listens, with the port that was chosen. Leaving the context lets running requests end.
     """
 
-    def __init__(self, application: ASGIApp, address: Address) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        address: Address,
+        certificates: Certificates | None = None,
+        *,
+        most_calls: int | None = None,
+    ) -> None:
         self.address = address
+        context = None if certificates is None else certificates.context()
         config = uvicorn.Config(
             application,
             lifespan="off",
@@ -47,6 +57,12 @@ class HttpServer:
             log_config=None,
             server_header=False,
             timeout_graceful_shutdown=DRAIN_SECONDS,
+            http=Connection,
+            ws="none",
+            limit_concurrency=most_calls,
+            h11_max_incomplete_event_size=LARGEST_HEADERS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
         )
         self._server = _Embedded(config)
 
