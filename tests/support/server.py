@@ -32,7 +32,7 @@ class RunningServer:
     @property
     def grpc(self) -> str:
         """Target for `grpc.insecure_channel`."""
-        return self.grpc_url.removeprefix("grpc://")
+        return self.grpc_url.removeprefix("grpc://").removeprefix("grpcs://")
 
     def workers(self) -> list[int]:
         """Its child processes (proc(5), `task/TID/children`)."""
