@@ -42,7 +42,8 @@ class Authority:
 
     def issue(self, name: str, *hosts: str, common_name: str | None = None) -> tuple[Path, Path]:
         """Write a certificate and its key under that name; return both paths."""
-        leaf = self.ca.issue_cert(*hosts, common_name=common_name)
+        # An extension without names is malformed, which Java finds.
+        leaf = self.ca.issue_cert(*(hosts or (f"{name}.example",)), common_name=common_name)
         cert, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         cert.write_bytes(b"".join(blob.bytes() for blob in leaf.cert_chain_pems))
         leaf.private_key_pem.write_to_path(str(key))

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 CERTIFICATE, PASSWORD, TOKEN, JWT = WAYS = ("certificate", "password", "token", "jwt")
 
 
-@attrs.frozen
+# Each call looks rights up by it.
+@attrs.frozen(cache_hash=True)
 class Identity:
     """A name, and `by` which of `WAYS` it was shown: rights may ask for one of them."""
 

@@ -31,7 +31,9 @@ class Entrance:
         """Raise `Unauthenticated` or `NotPermitted` unless they may; `request` is the first of a stream."""
         if self._guard.open:
             return
-        self._guard.check_anywhere(identity)
+        if identity is None:
+            # Whether their request makes sense is for those to know who may make it.
+            self._guard.check_anywhere(identity)
         if self._demand is None:
             raise NotPermitted("everybody", self._method, "*")
         self._guard.check(identity, self._demand.instance(request), self._demand.rights)

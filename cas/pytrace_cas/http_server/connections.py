@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pytrace_cas.http_server.callers import CERTIFICATE
@@ -35,9 +36,13 @@ class Connection(H11Protocol):
         self._watch = self.loop.call_later(STALL_SECONDS, self._look)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes."""
+        """Count what comes; a head comes in pieces, since h11 bounds only what is not complete yet."""
         self._taken += len(data)
-        super().data_received(data)
+        while len(data) > LARGEST_HEADERS and self.conn.their_state is h11.IDLE and not self.transport.is_closing():
+            super().data_received(data[:LARGEST_HEADERS])
+            data = data[LARGEST_HEADERS:]
+        if not self.transport.is_closing():
+            super().data_received(data)
 
     def resume_writing(self) -> None:
         """Count how often the client took what was waiting for it."""

@@ -19,6 +19,7 @@ from pytrace_cas.access.rights import EVERYBODY_ALL, NONE, READ_ONLY, Right, Rig
 from pytrace_cas.access.rights import read as read_rights
 from pytrace_cas.access.tokens import Tokens
 from pytrace_cas.access.web_tokens import WebTokens
+from pytrace_cas.listening import Address
 from tests.support.credentials import Authority, Issuer, htpasswd, rights
 
 if TYPE_CHECKING:
@@ -233,3 +234,34 @@ def test_a_bad_file_leaves_the_rules_as_they_were(tmp_path: Path) -> None:
     with pytest.raises(BadAccessFile):
         guard.read()
     assert guard._rules.credentials.check(f"Bearer {TOKEN}") == Identity("ci", "token")
+
+
+@pytest.mark.parametrize(
+    ("settings", "warnings"),
+    [
+        (AccessSettings(), 1),
+        (AccessSettings("c", "k"), 1),
+        (AccessSettings(htpasswd_file="p"), 1),
+        (AccessSettings("c", "k", htpasswd_file="p"), 0),
+        (AccessSettings("c", "k", "a"), 0),
+        (AccessSettings("c", "k", "a", allow_unauthenticated_reads=True), 1),
+    ],
+)
+def test_what_others_can_reach_is_warned_of(settings: AccessSettings, warnings: int) -> None:
+    assert len(settings.warnings(beyond_loopback=True)) == warnings
+    assert AccessSettings().warnings(beyond_loopback=False) == []
+
+
+def test_which_addresses_are_local() -> None:
+    addresses = (
+        "127.0.0.1:1",
+        "127.9.9.9:1",
+        "[::1]:1",
+        "localhost:1",
+        "unix:/x",
+        "0.0.0.0:1",
+        "[::]:1",
+        "10.0.0.1:1",
+        "h:1",
+    )
+    assert [Address.parse(text).is_local for text in addresses] == [True] * 5 + [False] * 4
