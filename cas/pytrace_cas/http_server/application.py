@@ -14,6 +14,7 @@ from starlette.routing import Route, request_response
 from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
+from pytrace_cas.http_server.root import root_page
 from pytrace_cas.http_server.watched import Watched
 
 if TYPE_CHECKING:
@@ -23,20 +24,6 @@ if TYPE_CHECKING:
     from pytrace_cas.services import Services
     from pytrace_cas.store import Store
     from pytrace_cas.workers.worker import Worker
-
-ROOT = f"""\
-pytrace-cas {__version__}: a Remote Execution API cache, and it is up.
-
-Bazel over HTTP   --remote_cache=http://HOST:PORT
-Bazel over gRPC   --remote_cache=grpc://HOST:GRPC-PORT
-ccache            CCACHE_REMOTE_STORAGE="http://HOST:PORT|layout=bazel"
-
-/[INSTANCE/]ac/HASH, /[INSTANCE/]cas/HASH   the cache: GET, HEAD, PUT
-/status    how full it is, as JSON
-/metrics   for Prometheus
-/healthz   200 while it is alive
-/readyz    200 while it takes work
-"""
 
 
 class Readiness:
@@ -82,7 +69,7 @@ class Pages:
 
     async def root(self, request: Request) -> Response:
         """Say what this is, to people and to probes that only know `GET /`."""
-        return PlainTextResponse(ROOT)
+        return root_page(request)
 
     async def status(self, request: Request) -> Response:
         """Say how full the store is."""
