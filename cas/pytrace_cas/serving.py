@@ -37,6 +37,7 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     strict_ac: bool = False
     access_log: bool = False
+    drain_uploads: bool = False
 
 
 async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
@@ -51,7 +52,14 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
     async with AsyncExitStack() as stack:
         services = stack.enter_context(Services(store, settings.limits))
         grpc_server = await stack.enter_async_context(
-            GrpcServer(services, metrics, settings.grpc_address, worker, access_log=settings.access_log)
+            GrpcServer(
+                services,
+                metrics,
+                settings.grpc_address,
+                worker,
+                access_log=settings.access_log,
+                drain_uploads=settings.drain_uploads,
+            )
         )
         http_server: HttpServer | None = None
         if settings.http_address is not None:

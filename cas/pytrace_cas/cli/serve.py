@@ -42,6 +42,7 @@ def serve(
     access_log: str,
     log_format: str,
     idle_timeout: float | None,
+    drain_uploads: bool,
     read_only: bool,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
@@ -64,7 +65,7 @@ def serve(
 
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         limits = Limits(blob_bytes=max_blob_size)
-        settings = Settings(bound.grpc, bound.http, limits, strict_ac, access_log == "all")
+        settings = Settings(bound.grpc, bound.http, limits, strict_ac, access_log == "all", drain_uploads)
         with Store.open(dir, fsync=fsync, read_only=read_only) as store:
             asyncio.run(serve_until_told(store, settings, worker, ready))
 

@@ -136,6 +136,8 @@ _OPTIONS = (
             type=click.Choice(FORMATS), default="console"),
     _option("--idle-timeout", "Stop when no call of a cache client has been running for that long (90s, 1h).",
             metavar="DUR", callback=_positive_seconds),
+    _option("--drain-uploads/--no-drain-uploads", "Read uploads of what is here to their end, for HAProxy's sake.",
+            default=False),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),

@@ -40,7 +40,14 @@ class GrpcServer:
     """
 
     def __init__(
-        self, services: Services, metrics: ServerMetrics, address: Address, worker: Worker, *, access_log: bool = False
+        self,
+        services: Services,
+        metrics: ServerMetrics,
+        address: Address,
+        worker: Worker,
+        *,
+        access_log: bool = False,
+        drain_uploads: bool = False,
     ) -> None:
         self.address = address
         self._worker = worker
@@ -56,7 +63,7 @@ class GrpcServer:
             CapabilitiesServicer(services.capabilities),
             ActionCacheServicer(services.action_cache, metrics),
             ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
-            ByteStreamServicer(services.byte_stream, metrics),
+            ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )
         self._names = ("", *(servicer.SERVICE.full_name for servicer in servicers))
         registry = Registry(self._server, metrics, worker.slot, access_log=access_log)
