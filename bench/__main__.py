@@ -29,6 +29,7 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(wrapper, quick=quick)
         context.invoke(inside, quick=quick)
         context.invoke(server, quick=quick)
+        context.invoke(large, quick=quick)
 
 
 @bench.command()
@@ -71,6 +72,16 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
     except grpc.RpcError as error:
         said = f"{error.code().name}: {error.details()}"
         raise click.ClickException(f"a server did not do what it was asked: {said}") from None
+
+
+@bench.command()
+@_quick
+def large(quick: bool) -> None:
+    """Serve a store of two million blobs beside an empty one: how soon it is ready, what a look and memory come to."""
+    from bench.large import measure_all
+
+    with _folder() as folder:
+        _say(measure_all(folder, quick, _begins))
 
 
 @bench.command()

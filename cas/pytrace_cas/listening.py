@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
@@ -54,6 +55,16 @@ class Address:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: a unix socket, or loopback."""
+        if self.path or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read an address; raise `MalformedAddress`."""
@@ -73,16 +84,23 @@ class Address:
 
 @attrs.frozen
 class Bound:
-    """Where a server listens, with the ports that were chosen."""
+    """Where a server listens, with the ports that were chosen; `tls`: whether connections are encrypted."""
 
     grpc: Address
     http: Address | None
+    tls: bool = False
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines can reach it."""
+        return any(address is not None and not address.is_local for address in (self.grpc, self.http))
 
     def __str__(self) -> str:
         """Say it as URLs, gRPC first."""
-        urls = [f"grpc://{self.grpc}" if not self.grpc.path else str(self.grpc)]
+        s = "s" if self.tls else ""
+        urls = [f"grpc{s}://{self.grpc}" if not self.grpc.path else str(self.grpc)]
         if self.http is not None:
-            urls.append(f"http://{self.http}" if not self.http.path else str(self.http))
+            urls.append(f"http{s}://{self.http}" if not self.http.path else str(self.http))
         return " ".join(urls)
 
 

@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
+from pytrace_cas.access import AccessSettings, BadAccessFile
+from pytrace_cas.access.certificates import Certificates
+from pytrace_cas.access.guard import Guard
 from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
 from pytrace_cas.http_server.application import Readiness, application
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 10.0
 
+log = logging.getLogger(__name__)
+
 
 @attrs.frozen
 class Settings:
@@ -37,19 +43,27 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     strict_ac: bool = False
     access_log: bool = False
+    access: AccessSettings = attrs.field(factory=AccessSettings)
+    # Calls at once over each protocol; None: any number.
+    most_calls: int | None = None
     drain_uploads: bool = False
 
 
 async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
     """Serve until SIGTERM, then let running calls end. `ready` is told once both servers listen.
 
-    Raises `AddressInUse` and `AddressNotAvailable` before anything is served.
+    Raises `AddressInUse`, `AddressNotAvailable` and `BadAccessFile` before anything is served. SIGHUP reads the files
+    of `settings.access` again; calls and connections go on by what they began with.
     """
+    guard = Guard(settings.access)
+    certificates = Certificates(settings.access) if settings.access.tls else None
     orders, readiness = Orders(worker), Readiness()
+    orders.on_reload(lambda: _read_again(guard, certificates))
     if worker.metrics is not None:
         share(worker.metrics, worker.number)
     metrics = ServerMetrics(store, worker.metrics)
     async with AsyncExitStack() as stack:
+        stack.callback(guard.close)
         services = stack.enter_context(Services(store, settings.limits))
         grpc_server = await stack.enter_async_context(
             GrpcServer(
@@ -57,6 +71,9 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
                 metrics,
                 settings.grpc_address,
                 worker,
+                guard,
+                certificates,
+                most_calls=settings.most_calls,
                 access_log=settings.access_log,
                 drain_uploads=settings.drain_uploads,
             )
@@ -64,10 +81,18 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
         http_server: HttpServer | None = None
         if settings.http_address is not None:
             app = application(
-                services, metrics, readiness, worker, strict_ac=settings.strict_ac, access_log=settings.access_log
+                services,
+                metrics,
+                readiness,
+                worker,
+                guard,
+                strict_ac=settings.strict_ac,
+                access_log=settings.access_log,
             )
-            http_server = await stack.enter_async_context(HttpServer(app, settings.http_address, worker))
-        ready(Bound(grpc_server.address, http_server.address if http_server else None))
+            http_server = await stack.enter_async_context(
+                HttpServer(app, settings.http_address, worker, certificates, most_calls=settings.most_calls)
+            )
+        ready(Bound(grpc_server.address, http_server.address if http_server else None, certificates is not None))
         worker.say_ready()
         await _until_stopped(worker, orders)
         readiness.going = True
@@ -102,3 +127,15 @@ async def _unless(given_up: asyncio.Event, work: Awaitable[None]) -> None:
     done = await asyncio.gather(*tasks, return_exceptions=True)
     if isinstance(done[0], Exception):
         raise done[0]
+
+
+def _read_again(guard: Guard, certificates: Certificates | None) -> None:
+    """Put all files in force as they are now, or none of them when one is bad."""
+    try:
+        ready = [part.read() for part in (guard, certificates) if part is not None]
+    except BadAccessFile as error:
+        log.error("SIGHUP: nothing is changed, what was read before stays in force: %s", error)
+        return
+    for use in ready:
+        use()
+    log.info("SIGHUP: certificates, passwords, tokens and rights are read again")

@@ -32,7 +32,7 @@ class RunningServer:
     @property
     def grpc(self) -> str:
         """Target for `grpc.insecure_channel`."""
-        return self.grpc_url.removeprefix("grpc://")
+        return self.grpc_url.removeprefix("grpc://").removeprefix("grpcs://")
 
     def workers(self) -> list[int]:
         """Its child processes (proc(5), `task/TID/children`)."""
@@ -43,6 +43,10 @@ class RunningServer:
         """Ask it to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+    def descriptors_open(self) -> int:
+        """Count its open descriptors."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def blobs_open(self) -> int:
         """Count the blob files that it holds open."""

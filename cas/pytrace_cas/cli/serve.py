@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pytrace_cas import logs
+from pytrace_cas.access import AccessSettings, BadAccessFile, UselessOption
 from pytrace_cas.cli.exit_status import ADDRESS_IN_USE, SERVE_SHOWN, USAGE, status_of
 from pytrace_cas.cli.main import cli
 from pytrace_cas.cli.serve_options import serve_options, size_limit, worker_count
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pytrace_cas.listening import Address
 
     Work = Callable[[Worker, Bound, Callable[[Bound], None]], None]
+
+log = logging.getLogger(__name__)
 
 
 @cli.command(epilog=SERVE_SHOWN)
@@ -44,6 +48,8 @@ def serve(
     idle_timeout: float | None,
     drain_uploads: bool,
     read_only: bool,
+    max_calls: int,
+    **access: Any,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
 
@@ -52,6 +58,7 @@ def serve(
     logs.configure(log_format)
     limit, number = size_limit(max_size, max_size_gib), worker_count(workers, grpc_address)
     manager = ServiceManager.of(os.environ)
+    asked_access = _access_settings(access)
 
     # In a supervisor, what this imports is imported by its workers alone.
     def work(worker: Worker, bound: Bound, ready: Callable[[Bound], None]) -> None:
@@ -65,18 +72,47 @@ def serve(
 
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         limits = Limits(blob_bytes=max_blob_size)
-        settings = Settings(bound.grpc, bound.http, limits, strict_ac, access_log == "all", drain_uploads)
+        settings = Settings(
+            bound.grpc,
+            bound.http,
+            limits,
+            strict_ac,
+            access_log == "all",
+            asked_access,
+            max_calls or None,
+            drain_uploads=drain_uploads,
+        )
         with Store.open(dir, fsync=fsync, read_only=read_only) as store:
             asyncio.run(serve_until_told(store, settings, worker, ready))
 
     # Made and set up here, once: what is wrong with it is said once.
     with Store.open(dir, max_size=limit, min_lifetime=min_lifetime, fsync=fsync, read_only=read_only):
         pass
-    asked = Bound(grpc_address, http_address)
+    asked = Bound(grpc_address, http_address, asked_access.tls)
+    for warning in asked_access.warnings(beyond_loopback=asked.beyond_loopback):
+        log.warning("%s", warning)
     if number == 1:
         worker = Worker(manager=manager, idle_timeout=idle_timeout)
         sys.exit(_status(lambda: work(worker, asked, _ready)))
-    sys.exit(_status(lambda: _supervise(number, asked, idle_timeout, manager, work)))
+    sys.exit(_checked(asked_access) or _status(lambda: _supervise(number, asked, idle_timeout, manager, work)))
+
+
+def _checked(access: AccessSettings) -> int:
+    """Read the files of `access` in a process of its own, since what reads them is large; return its exit status."""
+    sys.stderr.flush()
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(_status(lambda: _read(access)))
+
+
+def _read(access: AccessSettings) -> None:
+    from pytrace_cas.access.certificates import Certificates
+    from pytrace_cas.access.guard import Guard
+
+    Guard(access).close()
+    if access.tls:
+        Certificates(access)
 
 
 def _supervise(number: int, asked: Bound, idle_timeout: float | None, manager: ServiceManager, work: Work) -> int:
@@ -96,12 +132,21 @@ def _status(run: Callable[[], int | None]) -> int:
     except AddressInUse as error:
         click.echo(f"pytrace-cas: {error}", err=True)
         return ADDRESS_IN_USE
-    except AddressNotAvailable as error:
+    except (AddressNotAvailable, BadAccessFile) as error:
         click.echo(f"pytrace-cas: {error}", err=True)
         return USAGE
     except StoreError as error:
         click.echo(f"pytrace-cas: {error}", err=True)
         return status_of(error)
+
+
+def _access_settings(values: dict[str, Any]) -> AccessSettings:
+    settings = AccessSettings(**values)
+    try:
+        settings.check()
+    except UselessOption as error:
+        raise click.UsageError(str(error)) from None
+    return settings
 
 
 def _ready(bound: Bound) -> None:

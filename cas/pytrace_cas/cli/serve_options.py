@@ -116,6 +116,10 @@ def _option(name: str, help: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(*names, help=help, cls=_Option, **attributes)
 
 
+def _file(name: str, help: str) -> Callable[[F], F]:
+    return _option(name, help, metavar="FILE", type=click.Path(dir_okay=False))
+
+
 _OPTIONS = (
     _option("--max-size", "Limit of the store, kept in it; a new store has 10GiB.", type=SizeType()),
     click.option("--max_size", "max_size_gib", type=SizeType(1 << 30), hidden=True),
@@ -139,6 +143,19 @@ _OPTIONS = (
     _option("--drain-uploads/--no-drain-uploads", "Read uploads of what is here to their end, for HAProxy's sake.",
             default=False),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
+    _file("--tls-cert-file", "Serve TLS with this certificate and its chain (PEM)."),
+    _file("--tls-key-file", "The certificate's key (PEM)."),
+    _file("--tls-ca-file", "Ask clients for certificates of these authorities (PEM)."),
+    _file("--htpasswd-file", "Names and passwords, as `htpasswd -B` writes them."),
+    _file("--bearer-token-file", "Lines NAME:TOKEN or NAME:sha256:HASH."),
+    _file("--jwks-file", "Public keys of those who issue JSON Web Tokens."),
+    _option("--jwt-audience", "What tokens must have as their audience."),
+    _option("--jwt-issuer", "What tokens must have as their issuer."),
+    _file("--rights-file", "Who may do what in which instance (TOML); without it, all who are known may do all."),
+    _option("--allow-unauthenticated-reads/--no-allow-unauthenticated-reads",
+            "Let those read who do not say who they are.", default=False),
+    _option("--max-calls", "Calls at once over each protocol; more are refused. 0: any number.",
+            type=click.IntRange(0), default=1000),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
 )  # fmt: skip

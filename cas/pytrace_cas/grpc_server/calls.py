@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from pytrace_cas.calls import Call
+from pytrace_cas.grpc_server.callers import Entrance
 from pytrace_cas.logs import FIELDS
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
+    from pytrace_cas.access.guard import Guard
+    from pytrace_cas.access.identity import Identity
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.workers.board import Slot
 
@@ -48,28 +51,40 @@ class Servicer(Protocol):
     def SERVICE(self) -> ServiceDescriptor: ...
 
 
-def _read_one(kind: type[Message], handler: Handler) -> Reader:
+def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
     """Read the request here: gRPC would answer UNKNOWN to bytes that are no message."""
     names_action = "action_digest" in kind.DESCRIPTOR.fields_by_name
 
     async def run(data: bytes, context: Context, call: Call) -> Any:
         call.received = len(data)
+        caller = await entrance.identify(context)
+        call.identity = caller.name if caller else ""
         request: Any = _decode(kind, data)
         if names_action:
             call.action = request.action_digest.hash
+        entrance.check(caller, request)
         return await handler(request, context)
 
     return run
 
 
-def _read_all(kind: type[Message], handler: Handler) -> Reader:
-    async def run(requests: AsyncIterator[bytes], context: Context, call: Call) -> Any:
-        async def decoded() -> AsyncIterator[Message]:
-            async for data in requests:
-                call.received += len(data)
-                yield _decode(kind, data)
+def _read_all(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
+    """Read as above; the first request of a stream is the one that names an instance."""
 
-        return await handler(decoded(), context)
+    async def checked(requests: AsyncIterator[bytes], caller: Identity | None, call: Call) -> AsyncIterator[Message]:
+        first = True
+        async for data in requests:
+            call.received += len(data)
+            request = _decode(kind, data)
+            if first:
+                entrance.check(caller, request)
+                first = False
+            yield request
+
+    async def run(requests: AsyncIterator[bytes], context: Context, call: Call) -> Any:
+        caller = await entrance.identify(context)
+        call.identity = caller.name if caller else ""
+        return await handler(checked(requests, caller, call), context)
 
     return run
 
@@ -106,8 +121,11 @@ def _encode(answer: Message, call: Call) -> bytes:
 class Registry:
     """Puts adapters into a server; `access_log` writes a line for each call, `slot` says that one is running."""
 
-    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, slot: Slot, *, access_log: bool) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, metrics: ServerMetrics, guard: Guard, slot: Slot, *, access_log: bool
+    ) -> None:
         self._server = server
+        self._guard = guard
         self._metrics = metrics
         self._slot = slot
         self._access_log = access_log
@@ -125,7 +143,8 @@ class Registry:
     def _rpc(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         kind = _KINDS[method.client_streaming, method.server_streaming]
         read = _read_all if method.client_streaming else _read_one
-        return _MAKERS[kind](self._around(kind, method, read(GetMessageClass(method.input_type), handler)))
+        entrance = Entrance(self._guard, method.full_name)
+        return _MAKERS[kind](self._around(kind, method, read(GetMessageClass(method.input_type), handler, entrance)))
 
     def _around(self, kind: str, method: MethodDescriptor, handler: Reader) -> Handler:
         """Count and log each call, and abort it with the code that fits what the handler raised."""

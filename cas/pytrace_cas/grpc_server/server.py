@@ -16,21 +16,20 @@ from pytrace_cas.grpc_server.action_cache import ActionCacheServicer
 from pytrace_cas.grpc_server.byte_stream import ByteStreamServicer
 from pytrace_cas.grpc_server.calls import Registry
 from pytrace_cas.grpc_server.capabilities import CapabilitiesServicer
+from pytrace_cas.grpc_server.connections import OPTIONS, credentials
 from pytrace_cas.grpc_server.content_addressable_storage import ContentAddressableStorageServicer
 from pytrace_cas.listening import AddressNotAvailable, forget_stale
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from pytrace_cas.access.certificates import Certificates
+    from pytrace_cas.access.guard import Guard
     from pytrace_cas.grpc_server.calls import Servicer
     from pytrace_cas.listening import Address
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.workers.worker import Worker
-
-# Answers stay below the 4 MiB that clients accept; requests may be larger: BuildStream writes pieces of 5 MB, and
-# 10^5 digests to look for take 7.5 MB.
-LARGEST_REQUEST = 16 << 20
 
 
 class GrpcServer:
@@ -45,28 +44,33 @@ class GrpcServer:
         metrics: ServerMetrics,
         address: Address,
         worker: Worker,
+        guard: Guard,
+        certificates: Certificates | None = None,
         *,
+        most_calls: int | None = None,
         access_log: bool = False,
         drain_uploads: bool = False,
     ) -> None:
         self.address = address
         self._worker = worker
+        self._certificates = certificates
         self._server = grpc.aio.server(
             options=(
-                ("grpc.max_receive_message_length", LARGEST_REQUEST),
+                *OPTIONS,
                 # Two servers at one port by accident would each see half of the calls; a supervisor keeps others out.
                 ("grpc.so_reuseport", int(worker.supervised)),
-            )
+            ),
+            maximum_concurrent_rpcs=most_calls,
         )
         self._health = health.HealthServicer()
         servicers: tuple[Servicer, ...] = (
-            CapabilitiesServicer(services.capabilities),
+            CapabilitiesServicer(services.capabilities, guard),
             ActionCacheServicer(services.action_cache, metrics),
             ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
             ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )
         self._names = ("", *(servicer.SERVICE.full_name for servicer in servicers))
-        registry = Registry(self._server, metrics, worker.slot, access_log=access_log)
+        registry = Registry(self._server, metrics, guard, worker.slot, access_log=access_log)
         for servicer in servicers:
             registry.add(servicer)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -84,7 +88,10 @@ class GrpcServer:
         if address.path:
             forget_stale(address)
         try:
-            port = self._server.add_insecure_port(str(address))
+            if self._certificates is None:
+                port = self._server.add_insecure_port(str(address))
+            else:
+                port = self._server.add_secure_port(str(address), credentials(self._certificates))
         except RuntimeError as error:
             self._worker.listen(address).close()
             raise AddressNotAvailable(str(address), str(error)) from None

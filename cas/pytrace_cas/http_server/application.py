@@ -14,12 +14,15 @@ from starlette.routing import Route, request_response
 from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
+from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.root import root_page
 from pytrace_cas.http_server.watched import Watched
+from pytrace_cas.services.errors import EXPECTED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.store import Store
@@ -38,13 +41,14 @@ def application(
     metrics: ServerMetrics,
     readiness: Readiness,
     worker: Worker,
+    guard: Guard,
     *,
     strict_ac: bool = False,
     access_log: bool = False,
 ) -> Starlette:
     """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
-    pages = Pages(services.store, metrics, readiness)
-    cache = CacheEndpoint(services, metrics, strict_ac=strict_ac)
+    pages = Pages(services.store, metrics, readiness, guard)
+    cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
     watched = Watched(request_response(cache.handle), worker.slot, access_log=access_log)
     return Starlette(
         routes=[
@@ -61,7 +65,8 @@ def application(
 class Pages:
     """What the server says of itself."""
 
-    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness) -> None:
+    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness, guard: Guard) -> None:
+        self._guard = guard
         self._store = store
         self._metrics = metrics
         self._readiness = readiness
@@ -72,7 +77,9 @@ class Pages:
         return root_page(request)
 
     async def status(self, request: Request) -> Response:
-        """Say how full the store is."""
+        """Say how full the store is, to those who may do anything here."""
+        if refused := await self._refused(request):
+            return refused
         used, limit = await in_thread(self._store.size)
         return JSONResponse(
             {
@@ -98,5 +105,15 @@ class Pages:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:
-        """Give the metrics in Prometheus' text form."""
+        """Give the metrics in Prometheus' text form, to those who may do anything here."""
+        if refused := await self._refused(request):
+            return refused
         return Response(await in_thread(self._metrics.text), media_type=CONTENT_TYPE_LATEST)
+
+    async def _refused(self, request: Request) -> Response | None:
+        """Answer those who may not even look; how busy and how full a cache is tells of those who use it."""
+        try:
+            self._guard.check_anywhere(await identify(self._guard, request))
+        except EXPECTED as error:
+            return refusal(error)
+        return None

@@ -9,8 +9,11 @@ import attrs
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from pytrace_cas.access.demands import of_http
 from pytrace_cas.blocking import SMALL, in_thread
-from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge, http_status
+from pytrace_cas.http_server.callers import identify, refusal
+from pytrace_cas.http_server.watched import CALL
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
 from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.services.blobs_by_hash import Sink
@@ -51,7 +55,8 @@ class Key:
 class CacheEndpoint:
     """Answers cache requests; `strict_ac` refuses results that are no `ActionResult`."""
 
-    def __init__(self, services: Services, metrics: ServerMetrics, *, strict_ac: bool) -> None:
+    def __init__(self, services: Services, metrics: ServerMetrics, guard: Guard, *, strict_ac: bool) -> None:
+        self._guard = guard
         self._services = services
         self._metrics = metrics
         self._strict_ac = strict_ac
@@ -64,9 +69,12 @@ class CacheEndpoint:
             if key is None:
                 return PlainTextResponse("the cache is at /ac/HASH and /cas/HASH\n", status_code=404)
             kind = key.kind
+            caller = await identify(self._guard, request)
+            request.scope[CALL].identity = caller.name if caller else ""
+            self._guard.check(caller, key.instance, of_http(request.method, kind))
             response = await self._answer(request, key)
         except EXPECTED as error:
-            response = PlainTextResponse(f"{error}\n", status_code=http_status(error))
+            response = refusal(error)
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
         self._metrics.requested(_METHODS[request.method], kind, _outcome(request.method, response.status_code))

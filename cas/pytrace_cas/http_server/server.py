@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import attrs
 import uvicorn
 
+from pytrace_cas.http_server.connections import KEEP_ALIVE_SECONDS, LARGEST_HEADERS, Connection
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
     from starlette.types import ASGIApp
 
+    from pytrace_cas.access.certificates import Certificates
     from pytrace_cas.listening import Address
     from pytrace_cas.workers.worker import Worker
 
@@ -36,15 +39,30 @@ class HttpServer:
     `address` is where it listens, with the port that was chosen. Leaving the context lets running requests end.
     """
 
-    def __init__(self, application: ASGIApp, address: Address, worker: Worker) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        address: Address,
+        worker: Worker,
+        certificates: Certificates | None = None,
+        *,
+        most_calls: int | None = None,
+    ) -> None:
         self.address = address
         self._worker = worker
+        context = None if certificates is None else certificates.context()
         config = uvicorn.Config(
             application,
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
+            http=Connection,
+            ws="none",
+            limit_concurrency=most_calls,
+            h11_max_incomplete_event_size=LARGEST_HEADERS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
         )
         self._server = _Embedded(config)
 

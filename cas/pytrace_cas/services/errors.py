@@ -76,6 +76,24 @@ class OffsetOutOfRange(Refusal):
         self.size = size
 
 
+class Unauthenticated(Refusal):
+    """A caller does not say who they are, or cannot prove it; `challenges` are values of WWW-Authenticate."""
+
+    def __init__(self, why: str, challenges: tuple[str, ...]) -> None:
+        super().__init__(why)
+        self.challenges = challenges
+
+
+class NotPermitted(Refusal):
+    """The caller is known, and may not do that; `right` is what they lack in `instance`."""
+
+    def __init__(self, identity: str, right: str, instance: str) -> None:
+        super().__init__(f"{identity!r} may not do that in instance {instance!r} (right: {right})")
+        self.identity = identity
+        self.right = right
+        self.instance = instance
+
+
 class UploadTakenOver(Refusal):
     """Another stream carries this upload on; `resource_name` names it."""
 
@@ -96,6 +114,8 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (HashNotFound, code_pb2.NOT_FOUND, 404),
     (ResultNotFound, code_pb2.NOT_FOUND, 404),
     (OffsetOutOfRange, code_pb2.OUT_OF_RANGE, 416),
+    (Unauthenticated, code_pb2.UNAUTHENTICATED, 401),
+    (NotPermitted, code_pb2.PERMISSION_DENIED, 403),
     (UploadTakenOver, code_pb2.ABORTED, 409),
     (storage.MissingBlobs, code_pb2.FAILED_PRECONDITION, 409),
     (storage.ReadOnlyStore, code_pb2.PERMISSION_DENIED, 403),

@@ -29,7 +29,7 @@ def held(asked: Bound) -> Iterator[tuple[Bound, dict[Address, socket.socket]]]:
             http, sockets = _hold_in(stack, http)
             if http.path:
                 inherited[http] = sockets[0]
-        yield Bound(grpc, http), inherited
+        yield attrs.evolve(asked, grpc=grpc, http=http), inherited
 
 
 def _hold_in(stack: ExitStack, address: Address) -> tuple[Address, tuple[socket.socket, ...]]:
