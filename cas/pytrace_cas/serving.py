@@ -46,6 +46,7 @@ class Settings:
     access: AccessSettings = attrs.field(factory=AccessSettings)
     # Calls at once over each protocol; None: any number.
     most_calls: int | None = None
+    drain_uploads: bool = False
 
 
 async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
@@ -74,6 +75,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
                 certificates,
                 most_calls=settings.most_calls,
                 access_log=settings.access_log,
+                drain_uploads=settings.drain_uploads,
             )
         )
         http_server: HttpServer | None = None

@@ -46,6 +46,7 @@ def serve(
     access_log: str,
     log_format: str,
     idle_timeout: float | None,
+    drain_uploads: bool,
     read_only: bool,
     max_calls: int,
     **access: Any,
@@ -72,7 +73,14 @@ def serve(
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         limits = Limits(blob_bytes=max_blob_size)
         settings = Settings(
-            bound.grpc, bound.http, limits, strict_ac, access_log == "all", asked_access, max_calls or None
+            bound.grpc,
+            bound.http,
+            limits,
+            strict_ac,
+            access_log == "all",
+            asked_access,
+            max_calls or None,
+            drain_uploads=drain_uploads,
         )
         with Store.open(dir, fsync=fsync, read_only=read_only) as store:
             asyncio.run(serve_until_told(store, settings, worker, ready))

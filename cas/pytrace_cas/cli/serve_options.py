@@ -140,6 +140,8 @@ _OPTIONS = (
             type=click.Choice(FORMATS), default="console"),
     _option("--idle-timeout", "Stop when no call of a cache client has been running for that long (90s, 1h).",
             metavar="DUR", callback=_positive_seconds),
+    _option("--drain-uploads/--no-drain-uploads", "Read uploads of what is here to their end, for HAProxy's sake.",
+            default=False),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
     _file("--tls-cert-file", "Serve TLS with this certificate and its chain (PEM)."),
     _file("--tls-key-file", "The certificate's key (PEM)."),

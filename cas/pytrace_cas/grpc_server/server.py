@@ -49,6 +49,7 @@ class GrpcServer:
         *,
         most_calls: int | None = None,
         access_log: bool = False,
+        drain_uploads: bool = False,
     ) -> None:
         self.address = address
         self._worker = worker
@@ -66,7 +67,7 @@ class GrpcServer:
             CapabilitiesServicer(services.capabilities, guard),
             ActionCacheServicer(services.action_cache, metrics),
             ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
-            ByteStreamServicer(services.byte_stream, metrics),
+            ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )
         self._names = ("", *(servicer.SERVICE.full_name for servicer in servicers))
         registry = Registry(self._server, metrics, guard, worker.slot, access_log=access_log)

@@ -15,6 +15,7 @@ from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
 from pytrace_cas.http_server.callers import identify, refusal
+from pytrace_cas.http_server.root import root_page
 from pytrace_cas.http_server.watched import Watched
 from pytrace_cas.services.errors import EXPECTED
 
@@ -26,20 +27,6 @@ if TYPE_CHECKING:
     from pytrace_cas.services import Services
     from pytrace_cas.store import Store
     from pytrace_cas.workers.worker import Worker
-
-ROOT = f"""\
-pytrace-cas {__version__}: a Remote Execution API cache, and it is up.
-
-Bazel over HTTP   --remote_cache=http://HOST:PORT
-Bazel over gRPC   --remote_cache=grpc://HOST:GRPC-PORT
-ccache            CCACHE_REMOTE_STORAGE="http://HOST:PORT|layout=bazel"
-
-/[INSTANCE/]ac/HASH, /[INSTANCE/]cas/HASH   the cache: GET, HEAD, PUT
-/status    how full it is, as JSON
-/metrics   for Prometheus
-/healthz   200 while it is alive
-/readyz    200 while it takes work
-"""
 
 
 class Readiness:
@@ -87,7 +74,7 @@ class Pages:
 
     async def root(self, request: Request) -> Response:
         """Say what this is, to people and to probes that only know `GET /`."""
-        return PlainTextResponse(ROOT)
+        return root_page(request)
 
     async def status(self, request: Request) -> Response:
         """Say how full the store is, to those who may do anything here."""

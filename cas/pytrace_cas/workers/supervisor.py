@@ -105,7 +105,13 @@ class Supervisor:
         sys.stderr.flush()
         worker = Worker(self._board, number, True, self._plan.inherited, self._plan.metrics)
         parent, post.begun = os.getpid(), time.monotonic()
-        post.pid = os.fork()
+        try:
+            post.pid = os.fork()
+        except OSError as error:
+            if not self._was_ready:
+                raise
+            log.error("worker %d cannot start (%s); tried again in %.1f s", number, error, self._put_off(post))
+            return
         if not post.pid:
             become_worker(parent, worker, self._run)
 
@@ -147,11 +153,17 @@ class Supervisor:
             self._board.stop_at_once = True
             self._stop()
             return
+        delay = self._put_off(post)
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        log.error("worker %d (process %d) %s; another one starts in %.1f s", number, pid, how, delay)
+
+    @staticmethod
+    def _put_off(post: _Post) -> float:
+        """Let the next worker wait; return for how many seconds."""
         lived = time.monotonic() - post.begun
         post.delay = FIRST_DELAY if lived >= LONG_ENOUGH else min(LONGEST_DELAY, max(FIRST_DELAY, 2 * post.delay))
         post.due = time.monotonic() + post.delay
-        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-        log.error("worker %d (process %d) %s; another one starts in %.1f s", number, pid, how, post.delay)
+        return post.delay
 
     def _look(self) -> None:
         """See what has become of the workers since the last look."""

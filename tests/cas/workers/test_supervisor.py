@@ -19,6 +19,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from bench.idle import share_bytes
 from pytrace_cas.digest import SHA256
 from pytrace_cas.store import Store
 from pytrace_proto import bytestream_pb2 as bytestream
@@ -340,3 +341,8 @@ def test_names_and_both_kinds_of_addresses_can_be_shared(tmp_path: Path, address
             cas = remote_execution_pb2_grpc.ContentAddressableStorageStub(channel)
             assert not cas.FindMissingBlobs(messages.missing_request(b"")).missing_blob_digests
         assert get(f"{server.http_url}/healthz") == b"ok\n"
+
+
+def test_an_idle_supervisor_and_two_workers_take_little_memory(tmp_path: Path) -> None:
+    with running_server(tmp_path / "s", *WORKERS) as server:
+        assert share_bytes([server.process.pid, *server.workers()]) < 150_000_000
