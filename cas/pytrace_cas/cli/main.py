@@ -16,7 +16,7 @@ from pytrace_cas.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERBS = ("check", "config", "prune", "serve", "version")
+VERBS = ("check", "config", "conform", "prune", "serve", "version")
 
 
 class Verbs(click.Group):
