@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import os
+import queue
 import uuid
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import grpc
 
 from pytrace_cas.conform.registry import Broken, NotOffered
 from pytrace_cas.conform.wire import CallFailed, Code
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 
 DENIED = (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
 PIECE = 256 << 10
+MOST_AT_ONCE = 500
+"""Blobs in one batch, so that a slow disk can answer in time."""
 LARGE = 5 << 20
 """Bytes of the one large blob: more than a message may have."""
 ZSTD = reapi.Compressor.ZSTD
@@ -149,7 +154,7 @@ class Cache:
             if len(blob.data) > most:
                 self.upload(blob)
                 continue
-            if len(blob.data) + 100 > room:
+            if len(blob.data) + 100 > room or len(batch) >= MOST_AT_ONCE:
                 self._put_batch(batch)
                 batch, room = [], most
             batch.append(blob)
@@ -185,11 +190,36 @@ class Cache:
         return error
 
     @cached_property
+    def _large(self) -> Blob:
+        return self.fresh(LARGE)
+
+    @property
     def large(self) -> Blob:
-        """A blob larger than a message may be, uploaded once."""
-        blob = self.fresh(LARGE)
-        self.upload(blob)
-        return blob
+        """A blob larger than a message may be, uploaded once, and again after an eviction."""
+        if not self.has(self._large):
+            self.upload(self._large)
+        return self._large
+
+    @contextmanager
+    def begun(self, blob: Blob, data: bytes, seconds: float) -> Iterator[bytestream.WriteResponse | None]:
+        """Begin a write and hold it open; yield the answer that came within some seconds, if one did.
+
+        Raises `CallFailed` for an error that came so soon.
+        """
+        requests: queue.Queue[bytestream.WriteRequest | None] = queue.Queue()
+        requests.put(bytestream.WriteRequest(resource_name=self.upload_name(blob), data=data))
+        call = self.wire.begin_write(iter(requests.get, None))
+        try:
+            try:
+                answer = call.result(seconds)
+            except grpc.FutureTimeoutError:
+                answer = None
+            except grpc.RpcError as error:
+                raise self.wire.failure("Write", error) from None
+            yield answer
+        finally:
+            call.cancel()
+            requests.put(None)
 
     # Names
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytrace_cas.conform.registry import RULES, Broken, Finding, NotOffered, Rule, Status
 from pytrace_cas.conform.titles import TITLES
+from pytrace_cas.conform.web import RequestFailed
 from pytrace_cas.conform.wire import CallFailed, Code
 
 if TYPE_CHECKING:
@@ -33,13 +34,15 @@ def rules() -> list[Rule]:
 
 def judge_all(cache: Cache) -> Iterator[Finding]:
     """Judge every rule, giving each finding as it is made."""
-    silent = 0
+    # One count a protocol: the other one may be well.
+    silent = {True: 0, False: 0}
     for rule in rules():
-        if silent >= PATIENCE and not rule.id.startswith("H"):
+        over_http = rule.id.startswith("H")
+        if silent[over_http] >= PATIENCE:
             yield Finding(rule, Status.FAIL, f"not asked: the cache gave no answer to {PATIENCE} rules in a row")
             continue
         finding, answered = judge(cache, rule)
-        silent = 0 if answered else silent + 1
+        silent[over_http] = 0 if answered else silent[over_http] + 1
         yield finding
 
 
@@ -53,6 +56,8 @@ def judge(cache: Cache, rule: Rule) -> tuple[Finding, bool]:
         return Finding(rule, Status.FAIL, str(error)), True
     except CallFailed as error:
         return Finding(rule, Status.FAIL, f"seen: {error}; expected: an answer"), error.code not in SILENCE
+    except RequestFailed as error:
+        return Finding(rule, Status.FAIL, f"seen: {error}; expected: an answer"), False
     except Exception as error:
         # An answer that no cache should give can lead a check anywhere; it is the rule's failure, not the run's.
         seen = " ".join(str(error).split())[:200]

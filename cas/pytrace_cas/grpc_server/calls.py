@@ -11,7 +11,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code, violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +29,7 @@ access = logging.getLogger("pytrace_cas.access")
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Details travel as a header; what a client sent may be in them, and clients refuse headers of more than 8 KiB.
 LONGEST_DETAILS = 1000
+DETAILS = "grpc-status-details-bin"
 _KINDS = {(False, False): "unary", (False, True): "server_stream", (True, False): "client_stream"}
 _MAKERS = {
     "unary": grpc.unary_unary_rpc_method_handler,
@@ -65,6 +66,12 @@ def _decode(kind: type[Message], data: bytes) -> Message:
         return kind.FromString(data)
     except DecodeError as error:
         raise InvalidRequest(kind.DESCRIPTOR.name, str(error)) from None
+
+
+def _details(error: Exception) -> tuple[tuple[str, bytes], ...]:
+    """What clients may read of an error beside its code."""
+    status = violations(error)
+    return () if status is None else ((DETAILS, status.SerializeToString()),)
 
 
 class Registry:
@@ -104,7 +111,7 @@ class Registry:
                 return await handler(request, context)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
-                await context.abort(code, str(error)[:LONGEST_DETAILS])
+                await context.abort(code, str(error)[:LONGEST_DETAILS], _details(error))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise

@@ -7,7 +7,7 @@ import uuid
 import zlib
 from typing import TYPE_CHECKING
 
-from pytrace_cas.conform.cache import DENIED, PIECE, Blob, code_name
+from pytrace_cas.conform.cache import DENIED, Blob, code_name
 from pytrace_cas.conform.checks.digests import INVALID
 from pytrace_cas.conform.compression import compress, decompress
 from pytrace_cas.conform.registry import Broken, NotOffered, expect, rule
@@ -115,11 +115,12 @@ def limits(cache: Cache) -> str:
 
 def refuse_large_batch(cache: Cache) -> str:
     """Send a batch of a little more than the limit; return the code, or raise `Broken`."""
-    count = cache.batch_limit // PIECE + 1
-    blobs = [cache.fresh(PIECE) for _ in range(count)]
+    # Few blobs, so that what else a message holds does not push it beyond the limit of the transport.
+    half = cache.batch_limit // 2 + 1
+    blobs = [cache.fresh(half), cache.fresh(half)]
     requests = [reapi.BatchUpdateBlobsRequest.Request(digest=blob.digest, data=blob.data) for blob in blobs]
     request = reapi.BatchUpdateBlobsRequest(**cache.about(), requests=requests)
-    return cache.refused(INVALID, f"a batch of {count * PIECE} bytes", "BatchUpdateBlobs", request)
+    return cache.refused(INVALID, f"a batch of {2 * half} bytes", "BatchUpdateBlobs", request)
 
 
 def _deflate(data: bytes) -> bytes:

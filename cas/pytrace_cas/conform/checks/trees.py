@@ -53,7 +53,7 @@ def missing_ones(cache: Cache) -> str:
     expect(set(found) == {root.data, leaf.data}, f"{len(found)} directories", "the two that are there, and no error")
     cache.refused((Code.NOT_FOUND,), "a missing root", "GetTree", _ask(cache, gone))
     other = cache.put(cache.blob(b"\xff" * 50))
-    codes = (*INVALID, Code.FAILED_PRECONDITION)
+    codes = (*INVALID, Code.FAILED_PRECONDITION, Code.NOT_FOUND)
     code = cache.refused(codes, "a root that is no directory", "GetTree", _ask(cache, other))
     return f"NOT_FOUND for a missing root, missing directories left out, {code} for a root that is none"
 

@@ -292,9 +292,9 @@ def refusals(cache: Cache) -> str:
     """Begin what has no room anywhere, and write as somebody who may only read."""
     huge = cache.fresh()
     huge.digest.size_bytes = 1 << 62
-    begun = [Write(resource_name=cache.upload_name(huge), data=b"begin")]
     try:
-        cache.wire.write(begun)
+        with cache.begun(huge, b"begin", AT_ONCE) as answer:
+            expect(answer is None, f"a blob of 2^62 bytes: {answer}", "RESOURCE_EXHAUSTED")
         room = "begun, as if there were room"
     except CallFailed as error:
         allowed = (Code.RESOURCE_EXHAUSTED, *(INVALID if cache.offered.max_cas_blob_size_bytes else ()))
