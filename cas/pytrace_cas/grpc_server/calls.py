@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from pytrace_cas.calls import Call
 from pytrace_cas.grpc_server.callers import Entrance
 from pytrace_cas.logs import FIELDS
-from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code, violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Details travel as a header; what a client sent may be in them, and clients refuse headers of more than 8 KiB.
 LONGEST_DETAILS = 1000
+DETAILS = "grpc-status-details-bin"
 _KINDS = {(False, False): "unary", (False, True): "server_stream", (True, False): "client_stream"}
 _MAKERS = {
     "unary": grpc.unary_unary_rpc_method_handler,
@@ -118,6 +119,12 @@ def _encode(answer: Message, call: Call) -> bytes:
     return data
 
 
+def _details(error: Exception) -> tuple[tuple[str, bytes], ...]:
+    """What clients may read of an error beside its code."""
+    status = violations(error)
+    return () if status is None else ((DETAILS, status.SerializeToString()),)
+
+
 class Registry:
     """Puts adapters into a server; `access_log` writes a line for each call, `slot` says that one is running."""
 
@@ -160,7 +167,7 @@ class Registry:
                 return None if answer is None else _encode(answer, call)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
-                await context.abort(code, str(error)[:LONGEST_DETAILS])
+                await context.abort(code, str(error)[:LONGEST_DETAILS], _details(error))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise

@@ -11,6 +11,7 @@ import attrs
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
 
 from pytrace_cas.grpc_server.action_cache import ActionCacheServicer
 from pytrace_cas.grpc_server.byte_stream import ByteStreamServicer
@@ -74,6 +75,9 @@ class GrpcServer:
         for servicer in servicers:
             registry.add(servicer)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        described = (*self._names[1:], health_name, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(described, self._server)
 
     async def __aenter__(self) -> GrpcServer:
         self._bind()

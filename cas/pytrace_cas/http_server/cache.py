@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # A result names files, it does not hold them; this much names a hundred thousand.
 LARGEST_RESULT = 16 << 20
 BYTES = "application/octet-stream"
+JSON = "application/json"
 _METHODS = {"GET": "get", "HEAD": "contains", "PUT": "put"}
 
 
@@ -85,12 +86,18 @@ class CacheEndpoint:
             await (self._put_result if key.kind == "ac" else self._put_blob)(request, key)
             return Response()
         if key.kind == "ac":
-            return _body(request, self._services.action_cache.get_by_hash(key.instance, key.hash))
+            return self._result(request, key)
         download = self._services.blobs_by_hash.open(key.instance, key.hash)
         if request.method == "HEAD":
             with download:
                 return _headers_only(download.remaining)
         return _stream(download)
+
+    def _result(self, request: Request, key: Key) -> Response:
+        service = self._services.action_cache
+        if JSON in request.headers.get("accept", ""):
+            return _body(request, service.get_json_by_hash(key.instance, key.hash), JSON)
+        return _body(request, service.get_by_hash(key.instance, key.hash), BYTES)
 
     async def _put_result(self, request: Request, key: Key) -> None:
         body = bytearray()
@@ -99,7 +106,8 @@ class CacheEndpoint:
             if len(body) > LARGEST_RESULT:
                 raise ResultTooLarge(LARGEST_RESULT)
         put = self._services.action_cache.put_by_hash
-        await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac)
+        as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
+        await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac, json=as_json)
 
     async def _put_blob(self, request: Request, key: Key) -> None:
         length = request.headers.get("content-length")
@@ -124,12 +132,12 @@ async def _receive(request: Request, sink: Sink) -> None:
         sink.write(bytes(pending))
 
 
-def _body(request: Request, body: bytes) -> Response:
-    return _headers_only(len(body)) if request.method == "HEAD" else Response(body, media_type=BYTES)
+def _body(request: Request, body: bytes, media_type: str) -> Response:
+    return _headers_only(len(body), media_type) if request.method == "HEAD" else Response(body, media_type=media_type)
 
 
-def _headers_only(size: int) -> Response:
-    return Response(headers={"content-length": str(size)}, media_type=BYTES)
+def _headers_only(size: int, media_type: str = BYTES) -> Response:
+    return Response(headers={"content-length": str(size)}, media_type=media_type)
 
 
 def _stream(download: Download) -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.rpc import code_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pytrace_cas import store as storage
 
@@ -124,6 +124,8 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (storage.StoreError, code_pb2.INTERNAL, 500),
 )
 EXPECTED = (Refusal, storage.StoreError)
+# Details travel in a header, of which clients take 8 KiB.
+MOST_VIOLATIONS = 30
 
 
 def refuse_when_read_only(store: storage.Store) -> None:
@@ -140,6 +142,19 @@ def grpc_code(error: Exception) -> int:
 def http_status(error: Exception) -> int:
     """HTTP status that says the same."""
     return next((status for kind, _, status in OUTCOMES if isinstance(error, kind)), 500)
+
+
+def violations(error: Exception) -> status_pb2.Status | None:
+    """Name the blobs that a result lacks as the protocol's details do (WIRE 67); None for other errors."""
+    if not isinstance(error, storage.MissingBlobs):
+        return None
+    failure = error_details_pb2.PreconditionFailure()
+    named = "" if error.function.inferable else f"{error.function.name}/"
+    for digest in error.missing[:MOST_VIOLATIONS]:
+        failure.violations.add(type="MISSING", subject=f"blobs/{named}{digest}")
+    status = to_status(error)
+    status.details.add().Pack(failure)
+    return status
 
 
 def to_status(error: Exception | None) -> status_pb2.Status:

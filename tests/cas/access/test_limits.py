@@ -16,6 +16,7 @@ import pytest
 
 from pytrace_cas.http_server import HttpServer, connections
 from pytrace_cas.listening import Address
+from pytrace_cas.workers.worker import Worker
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -108,7 +109,7 @@ async def _answer(scope: Scope, receive: Receive, send: Send) -> None:
 )
 async def test_who_does_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent: bytes) -> None:
     monkeypatch.setattr(connections, "STALL_SECONDS", 0.2)
-    async with HttpServer(_answer, Address("127.0.0.1", 0)) as server:
+    async with HttpServer(_answer, Address("127.0.0.1", 0), Worker()) as server:
         with socket.create_connection(("127.0.0.1", server.address.port)) as idle:
             idle.sendall(sent)
             while not server._server.server_state.connections:
@@ -119,7 +120,7 @@ async def test_who_does_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent
 
 async def test_who_is_slow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "STALL_SECONDS", 0.3)
-    async with HttpServer(_answer, Address("127.0.0.1", 0)) as server:
+    async with HttpServer(_answer, Address("127.0.0.1", 0), Worker()) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.address.port)
         for part in (b"PUT / HTTP/1.1\r\n", b"Host: x\r\n", b"Content-Length: 4\r\n\r\n", b"a", b"b", b"c", b"d"):
             writer.write(part)
