@@ -14,7 +14,7 @@ from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
 from pytrace_cas.http_server.application import Readiness, application
 from pytrace_cas.server_metrics import ServerMetrics
-from pytrace_cas.services import Limits, Services
+from pytrace_cas.services import AssetSettings, Limits, Services
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +32,8 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     strict_ac: bool = False
     access_log: bool = False
+    # None: no Remote Asset.
+    assets: AssetSettings | None = None
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ async def serve(store: Store, settings: Settings, ready: Callable[[Bound], None]
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     metrics, readiness = ServerMetrics(store), Readiness()
     async with AsyncExitStack() as stack:
-        services = stack.enter_context(Services(store, settings.limits))
+        services = stack.enter_context(Services(store, settings.limits, settings.assets))
         grpc_server = await stack.enter_async_context(
             GrpcServer(services, metrics, settings.grpc_address, access_log=settings.access_log)
         )

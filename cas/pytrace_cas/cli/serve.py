@@ -14,11 +14,13 @@ from pytrace_cas.cli.exit_status import ADDRESS_IN_USE, SERVE_SHOWN
 from pytrace_cas.cli.main import cli
 from pytrace_cas.cli.serve_options import serve_options, size_limit
 from pytrace_cas.listening import AddressInUse, AddressNotAvailable
-from pytrace_cas.services import Limits
+from pytrace_cas.origins import AllowList
+from pytrace_cas.services import AssetSettings, Limits
 from pytrace_cas.store import Store
 
 if TYPE_CHECKING:
     from pytrace_cas.listening import Address
+    from pytrace_cas.origins import AllowedOrigin
     from pytrace_cas.serving import Bound
 
 
@@ -35,6 +37,9 @@ def serve(
     strict_ac: bool,
     access_log: str,
     read_only: bool,
+    remote_asset: bool,
+    remote_asset_allow: tuple[AllowedOrigin, ...],
+    remote_asset_max_size: int,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
 
@@ -51,7 +56,10 @@ def serve(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     limits = Limits(blob_bytes=max_blob_size)
-    settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all")
+    if remote_asset_allow and not remote_asset:
+        raise click.UsageError("--remote-asset-allow is of no use without --remote-asset")
+    assets = AssetSettings(AllowList(remote_asset_allow), remote_asset_max_size) if remote_asset else None
+    settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all", assets)
     with Store.open(dir, max_size=size_limit(max_size, max_size_gib), fsync=fsync, read_only=read_only) as store:
         try:
             asyncio.run(serve_until_told(store, settings, _ready))
