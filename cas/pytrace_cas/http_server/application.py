@@ -14,6 +14,7 @@ from starlette.routing import Route
 from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
+from pytrace_cas.http_server.webdav import METHODS, WebDavEndpoint
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -30,6 +31,7 @@ Bazel over gRPC   --remote_cache=grpc://HOST:GRPC-PORT
 ccache            CCACHE_REMOTE_STORAGE="http://HOST:PORT|layout=bazel"
 
 /[INSTANCE/]ac/HASH, /[INSTANCE/]cas/HASH   the cache: GET, HEAD, PUT
+/webdav/NAME   files of sccache: SCCACHE_WEBDAV_ENDPOINT=http://HOST:PORT/webdav
 /status    how full it is, as JSON
 /metrics   for Prometheus
 /healthz   200 while it is alive
@@ -55,6 +57,7 @@ def application(
     """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
     pages = Pages(services.store, metrics, readiness)
     cache = CacheEndpoint(services, metrics, strict_ac=strict_ac, access_log=access_log)
+    webdav = WebDavEndpoint(services.web_files, metrics, access_log=access_log)
     return Starlette(
         routes=[
             Route("/", pages.root),
@@ -62,6 +65,7 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
+            Route("/webdav/{path:path}", webdav.handle, methods=METHODS),
             Route("/{path:path}", cache.handle, methods=["GET", "HEAD", "PUT"]),
         ]
     )

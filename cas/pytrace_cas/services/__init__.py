@@ -12,6 +12,7 @@ from pytrace_cas.services.capabilities import Capabilities
 from pytrace_cas.services.content_addressable_storage import ContentAddressableStorage
 from pytrace_cas.services.limits import Limits
 from pytrace_cas.services.remote_asset import AssetSettings, RemoteAsset
+from pytrace_cas.services.web_files import WebFiles
 
 if TYPE_CHECKING:
     from pytrace_cas.store import Store
@@ -33,6 +34,7 @@ class Services:
         self.content_addressable_storage = ContentAddressableStorage(store, limits)
         self.byte_stream = ByteStream(store, limits)
         self.blobs_by_hash = BlobsByHash(store, limits)
+        self.web_files = WebFiles(store, limits)
         self.remote_asset = RemoteAsset(store, assets) if assets is not None else None
 
     def __enter__(self) -> Services:
