@@ -56,7 +56,16 @@ class Tool:
             self._run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{self.name}@{self.version}")
             return
         self._run(sys.executable, "-m", "venv", "--without-pip", str(self.folder), cwd=TOOLS)
-        pip = (sys.executable, "-m", "pip", "--python", str(self.folder / "bin" / "python"), "install", "--quiet")
+        pip = (
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(self.folder / "bin" / "python"),
+            "install",
+            "--quiet",
+            "--no-compile",
+        )
         self._run(*pip, "--disable-pip-version-check", f"{self.name}{self.extras}=={self.version}")
 
     def _run(self, *command: str, cwd: Path | None = None) -> None:
