@@ -54,7 +54,7 @@ OUTCOMES: tuple[tuple[type[origins.FetchError], int], ...] = (
     (origins.TruncationPossible, code_pb2.ABORTED),
     (origins.AssetTooLarge, code_pb2.RESOURCE_EXHAUSTED),
     (origins.NoRoom, code_pb2.RESOURCE_EXHAUSTED),
-    (origins.OriginFailed, code_pb2.UNAVAILABLE),
+    (origins.OriginFailed, code_pb2.ABORTED),
 )
 
 

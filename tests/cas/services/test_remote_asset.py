@@ -243,7 +243,7 @@ def test_the_next_uri_is_tried(world: World) -> None:
     [
         ("/absent", code_pb2.NOT_FOUND),
         ("/forbidden", code_pb2.PERMISSION_DENIED),
-        ("/broken", code_pb2.UNAVAILABLE),
+        ("/broken", code_pb2.ABORTED),
         ("/large", code_pb2.RESOURCE_EXHAUSTED),
         ("/hang", code_pb2.DEADLINE_EXCEEDED),
         ("http://other.invalid/", code_pb2.PERMISSION_DENIED),
