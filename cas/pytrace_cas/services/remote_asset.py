@@ -8,9 +8,9 @@ origins, if there are any; directories are only what was pushed.
 from __future__ import annotations
 
 import tempfile
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -98,11 +98,16 @@ class RemoteAsset:
         self._settings = settings
         self._clock = clock
         self._threads: ThreadPoolExecutor | None = None
+        self._lock = threading.Lock()
+        self._downloads: Downloader | None = None
+        self._closed = False
 
     def close(self) -> None:
         """Break off downloads."""
-        if "_downloader" in self.__dict__:
-            self._downloader.close()
+        with self._lock:
+            self._closed = True
+            if self._downloads is not None:
+                self._downloads.close()
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
 
@@ -201,7 +206,7 @@ class RemoteAsset:
                     raise origins.NoRoom from None
 
             verified = rules.checksum is not None
-            self._downloader.fetch(uri, rules.headers(index, uri), seconds, write, verified=verified)
+            self._downloader().fetch(uri, rules.headers(index, uri), seconds, write, verified=verified)
             if rules.checksum is not None:
                 rules.checksum.verify(state)
             try:
@@ -212,12 +217,17 @@ class RemoteAsset:
         self._records.put(name, (uri,), Asset(digest, begun), ())
         return digest
 
-    @cached_property
     def _downloader(self) -> Downloader:
+        """Return the one downloader of this service, which is made for the first download."""
         # Imported here: a server that fetches nothing needs no HTTP client.
         from pytrace_cas.origins.download import Downloader
 
-        return Downloader(self._settings.allowed, self._settings.max_bytes)
+        with self._lock:
+            if self._downloads is None:
+                self._downloads = Downloader(self._settings.allowed, self._settings.max_bytes)
+                if self._closed:
+                    self._downloads.close()
+            return self._downloads
 
     def _pushed(
         self, request: asset.PushBlobRequest | asset.PushDirectoryRequest, digest: reapi.Digest, field: str, kind: str
