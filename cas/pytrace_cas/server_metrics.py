@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 _BLOB_BUCKETS = tuple(float(1 << power) for power in range(8, 33, 3))

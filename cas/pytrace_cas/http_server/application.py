@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 ROOT = f"""\
 pytrace-cas {__version__}: a Remote Execution API cache, and it is up.

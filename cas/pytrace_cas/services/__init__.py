@@ -13,7 +13,7 @@ from pytrace_cas.services.content_addressable_storage import ContentAddressableS
 from pytrace_cas.services.limits import Limits
 
 if TYPE_CHECKING:
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 __all__ = ["Limits", "Services"]
 
