@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
 
     from pytrace_cas.services.backing import Store
 
@@ -39,6 +40,10 @@ class ServerMetrics:
         self._blob_bytes = Histogram(
             "pytrace_cas_blob_bytes", "Sizes of blobs stored.", buckets=_BLOB_BUCKETS, registry=registry
         )
+
+    def register(self, collector: Collector) -> None:
+        """Show what else is counted."""
+        self._registry.register(collector)
 
     def method(self, kind: str, service: str, name: str) -> MethodMetrics:
         """Return the counters of one gRPC method; `kind` is `unary`, `server_stream` or `client_stream`."""

@@ -6,16 +6,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pytrace_cas.cli.exit_status import ADDRESS_IN_USE, SERVE_SHOWN
 from pytrace_cas.cli.main import cli
 from pytrace_cas.cli.serve_options import serve_options, size_limit
+from pytrace_cas.cli.upstream_values import upstream_of
 from pytrace_cas.listening import AddressInUse, AddressNotAvailable
 from pytrace_cas.services import Limits
 from pytrace_cas.store import Store
+from pytrace_cas.upstream import UpstreamUnusable
 
 if TYPE_CHECKING:
     from pytrace_cas.listening import Address
@@ -35,6 +37,7 @@ def serve(
     strict_ac: bool,
     access_log: str,
     read_only: bool,
+    **upstream: Any,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
 
@@ -51,14 +54,16 @@ def serve(
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
     limits = Limits(blob_bytes=max_blob_size)
-    settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all")
+    settings = Settings(
+        grpc_address, http_address, limits, strict_ac, access_log == "all", upstream_of(**upstream), fsync
+    )
     with Store.open(dir, max_size=size_limit(max_size, max_size_gib), fsync=fsync, read_only=read_only) as store:
         try:
             asyncio.run(serve_until_told(store, settings, _ready))
         except AddressInUse as error:
             click.echo(f"pytrace-cas: {error}", err=True)
             sys.exit(ADDRESS_IN_USE)
-        except AddressNotAvailable as error:
+        except (AddressNotAvailable, UpstreamUnusable) as error:
             raise click.UsageError(str(error)) from None
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pytrace_cas.cli.upstream_values import HeaderType, LocationType
+from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
 
 if TYPE_CHECKING:
@@ -57,6 +59,19 @@ class AddressType(click.ParamType[Address | None]):
             return Address.parse(str(value))
         except MalformedAddress as error:
             self.fail(str(error), param, ctx)
+
+
+class DurationType(click.ParamType[float]):
+    """Seconds: `90s`, `5m`; a bare number counts seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Read a duration, or what a TOML file holds as a number."""
+        seconds = duration(str(value))
+        if not seconds:
+            self.fail("it must be more than nothing", param, ctx)
+        return seconds
 
 
 def _read_config(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
@@ -109,6 +124,15 @@ _OPTIONS = (
     _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
     _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
+    _option("--upstream", "Ask this cache for what is not here, write to it what is stored here: grpc, grpcs, unix, "
+            "http, https, s3, gs or az.", metavar="URL", type=LocationType()),
+    _option("--upstream-read-only/--no-upstream-read-only", "Write nothing upstream.", default=False),
+    _option("--upstream-header", "Header sent upstream, NAME=VALUE; repeatable.", type=HeaderType(), multiple=True),
+    _option("--upstream-ca", "Certificates that upstream's is checked with.", metavar="FILE"),
+    _option("--upstream-cert", "Certificate shown upstream.", metavar="FILE"),
+    _option("--upstream-key", "Its key.", metavar="FILE"),
+    _option("--upstream-timeout", "How long one answer of upstream may take, beside what its bytes take.",
+            type=DurationType(), default="10s"),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
 )  # fmt: skip

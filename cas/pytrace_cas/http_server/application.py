@@ -16,6 +16,8 @@ from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from pytrace_cas.server_metrics import ServerMetrics
@@ -51,9 +53,10 @@ def application(
     *,
     strict_ac: bool = False,
     access_log: bool = False,
+    upstream: Callable[[], dict[str, object]] | None = None,
 ) -> Starlette:
-    """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
-    pages = Pages(services.store, metrics, readiness)
+    """Build the application; `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`."""
+    pages = Pages(services.store, metrics, readiness, upstream)
     cache = CacheEndpoint(services, metrics, strict_ac=strict_ac, access_log=access_log)
     return Starlette(
         routes=[
@@ -70,8 +73,15 @@ def application(
 class Pages:
     """What the server says of itself."""
 
-    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: ServerMetrics,
+        readiness: Readiness,
+        upstream: Callable[[], dict[str, object]] | None,
+    ) -> None:
         self._store = store
+        self._upstream = upstream
         self._metrics = metrics
         self._readiness = readiness
         self._begun = time.monotonic()
@@ -83,6 +93,7 @@ class Pages:
     async def status(self, request: Request) -> Response:
         """Say how full the store is."""
         used, limit = await in_thread(self._store.size)
+        upstream = {"upstream": await in_thread(self._upstream)} if self._upstream else {}
         return JSONResponse(
             {
                 "schema": 1,
@@ -92,6 +103,7 @@ class Pages:
                 "size_bytes": used,
                 "size_limit_bytes": limit,
                 "counters": await in_thread(self._store.counters),
+                **upstream,
             }
         )
 

@@ -11,7 +11,7 @@ import attrs
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
-from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge, http_status
 from pytrace_cas.services.limits import CHUNK
 
@@ -86,12 +86,24 @@ class CacheEndpoint:
             await (self._put_result if key.kind == "ac" else self._put_blob)(request, key)
             return Response()
         if key.kind == "ac":
-            return _body(request, self._services.action_cache.get_by_hash(key.instance, key.hash))
-        download = self._services.blobs_by_hash.open(key.instance, key.hash)
+            return _body(request, await self._result(key))
+        download = await self._open(key)
         if request.method == "HEAD":
             with download:
                 return _headers_only(download.remaining)
         return _stream(download)
+
+    async def _result(self, key: Key) -> bytes:
+        get = self._services.action_cache.get_by_hash
+        if self._services.store.waits:
+            return await in_thread(get, key.instance, key.hash)
+        return get(key.instance, key.hash)
+
+    async def _open(self, key: Key) -> Download:
+        open_blob = self._services.blobs_by_hash.open
+        if self._services.store.waits:
+            return await open_in_thread(open_blob, key.instance, key.hash)
+        return open_blob(key.instance, key.hash)
 
     async def _put_result(self, request: Request, key: Key) -> None:
         body = bytearray()
