@@ -98,7 +98,10 @@ class GrpcTier:
         """One ByteStream.Read."""
         request = bytestream.ReadRequest(resource_name=self._resource("blobs", function, digest))
         seconds = patience(self._timeout, digest.size_bytes)
-        answers = ByteStreamStub(self._open()).Read(request, timeout=seconds, metadata=self._metadata)
+        try:
+            answers = ByteStreamStub(self._open()).Read(request, timeout=seconds, metadata=self._metadata)
+        except ValueError as error:
+            raise self._failure(error, writing=False) from error
         try:
             for answer in answers:
                 if answer.data:

@@ -98,6 +98,10 @@ class Pusher:
         except (TierFailed, TierRefused, StoreError, sqlite3.Error) as error:
             log.warning("writing upstream: %s", error)
             return False
+        except Exception:
+            # The thread goes on whatever happens: nobody would start it again.
+            log.exception("writing upstream failed")
+            return False
 
     def _push_blobs(self, pool: ThreadPoolExecutor, entries: Sequence[Entry]) -> bool:
         """Push the blobs that are not there yet; one question for all of a function."""
@@ -143,6 +147,11 @@ class Pusher:
                 self._give_up((entry,), "refused")
         except (TierFailed, StoreError) as error:
             log.warning("writing upstream: %s", error)
+            self._queue.later(entry)
+        except sqlite3.Error:
+            raise
+        except Exception:
+            log.exception("one entry cannot be written upstream")
             self._queue.later(entry)
         return True
 

@@ -271,3 +271,36 @@ def test_upstream_gone_in_the_middle_of_a_read(tmp_path: Path) -> None:
         assert not list((tmp_path / "b" / "tmp").iterdir())
         with running_server(tmp_path / "far", "--grpc-address", far.grpc):
             eventually(lambda: client.read_code(blob) == grpc.StatusCode.OK)
+
+
+def test_two_processes_over_one_store(tmp_path: Path, far: RunningServer) -> None:
+    """One of them writes back, for both; when it is killed, the other does."""
+    first, second, third = (os.urandom(800) for _ in range(3))
+    with (
+        in_front(tmp_path / "a", far.grpc_url) as (one, client),
+        in_front(tmp_path / "a", far.grpc_url) as (two, other),
+        Client(far) as there,
+    ):
+        client.put(first)
+        other.put(second)
+        pushed(one)
+        pushed(two)
+        assert there.missing(first, second) == []
+        one.kill()
+        other.put(third)
+        pushed(two)
+        assert there.missing(third) == []
+
+
+@pytest.mark.soak
+def test_memory_does_not_grow_with_a_blob(tmp_path: Path, behind: Behind) -> None:
+    blob = os.urandom(1 << 20) * 400
+    with in_front(tmp_path / "a", behind.url) as (server, client):
+        before = server.peak_memory()
+        client.put(blob)
+        pushed(server)
+        assert server.peak_memory() - before < 100 << 20
+    with in_front(tmp_path / "b", behind.url) as (server, client):
+        before = server.peak_memory()
+        assert client.read(blob) == blob
+        assert server.peak_memory() - before < 100 << 20
