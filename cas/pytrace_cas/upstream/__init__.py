@@ -47,7 +47,9 @@ def open_tier(upstream: Upstream) -> Tier:
     except UpstreamUnusable:
         raise
     except Exception as error:
-        raise UpstreamUnusable(upstream, str(error) or type(error).__name__) from error
+        # Some libraries go on for pages.
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UpstreamUnusable(upstream, why) from error
 
 
 def tiered(store: Store, upstream: Upstream, *, fsync: bool = False) -> TieredStore:

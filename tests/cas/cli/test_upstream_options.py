@@ -57,6 +57,7 @@ def test_headers_from_the_environment() -> None:
         "--upstream grpc://cache --upstream-cert c.pem",
         "--upstream grpcs://cache --upstream-ca /nonexistent/ca.pem",
         "--upstream s3://bucket --upstream-cert c.pem --upstream-key k.pem",
+        "--upstream az://container",
         "--upstream grpc://cache --read-only",
         "--upstream-read-only",
     ],

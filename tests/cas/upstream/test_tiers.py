@@ -96,6 +96,9 @@ def test_cold_then_warm_from_an_empty_store(tmp_path: Path, behind: Behind) -> N
         assert status(server)["queue_entries"] == 0
 
 
+@pytest.mark.parametrize(
+    "behind", ["grpc", *(pytest.param(kind, marks=pytest.mark.soak) for kind in KINDS[1:])], indirect=True
+)
 def test_http_clients_find_by_hash(tmp_path: Path, behind: Behind) -> None:
     action, out = os.urandom(40), os.urandom(200_000)
     message = messages.result_of({"out": out}).SerializeToString()
