@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,3 +30,24 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.
         with suppress(Exception):
             future.result()
         raise
+
+
+class Closing(Protocol):
+    """What has to be closed."""
+
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closing)
+
+
+async def open_in_thread(function: Callable[P, C], *arguments: P.args, **keywords: P.kwargs) -> C:
+    """As `in_thread`, for what returns something to close: it is closed when nobody waits for it any more."""
+    opened: list[C] = []
+    try:
+        await in_thread(lambda: opened.append(function(*arguments, **keywords)))
+    except asyncio.CancelledError:
+        for one in opened:
+            one.close()
+        raise
+    return opened[0]

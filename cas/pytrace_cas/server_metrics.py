@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
+    from prometheus_client.registry import Collector
 
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 _BLOB_BUCKETS = tuple(float(1 << power) for power in range(8, 33, 3))
@@ -32,6 +33,20 @@ def share(folder: str, number: int) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
 
 
+class Part(Protocol):
+    """What a part of the server counts by itself."""
+
+    @property
+    def counted(self) -> Sequence[Collector]:
+        """Counters and gauges of this process, in no registry; gauges say how those of several workers are joined."""
+
+    def look(self) -> None:
+        """Set the gauges to what is the case now."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Give what every worker would give alike."""
+
+
 class ServerMetrics:
     """Counters around one store, in a registry of their own; safe to use from many threads.
 
@@ -39,7 +54,8 @@ class ServerMetrics:
     """
 
     def __init__(self, store: Store, folder: str | None = None) -> None:
-        registry = CollectorRegistry()
+        self._registry = registry = CollectorRegistry()
+        self._parts: list[Part] = []
         self._shown = registry
         if folder is not None:
             self._shown = CollectorRegistry()
@@ -58,6 +74,18 @@ class ServerMetrics:
             "pytrace_cas_blob_bytes", "Sizes of blobs stored.", buckets=_BLOB_BUCKETS, registry=registry
         )
 
+    def add(self, part: Part) -> None:
+        """Show what else is counted."""
+        for metric in part.counted:
+            self._registry.register(metric)
+        self._shown.register(part)
+        self._parts.append(part)
+
+    def look(self) -> None:
+        """Bring up to date what other workers show of this one."""
+        for part in self._parts:
+            part.look()
+
     def method(self, kind: str, service: str, name: str) -> MethodMetrics:
         """Return the counters of one gRPC method; `kind` is `unary`, `server_stream` or `client_stream`."""
         labels = (kind, service, name)
@@ -73,6 +101,7 @@ class ServerMetrics:
 
     def text(self) -> bytes:
         """Return everything in the exposition format, as `CONTENT_TYPE_LATEST` names it."""
+        self.look()
         return generate_latest(self._shown)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,8 @@ from pytrace_cas.http_server.application import Readiness, application
 from pytrace_cas.listening import Bound
 from pytrace_cas.server_metrics import ServerMetrics, share
 from pytrace_cas.services import AssetSettings, Limits, Services
+from pytrace_cas.upstream import tiered
+from pytrace_cas.upstream.tier import WAITING
 from pytrace_cas.workers.orders import Orders
 
 if TYPE_CHECKING:
@@ -27,9 +30,13 @@ if TYPE_CHECKING:
 
     from pytrace_cas.listening import Address
     from pytrace_cas.store import Store
+    from pytrace_cas.upstream import Upstream
+    from pytrace_cas.upstream.tiered_store import TieredStore
     from pytrace_cas.workers.worker import Worker
 
 DRAIN_SECONDS = 10.0
+# With an upstream tier: twice as many as may wait for it.
+THREADS = 2 * WAITING
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +56,15 @@ class Settings:
     drain_uploads: bool = False
     # None: no Remote Asset.
     assets: AssetSettings | None = None
+    upstream: Upstream | None = None
+    fsync: bool = False
 
 
 async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
     """Serve until SIGTERM, then let running calls end. `ready` is told once both servers listen.
 
-    Raises `AddressInUse`, `AddressNotAvailable` and `BadAccessFile` before anything is served. SIGHUP reads the files
-    of `settings.access` again; calls and connections go on by what they began with.
+    Raises `AddressInUse`, `AddressNotAvailable`, `BadAccessFile` and `UpstreamUnusable` before anything is served.
+    SIGHUP reads the files of `settings.access` again; calls and connections go on by what they began with.
     """
     guard = Guard(settings.access)
     certificates = Certificates(settings.access) if settings.access.tls else None
@@ -66,7 +75,8 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
     metrics = ServerMetrics(store, worker.metrics)
     async with AsyncExitStack() as stack:
         stack.callback(guard.close)
-        services = stack.enter_context(Services(store, settings.limits, settings.assets))
+        behind = stack.enter_context(_with_upstream(store, settings, metrics)) if settings.upstream else None
+        services = stack.enter_context(Services(behind or store, settings.limits, settings.assets))
         grpc_server = await stack.enter_async_context(
             GrpcServer(
                 services,
@@ -90,20 +100,22 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
                 guard,
                 strict_ac=settings.strict_ac,
                 access_log=settings.access_log,
+                upstream=behind.status if behind else None,
             )
             http_server = await stack.enter_async_context(
                 HttpServer(app, settings.http_address, worker, certificates, most_calls=settings.most_calls)
             )
         ready(Bound(grpc_server.address, http_server.address if http_server else None, certificates is not None))
         worker.say_ready()
-        await _until_stopped(worker, orders)
+        await _until_stopped(worker, orders, metrics)
         readiness.going = True
         await _drain(grpc_server, http_server, orders)
 
 
-async def _until_stopped(worker: Worker, orders: Orders) -> None:
+async def _until_stopped(worker: Worker, orders: Orders, metrics: ServerMetrics) -> None:
     """Wait for the order to stop, or until nobody has called for long enough."""
     while not orders.stop.is_set() and not worker.tick():
+        metrics.look()
         with suppress(TimeoutError):
             await asyncio.wait_for(orders.stop.wait(), worker.tick_seconds)
 
@@ -141,3 +153,13 @@ def _read_again(guard: Guard, certificates: Certificates | None) -> None:
     for use in ready:
         use()
     log.info("SIGHUP: certificates, passwords, tokens and rights are read again")
+
+
+def _with_upstream(store: Store, settings: Settings, metrics: ServerMetrics) -> TieredStore:
+    """Put the tier behind the store, for calls that wait for it in threads."""
+    assert settings.upstream is not None
+    both = tiered(store, settings.upstream, fsync=settings.fsync)
+    metrics.add(both.metrics)
+    # Threads that wait for a slow tier must leave some to those whom the store alone can answer.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="serving"))
+    return both

@@ -56,6 +56,11 @@ class RunningServer:
                 found += os.readlink(f"{folder}/{number}").startswith(f"{self.store}/cas/")
         return found
 
+    def peak_memory(self) -> int:
+        """Bytes that it has had in memory at most."""
+        lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM"))
+
     def errors(self) -> str:
         """Return what it wrote on stderr, once it has ended."""
         assert self.process.stderr is not None

@@ -46,7 +46,7 @@ def show(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
 
 
 def _plain(value: object) -> object:
-    """Return a value as JSON has it; addresses as they are written."""
+    """Return a value as JSON has it; addresses as they are written, secrets as their types print them."""
     if isinstance(value, tuple):
-        return [_plain(part) for part in value]
-    return value if isinstance(value, str | int | None) else str(value)
+        return [_plain(one) for one in value]
+    return value if isinstance(value, str | int | float | None) else str(value)

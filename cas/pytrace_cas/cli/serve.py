@@ -15,9 +15,11 @@ from pytrace_cas.access import AccessSettings, BadAccessFile, UselessOption
 from pytrace_cas.cli.exit_status import ADDRESS_IN_USE, SERVE_SHOWN, USAGE, status_of
 from pytrace_cas.cli.main import cli
 from pytrace_cas.cli.serve_options import serve_options, size_limit, worker_count
+from pytrace_cas.cli.upstream_values import upstream_of
 from pytrace_cas.listening import AddressInUse, AddressNotAvailable, Bound
 from pytrace_cas.origins import AllowList
 from pytrace_cas.store import Store, StoreError
+from pytrace_cas.upstream import UpstreamUnusable, check_usable
 from pytrace_cas.workers.service_manager import ServiceManager
 from pytrace_cas.workers.worker import Worker
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.listening import Address
     from pytrace_cas.origins import AllowedOrigin
+    from pytrace_cas.upstream import Upstream
 
     Work = Callable[[Worker, Bound, Callable[[Bound], None]], None]
 
@@ -54,7 +57,7 @@ def serve(
     remote_asset: bool,
     remote_asset_allow: tuple[AllowedOrigin, ...],
     remote_asset_max_size: int,
-    **access: Any,
+    **others: Any,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
 
@@ -63,7 +66,8 @@ def serve(
     logs.configure(log_format)
     limit, number = size_limit(max_size, max_size_gib), worker_count(workers, grpc_address)
     manager = ServiceManager.of(os.environ)
-    asked_access = _access_settings(access)
+    upstream = upstream_of(**{name: others.pop(name) for name in tuple(others) if name.startswith("upstream")})
+    asked_access = _access_settings(others)
     if remote_asset_allow and not remote_asset:
         raise click.UsageError("--remote-asset-allow is of no use without --remote-asset")
 
@@ -89,6 +93,8 @@ def serve(
             max_calls or None,
             drain_uploads=drain_uploads,
             assets=AssetSettings(AllowList(remote_asset_allow), remote_asset_max_size) if remote_asset else None,
+            upstream=upstream,
+            fsync=fsync,
         )
         with Store.open(dir, fsync=fsync, read_only=read_only) as store:
             asyncio.run(serve_until_told(store, settings, worker, ready))
@@ -102,25 +108,29 @@ def serve(
     if number == 1:
         worker = Worker(manager=manager, idle_timeout=idle_timeout)
         sys.exit(_status(lambda: work(worker, asked, _ready)))
-    sys.exit(_checked(asked_access) or _status(lambda: _supervise(number, asked, idle_timeout, manager, work)))
+    if failed := _checked(asked_access, upstream, read_only):
+        sys.exit(failed)
+    sys.exit(_status(lambda: _supervise(number, asked, idle_timeout, manager, work)))
 
 
-def _checked(access: AccessSettings) -> int:
-    """Read the files of `access` in a process of its own, since what reads them is large; return its exit status."""
+def _checked(access: AccessSettings, upstream: Upstream | None, read_only: bool) -> int:
+    """Try what workers will use in a process of its own, since what does so is large; return its exit status."""
     sys.stderr.flush()
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    os._exit(_status(lambda: _read(access)))
+    os._exit(_status(lambda: _try(access, upstream, read_only)))
 
 
-def _read(access: AccessSettings) -> None:
+def _try(access: AccessSettings, upstream: Upstream | None, read_only: bool) -> None:
     from pytrace_cas.access.certificates import Certificates
     from pytrace_cas.access.guard import Guard
 
     Guard(access).close()
     if access.tls:
         Certificates(access)
+    if upstream is not None:
+        check_usable(upstream, read_only=read_only)
 
 
 def _supervise(number: int, asked: Bound, idle_timeout: float | None, manager: ServiceManager, work: Work) -> int:
@@ -140,7 +150,7 @@ def _status(run: Callable[[], int | None]) -> int:
     except AddressInUse as error:
         click.echo(f"pytrace-cas: {error}", err=True)
         return ADDRESS_IN_USE
-    except (AddressNotAvailable, BadAccessFile) as error:
+    except (AddressNotAvailable, BadAccessFile, UpstreamUnusable) as error:
         click.echo(f"pytrace-cas: {error}", err=True)
         return USAGE
     except StoreError as error:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pytrace_cas.cli.upstream_values import HeaderType, LocationType
 from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
 from pytrace_cas.logs import FORMATS
@@ -107,7 +108,7 @@ def _positive_seconds(ctx: click.Context, param: click.Parameter, text: str | No
     if text is None:
         return None
     if not (seconds := duration(str(text))):
-        raise click.BadParameter("0 would be at once: leave it out to go on for ever")
+        raise click.BadParameter("it must be more than nothing")
     return seconds
 
 
@@ -176,6 +177,15 @@ _OPTIONS = (
     _option("--remote-asset-allow", "Fetch assets from SCHEME://HOST[:PORT], HOST also *.DOMAIN or *; repeatable. "
             "Nothing is fetched without it.", type=OriginType(), multiple=True, metavar="ORIGIN"),
     _option("--remote-asset-max-size", "Fetch no larger assets.", type=SizeType(), default="2GiB"),
+    _option("--upstream", "Ask this cache for what is not here, write to it what is stored here: grpc, grpcs, unix, "
+            "http, https, s3, gs or az.", metavar="URL", type=LocationType()),
+    _option("--upstream-read-only/--no-upstream-read-only", "Write nothing upstream.", default=False),
+    _option("--upstream-header", "Header sent upstream, NAME=VALUE; repeatable.", type=HeaderType(), multiple=True),
+    _file("--upstream-ca", "Certificates that upstream's is checked with."),
+    _file("--upstream-cert", "Certificate shown upstream."),
+    _file("--upstream-key", "Its key."),
+    _option("--upstream-timeout", "How long one answer of upstream may take, beside what its bytes take.",
+            metavar="DUR", default="10s", callback=_positive_seconds),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
 )  # fmt: skip

@@ -25,9 +25,9 @@ class ActionCacheServicer:
         self._metrics = metrics
 
     async def GetActionResult(self, request: reapi.GetActionResultRequest, context: Context) -> reapi.ActionResult:
-        """Answer on the event loop, a few indexed reads; in a thread when blobs are to be inlined."""
+        """Answer on the event loop, a few indexed reads; in a thread to inline blobs, or to ask an upstream."""
         try:
-            if request.inline_stdout or request.inline_stderr or request.inline_output_files:
+            if self._service.waits or request.inline_stdout or request.inline_stderr or request.inline_output_files:
                 result = await in_thread(self._service.get, request)
             else:
                 result = self._service.get(request)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.services.errors import EXPECTED
 from pytrace_cas.store import BlobNotFound
 from pytrace_proto import bytestream_pb2 as bytestream
@@ -32,7 +32,10 @@ class ByteStreamServicer:
     async def Read(self, request: bytestream.ReadRequest, context: Context) -> None:
         """Send a small blob from the event loop, a large one from threads; closes it whatever happens."""
         try:
-            download = self._service.read(request)
+            if self._service.waits:
+                download = await open_in_thread(self._service.read, request)
+            else:
+                download = self._service.read(request)
         except BlobNotFound:
             self._metrics.requested("get", "cas", "miss")
             raise

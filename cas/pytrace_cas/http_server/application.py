@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.workers.worker import Worker
 
 
@@ -48,9 +48,10 @@ def application(
     *,
     strict_ac: bool = False,
     access_log: bool = False,
+    upstream: Callable[[], dict[str, object]] | None = None,
 ) -> Starlette:
-    """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
-    pages = Pages(services.store, metrics, readiness, guard)
+    """Build the application; `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`."""
+    pages = Pages(services.store, metrics, readiness, guard, upstream)
     cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
     webdav = WebDavEndpoint(services.web_files, metrics, guard)
 
@@ -73,9 +74,17 @@ def application(
 class Pages:
     """What the server says of itself."""
 
-    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness, guard: Guard) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: ServerMetrics,
+        readiness: Readiness,
+        guard: Guard,
+        upstream: Callable[[], dict[str, object]] | None,
+    ) -> None:
         self._guard = guard
         self._store = store
+        self._upstream = upstream
         self._metrics = metrics
         self._readiness = readiness
         self._begun = time.monotonic()
@@ -89,6 +98,7 @@ class Pages:
         if refused := await self._refused(request):
             return refused
         used, limit = await in_thread(self._store.size)
+        upstream = {"upstream": await in_thread(self._upstream)} if self._upstream else {}
         return JSONResponse(
             {
                 "schema": 1,
@@ -98,6 +108,7 @@ class Pages:
                 "size_bytes": used,
                 "size_limit_bytes": limit,
                 "counters": await in_thread(self._store.counters),
+                **upstream,
             }
         )
 

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from pytrace_cas.access.demands import of_http
-from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
@@ -86,18 +86,27 @@ class CacheEndpoint:
             await (self._put_result if key.kind == "ac" else self._put_blob)(request, key)
             return Response()
         if key.kind == "ac":
-            return self._result(request, key)
-        download = self._services.blobs_by_hash.open(key.instance, key.hash)
+            return await self._result(request, key)
+        download = await self._open(key)
         if request.method == "HEAD":
             with download:
                 return _headers_only(download.remaining)
         return _stream(download)
 
-    def _result(self, request: Request, key: Key) -> Response:
-        service = self._services.action_cache
-        if JSON in request.headers.get("accept", ""):
-            return _body(request, service.get_json_by_hash(key.instance, key.hash), JSON)
-        return _body(request, service.get_by_hash(key.instance, key.hash), BYTES)
+    async def _result(self, request: Request, key: Key) -> Response:
+        service, as_json = self._services.action_cache, JSON in request.headers.get("accept", "")
+        get = service.get_json_by_hash if as_json else service.get_by_hash
+        if service.waits:
+            body = await in_thread(get, key.instance, key.hash)
+        else:
+            body = get(key.instance, key.hash)
+        return _body(request, body, JSON if as_json else BYTES)
+
+    async def _open(self, key: Key) -> Download:
+        open_blob = self._services.blobs_by_hash.open
+        if self._services.store.waits:
+            return await open_in_thread(open_blob, key.instance, key.hash)
+        return open_blob(key.instance, key.hash)
 
     async def _put_result(self, request: Request, key: Key) -> None:
         body = bytearray()

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from pytrace_cas.access import demands
-from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED
@@ -73,6 +73,8 @@ class WebDavEndpoint:
                 file = self._files.find(name)
                 return Response(headers={"content-length": str(file.digest.size_bytes)}, media_type=_BYTES)
             case _:
+                if self._files.waits:
+                    return _body(await open_in_thread(self._files.open, name))
                 return _body(self._files.open(name))
 
     async def _put(self, request: Request, name: str) -> Response:

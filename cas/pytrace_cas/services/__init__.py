@@ -15,7 +15,7 @@ from pytrace_cas.services.remote_asset import AssetSettings, RemoteAsset
 from pytrace_cas.services.web_files import WebFiles
 
 if TYPE_CHECKING:
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 __all__ = ["AssetSettings", "Limits", "Services"]
 

@@ -13,18 +13,17 @@ from google.protobuf.message import DecodeError
 
 from pytrace_cas import store as storage
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_cas.services import action_results, directory_tree
+from pytrace_cas.services import action_results
 from pytrace_cas.services.digests import check_hash, digest_of, function_of
 from pytrace_cas.services.errors import InvalidRequest, ResultNotFound, refuse_when_read_only
 from pytrace_cas.services.limits import BATCH
 from pytrace_cas.services.resource_names import check_instance_name
+from pytrace_cas.services.result_needs import needs_of
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytrace_cas.digest import DigestFunction
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 # HTTP names an action by its hash alone. Where its size cannot be found out either, the result is kept under
 # this one, which no action has, and stands for any.
@@ -37,6 +36,7 @@ class ActionCache:
     """Results over one store; safe to call from many threads. What `update` acknowledged is in the store."""
 
     def __init__(self, store: Store) -> None:
+        self.waits = store.waits
         self._store = store
 
     def get(self, request: reapi.GetActionResultRequest) -> reapi.ActionResult:
@@ -129,32 +129,8 @@ class ActionCache:
         if blobs:
             self._store.put_many(function, blobs)
         message = body if body is not None and bare is result else bare.SerializeToString()
-        needs = dict.fromkeys(self._needs(bare, function))
+        needs = dict.fromkeys(needs_of(self._store, bare, function))
         self._store.put_action_result(function, instance, digest, message, needs)
-
-    def _needs(self, result: reapi.ActionResult, function: DigestFunction) -> Iterator[Digest]:
-        yield from action_results.direct_needs(result, function)
-        for directory in result.output_directories:
-            try:
-                yield from self._directory_needs(directory, function)
-            except storage.BlobNotFound as error:
-                # Named already or named here: putting the result says which ones are missing.
-                yield error.digest
-
-    def _directory_needs(self, directory: reapi.OutputDirectory, function: DigestFunction) -> Iterator[Digest]:
-        tree: reapi.Tree | None = None
-        if directory.HasField("tree_digest"):
-            digest = digest_of(directory.tree_digest, function)
-            tree = action_results.parse_tree(self._store.get(function, digest))
-            for inside in (tree.root, *tree.children):
-                yield from action_results.file_needs(inside, function)
-        if directory.HasField("root_directory_digest"):
-            root = digest_of(directory.root_directory_digest, function)
-            for digest, found in directory_tree.walk(self._store, function, root):
-                yield digest
-                if tree and found and digest == root and found != tree.root:
-                    raise InvalidRequest("output_directories", f"the tree's root is not {root}")
-                yield from action_results.file_needs(found, function) if found else ()
 
     def _refuse_uncacheable(self, function: DigestFunction, digest: Digest) -> None:
         """Raise `InvalidRequest` when the action is here, is an `Action`, and does not want to be cached."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 # "actions" is a reserved word: no instance name of a request holds it.
 SPACE = "actions/assets"

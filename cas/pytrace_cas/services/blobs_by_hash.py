@@ -13,8 +13,8 @@ from pytrace_cas.services.errors import HashNotFound, refuse_when_read_only
 from pytrace_cas.services.resource_names import check_instance_name
 
 if TYPE_CHECKING:
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.store import Store
 
 
 class BlobsByHash:

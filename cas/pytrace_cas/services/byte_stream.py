@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import Digest
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
     from pytrace_cas.services.uploads import Partial
-    from pytrace_cas.store import BlobReader, Store
+    from pytrace_cas.store import BlobReader
 
 # Bytes of an upload between two looks whether the blob has come by another way.
 LOOK_EVERY = 256 << 10
@@ -27,6 +28,7 @@ class ByteStream:
     """Large blobs over one store; safe to call from many threads, each stream from one at a time."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
+        self.waits = store.waits
         self._store = store
         self._limits = limits
         self._uploads = Uploads(store)

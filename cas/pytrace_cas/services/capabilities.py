@@ -11,8 +11,8 @@ from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import semver_pb2
 
 if TYPE_CHECKING:
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.store import Store
 
 # Bazel 4.2.3 asks for 2.0 and refuses a server that begins later.
 LOW = semver_pb2.SemVer(major=2)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.store import Store
 
 Update = reapi.BatchUpdateBlobsResponse.Response
 Read = reapi.BatchReadBlobsResponse.Response

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import Digest, DigestFunction
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 
 def walk(store: Store, function: DigestFunction, root: Digest) -> Iterator[tuple[Digest, reapi.Directory | None]]:

@@ -11,6 +11,7 @@ from pytrace_cas import store as storage
 
 if TYPE_CHECKING:
     from pytrace_cas.digest import Digest
+    from pytrace_cas.services.backing import Store
 
 
 class Refusal(Exception):
@@ -137,7 +138,7 @@ EXPECTED = (Refusal, storage.StoreError)
 MOST_VIOLATIONS = 30
 
 
-def refuse_when_read_only(store: storage.Store) -> None:
+def refuse_when_read_only(store: Store) -> None:
     """Raise `ReadOnlyStore` before anything of an upload is taken."""
     if store.read_only:
         raise storage.ReadOnlyStore(store.path)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.origins.download import Downloader
-    from pytrace_cas.store import Store
+    from pytrace_cas.services.backing import Store
 
 Q = TypeVar("Q")
 R = TypeVar("R")

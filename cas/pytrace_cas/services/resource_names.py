@@ -40,6 +40,11 @@ def check_instance_name(name: str) -> str:
     return name
 
 
+def is_reserved(name: str) -> bool:
+    """Tell whether no request may name that instance: what is kept under it is this server's own."""
+    return not RESERVED.isdisjoint(name.split("/"))
+
+
 def parse_upload(name: str) -> ResourceName:
     """Read the name of an upload; raise `InvalidRequest`."""
     segments = name.split("/")

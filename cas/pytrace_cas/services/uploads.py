@@ -17,8 +17,8 @@ from pytrace_cas.services.errors import InvalidRequest, UploadTakenOver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.resource_names import ResourceName
-    from pytrace_cas.store import Store
 
 MOST_KEPT = 256
 KEPT_SECONDS = 3600.0

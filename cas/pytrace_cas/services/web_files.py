@@ -20,8 +20,8 @@ from pytrace_cas.services.errors import FileNotHere, InvalidRequest, refuse_when
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
+    from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.store import Store
 
 # "actions" is a reserved word: no instance name of a request holds it.
 SPACE = "actions/webdav"
@@ -40,6 +40,7 @@ class WebFiles:
     """Files over one store; safe to call from many threads, each sink from one at a time."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
+        self.waits = store.waits
         self._store = store
         self._limits = limits
 

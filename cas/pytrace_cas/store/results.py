@@ -43,6 +43,7 @@ _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
 (SELECT b.id FROM results r CROSS JOIN refs f ON f.result = r.id
  CROSS JOIN blobs b ON b.function = r.function AND b.hash = f.hash
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
+_COMPLETE_ROW = "SELECT id FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"
 _INSERT = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -96,10 +97,12 @@ class Results:
         message: bytes,
         needs: Iterable[Digest],
         allow_missing: bool,
+        keep_complete: bool = False,
     ) -> None:
         """Store a result in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
-        With `allow_missing`, a result whose blobs are not all here is kept and answered once they are.
+        With `allow_missing`, a result whose blobs are not all here is kept and answered once they are. With
+        `keep_complete`, one that was stored with all its blobs stays in place of the new one.
         """
         from pytrace_cas.store.room import charge_of_result
 
@@ -108,6 +111,8 @@ class Results:
         charge = charge_of_result(len(message), len(refs))
 
         def work(db: sqlite.Connection, clock: Clock) -> None:
+            if keep_complete and db.execute(_COMPLETE_ROW, key).fetchone():
+                return
             row = _replace(db, key, message, charge, clock)
             db.executemany("INSERT INTO refs VALUES (?, ?, ?)", [(row, *ref) for ref in sorted(refs)])
             absent = db.execute(_ABSENT, (row, function.number)).fetchall()
@@ -120,12 +125,21 @@ class Results:
 
         self._room.add(charge, work)
 
-    def remove(self, function: DigestFunction, instance: str, digest: Digest) -> bool:
-        """Drop a result; say whether there was one."""
+    def remove(self, function: DigestFunction, instance: str, digest: Digest, incomplete: bool = False) -> bool:
+        """Drop a result, with `incomplete` only one stored without all its blobs; say whether there was one."""
         query = "DELETE FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ?"
         with self._index.write() as db:
             key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
-            return bool(db.execute(query, key).rowcount)
+            return bool(db.execute(f"{query} AND NOT complete" if incomplete else query, key).rowcount)
+
+    def needed(self, function: DigestFunction, hash: str) -> Digest | None:
+        """Digest of a blob with that hash that some result needs, whether the blob is here or not."""
+        query = (
+            "SELECT f.size FROM refs f JOIN results r ON r.id = f.result WHERE f.hash = ? AND r.function = ? LIMIT 1"
+        )
+        with self._index.read() as db:
+            row = db.execute(query, (bytes.fromhex(hash), function.number)).fetchone()
+        return Digest(hash, row[0]) if row else None
 
     def all(
         self, function: DigestFunction | None, instance: str | None, newest_first: bool = False

@@ -47,6 +47,7 @@ class Store:
 
     def __init__(self, layout: Layout, fsync: bool, read_only: bool) -> None:
         self.path = layout.root
+        self.waits = False  # for nothing but this machine's disk
         self.read_only = read_only
         self._layout = layout
         self._index = Index(layout, fsync, read_only)
@@ -162,16 +163,24 @@ class Store:
         needs: Iterable[Digest],
         *,
         allow_missing: bool = False,
+        keep_complete: bool = False,
     ) -> None:
         """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
-        With `allow_missing` a result is kept without all its blobs and answered once they are here.
+        With `allow_missing` a result is kept without all its blobs and answered once they are here; with
+        `keep_complete` it does not take the place of one that was stored with all of them.
         """
-        self._results.put(function, instance, digest, message, needs, allow_missing)
+        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
 
-    def remove_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bool:
-        """Drop a result; say whether there was one."""
-        return self._results.remove(function, instance, digest)
+    def remove_action_result(
+        self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
+    ) -> bool:
+        """Drop a result, with `incomplete` only if it was stored without all its blobs; say whether there was one."""
+        return self._results.remove(function, instance, digest, incomplete)
+
+    def find_needed(self, function: DigestFunction, hash: str) -> Digest | None:
+        """Digest of a blob with that hash that a result needs, here or not; None if no result does."""
+        return self._results.needed(function, hash)
 
     def action_results(
         self, function: DigestFunction | None = None, instance: str | None = None, *, newest_first: bool = False

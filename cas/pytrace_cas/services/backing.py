@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the services ask of what is behind them: a store alone, or a store with an upstream tier."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.store import BlobReader, Evicted
+
+
+class Writer(Protocol):
+    """Takes one blob a chunk at a time; nothing is seen of it before `commit`."""
+
+    written: int
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; raise `DigestMismatch`, `OutOfSpace`."""
+
+    def commit(self) -> Digest:
+        """Store the blob; when it returns, the blob is durable here."""
+
+    def discard(self) -> None:
+        """Drop what was written; after `commit`, nothing."""
+
+
+class Store(Protocol):
+    """Blobs and action results; `pytrace_cas.store.Store` documents each method. Any thread may call.
+
+    `waits`: whether what is not here may be asked of another machine, so that reading belongs into a thread.
+    """
+
+    path: bytes
+    read_only: bool
+    waits: bool
+
+    def missing(self, function: DigestFunction, digests: Iterable[Digest]) -> list[Digest]: ...
+
+    def contains(self, function: DigestFunction, digest: Digest) -> bool:
+        """Whether a blob is here, on this machine."""
+
+    def find(self, function: DigestFunction, hash: str) -> Digest | None: ...
+
+    def put(self, function: DigestFunction, data: bytes, digest: Digest | None = None) -> Digest: ...
+
+    def put_file(self, function: DigestFunction, file: int | bytes | str, digest: Digest | None = None) -> Digest: ...
+
+    def put_many(self, function: DigestFunction, items: Iterable[tuple[Digest, bytes]]) -> None: ...
+
+    def writer(self, function: DigestFunction, digest: Digest) -> Writer: ...
+
+    def get(self, function: DigestFunction, digest: Digest) -> bytes: ...
+
+    def open_blob(
+        self, function: DigestFunction, digest: Digest, offset: int = 0, *, verify: bool = False
+    ) -> BlobReader: ...
+
+    def get_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None: ...
+
+    def get_action_result_by_hash(self, function: DigestFunction, instance: str, hash: str) -> bytes | None: ...
+
+    def put_action_result(
+        self, function: DigestFunction, instance: str, digest: Digest, message: bytes, needs: Iterable[Digest]
+    ) -> None: ...
+
+    def remove_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bool: ...
+
+    def put_opaque(self, instance: str, key: str, body: bytes) -> None: ...
+
+    def get_opaque(self, instance: str, key: str) -> bytes | None: ...
+
+    def size(self) -> tuple[int, int]: ...
+
+    def evict(self, down_to: int | None = None, older_than: float | None = None, dry_run: bool = False) -> Evicted: ...
+
+    def counters(self) -> dict[str, int]: ...
