@@ -52,6 +52,7 @@ def _as_json(dir: bytes, report: CheckReport) -> dict[str, Any]:
         "files": report.files,
         "bytes": report.bytes,
         "leftovers": report.leftovers,
+        "uploads": report.uploads,
         "problems": [_problem_as_json(problem) for problem in report.problems],
     }
 

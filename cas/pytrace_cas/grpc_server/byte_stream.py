@@ -53,7 +53,8 @@ class ByteStreamServicer:
             raise
         finally:
             # After an answer or an error, nothing is left to keep; else the client may come back.
-            upload.abandon()
+            if upload.is_open:
+                await in_thread(upload.abandon)
         self._metrics.requested("put", "cas", "ok")
         self._metrics.stored(response.committed_size)
         return response
@@ -69,7 +70,7 @@ class ByteStreamServicer:
             first = False
             if response is not None:
                 return response
-        return upload.finish()
+        return await in_thread(upload.finish) if upload.is_open else upload.finish()
 
     async def QueryWriteStatus(
         self, request: bytestream.QueryWriteStatusRequest, context: Context

@@ -19,7 +19,7 @@ __all__ = ["Limits", "Services"]
 
 
 class Services:
-    """One of each, sharing a store and its limits; a context manager that drops unfinished uploads.
+    """One of each, sharing a store and its limits; a context manager that drops uploads nobody came back for.
 
     Safe to call from many threads. The store stays open: it is the caller's.
     """
@@ -40,5 +40,6 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Drop what unfinished uploads have brought."""
-        self.byte_stream.close()
+        """Drop unfinished uploads that are over their time; the others can go on at the next server."""
+        if not self.store.read_only:
+            self.store.expire_uploads()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytrace_cas.services.errors import BlobCutShort, InvalidRequest, OffsetOutOfRange, refuse_when_read_only
 from pytrace_cas.services.limits import CHUNK
 from pytrace_cas.services.resource_names import ResourceName, parse_download, parse_upload
-from pytrace_cas.services.uploads import Uploads
+from pytrace_cas.store import WrongOffset
 from pytrace_proto import bytestream_pb2 as bytestream
 
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.services.uploads import Partial
-    from pytrace_cas.store import BlobReader, Store
+    from pytrace_cas.store import BlobReader, Store, UploadWriter
 
 # Bytes of an upload between two looks whether the blob has come by another way.
 LOOK_EVERY = 256 << 10
@@ -29,7 +28,6 @@ class ByteStream:
     def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        self._uploads = Uploads(store)
 
     def read(self, request: bytestream.ReadRequest) -> Download:
         """Open a blob for reading; raise `BlobNotFound`, `OffsetOutOfRange` before anything is sent."""
@@ -48,7 +46,7 @@ class ByteStream:
 
     def write(self) -> Upload:
         """Begin to take the messages of one Write call."""
-        return Upload(self._store, self._uploads, self._limits)
+        return Upload(self._store, self._limits)
 
     def query_write_status(self, request: bytestream.QueryWriteStatusRequest) -> bytestream.QueryWriteStatusResponse:
         """Say how much has arrived; of an upload that nobody has begun, nothing."""
@@ -56,11 +54,7 @@ class ByteStream:
         if self._store.contains(resource.function, resource.digest):
             size = resource.digest.size_bytes
             return bytestream.QueryWriteStatusResponse(committed_size=size, complete=True)
-        return bytestream.QueryWriteStatusResponse(committed_size=self._uploads.committed(request.resource_name))
-
-    def close(self) -> None:
-        """Drop the uploads that were never completed."""
-        self._uploads.close()
+        return bytestream.QueryWriteStatusResponse(committed_size=self._store.uploaded(request.resource_name))
 
 
 class Download:
@@ -109,13 +103,12 @@ class Upload:
     arrived is dropped, so that the next try begins at 0.
     """
 
-    def __init__(self, store: Store, uploads: Uploads, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
-        self._uploads = uploads
         self._limits = limits
         self._name = ""
         self._resource: ResourceName | None = None
-        self._partial: Partial | None = None
+        self._writer: UploadWriter | None = None
         self._offset = 0
         self._look_again_at = 0
         self._complete = False
@@ -137,13 +130,13 @@ class Upload:
         if self._is_here(resource):
             self._drop()
             return self._answer(resource.digest.size_bytes)
-        if self._partial is None:
-            self._partial = self._uploads.take(self._name, resource, request.write_offset, self)
+        if self._writer is None:
+            self._writer = self._open(resource, request.write_offset)
             self._offset = request.write_offset
             self._look_again_at = self._offset + LOOK_EVERY
         if request.write_offset != self._offset:
             raise InvalidRequest("write_offset", f"{request.write_offset} is not {self._offset}")
-        self._take(self._partial, resource.digest.size_bytes, request)
+        self._take(self._writer, resource.digest.size_bytes, request)
         return None
 
     def _begin(self, request: bytestream.WriteRequest) -> ResourceName:
@@ -156,6 +149,12 @@ class Upload:
         self._resource = resource
         return resource
 
+    def _open(self, resource: ResourceName, offset: int) -> UploadWriter:
+        try:
+            return self._store.upload(self._name, resource.function, resource.digest, offset)
+        except WrongOffset as error:
+            raise InvalidRequest("write_offset", str(error)) from None
+
     def _is_here(self, resource: ResourceName) -> bool:
         """Look whether somebody else has brought the blob: at the start, and now and then."""
         if self._offset < self._look_again_at:
@@ -163,21 +162,26 @@ class Upload:
         self._look_again_at = self._offset + LOOK_EVERY
         return self._store.contains(resource.function, resource.digest)
 
-    def _take(self, partial: Partial, size: int, request: bytestream.WriteRequest) -> None:
+    def _take(self, writer: UploadWriter, size: int, request: bytestream.WriteRequest) -> None:
         end = self._offset + len(request.data)
         if end > size:
             raise InvalidRequest("data", f"{end} bytes have come for a blob of {size}")
         # After a restart at 0 the first bytes are here already; the digest will tell if they differ.
-        known = partial.size - self._offset
+        known = writer.written - self._offset
         if known < len(request.data):
-            partial.write(self, request.data[known:] if known else request.data)
+            writer.write(request.data[known:] if known else request.data)
         self._offset = end
         if request.finish_write:
             if end != size:
                 raise InvalidRequest("finish_write", f"only {end} of {size} bytes have come")
-            partial.commit(self)
-            self._drop()
+            writer.commit()
+            self._writer = None
             self._complete = True
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to keep."""
+        return self._writer is not None
 
     def finish(self) -> bytestream.WriteResponse:
         """Answer when the client has sent everything: how much has arrived, complete or not."""
@@ -186,18 +190,18 @@ class Upload:
         if self._complete:
             return self._answer(self._resource.digest.size_bytes)
         self.abandon()
-        return self._answer(self._uploads.committed(self._name))
+        return self._answer(self._store.uploaded(self._name))
 
     def abandon(self) -> None:
         """Keep what has arrived for a client that comes back."""
-        if self._partial is not None:
-            self._uploads.leave(self._partial, self)
-            self._partial = None
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.leave()
 
     def _drop(self) -> None:
-        if self._partial is not None:
-            self._uploads.drop(self._partial, self)
-            self._partial = None
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.discard()
 
     @staticmethod
     def _answer(size: int) -> bytestream.WriteResponse:

@@ -76,14 +76,6 @@ class OffsetOutOfRange(Refusal):
         self.size = size
 
 
-class UploadTakenOver(Refusal):
-    """Another stream carries this upload on; `resource_name` names it."""
-
-    def __init__(self, resource_name: str) -> None:
-        super().__init__(f"another stream carries {resource_name!r} on")
-        self.resource_name = resource_name
-
-
 # Error, gRPC code, HTTP status. The first row whose class fits counts, so subclasses stand before their bases.
 OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (BlobTooLarge, code_pb2.INVALID_ARGUMENT, 413),
@@ -96,7 +88,7 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (HashNotFound, code_pb2.NOT_FOUND, 404),
     (ResultNotFound, code_pb2.NOT_FOUND, 404),
     (OffsetOutOfRange, code_pb2.OUT_OF_RANGE, 416),
-    (UploadTakenOver, code_pb2.ABORTED, 409),
+    (storage.UploadTakenOver, code_pb2.ABORTED, 409),
     (storage.MissingBlobs, code_pb2.FAILED_PRECONDITION, 409),
     (storage.ReadOnlyStore, code_pb2.PERMISSION_DENIED, 403),
     (storage.OutOfSpace, code_pb2.RESOURCE_EXHAUSTED, 507),

@@ -22,11 +22,12 @@ from pytrace_cas.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs
+    from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs, UploadTakenOver
     from pytrace_cas.store.check import CheckReport, Problem
     from pytrace_cas.store.eviction import Evicted
     from pytrace_cas.store.mark import FolderInUse
     from pytrace_cas.store.schema import NewerFormat, UnknownFormat
+    from pytrace_cas.store.uploads import UploadWriter, WrongOffset
 
 __all__ = [
     "BlobCorrupt",
@@ -56,6 +57,9 @@ __all__ = [
     "StoreUnreadable",
     "StoredResult",
     "UnknownFormat",
+    "UploadTakenOver",
+    "UploadWriter",
+    "WrongOffset",
 ]
 
 _LATER = {
@@ -68,6 +72,9 @@ _LATER = {
     "Problem": "check",
     "RefusedBlobs": "adding",
     "UnknownFormat": "schema",
+    "UploadTakenOver": "adding",
+    "UploadWriter": "uploads",
+    "WrongOffset": "uploads",
 }
 
 

@@ -49,6 +49,13 @@ class DigestMismatch(StoreError):
         self.found = found
 
 
+class UploadTakenOver(StoreError):
+    """Another stream, of this process or another, goes on with this upload."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path, "another stream goes on with this upload; ask how far it is")
+
+
 class RefusedBlobs(StoreError):
     """Some of many blobs did not have their digests: the `refused` ones are not stored, the others are."""
 
@@ -200,12 +207,16 @@ class Adder:
 
     def stage(self, function: DigestFunction, size: int) -> Staged:
         """Begin a file of about that size; raise `OutOfSpace` if the store's limit or the disk is too small for it."""
+        self.check_room(size)
+        return Staged(self.layout, function)
+
+    def check_room(self, size: int) -> None:
+        """Raise `OutOfSpace` if the store's limit or the disk is too small for a file; sweep when that is due."""
         self._room.check(charge_of_blob(size, False))
         disk = os.statvfs(self.layout.root)
         if disk.f_bavail * disk.f_frsize < size:
             raise OutOfSpace(self.layout.root)
         sweep_if_due(self.layout)
-        return Staged(self.layout, function)
 
     def reserve(self, function: DigestFunction, size: int) -> Staged:
         """Begin a file that is to be of that size, and keep the room for it; raise `OutOfSpace`."""
@@ -250,6 +261,8 @@ class Adder:
         self._room.add(charge, work, reservation)
 
     def _move_in(self, staged: Staged, place: str) -> None:
+        if not staged.is_in_place():
+            raise UploadTakenOver(self.layout.root)
         target = self.layout.blob(place)
         made = move(staged.path, target)
         staged.moved = True

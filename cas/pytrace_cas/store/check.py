@@ -7,6 +7,7 @@ What looks wrong is looked at again under the write lock before it is reported: 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,7 +16,8 @@ from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction, MalformedDiges
 from pytrace_cas.store.index import CorruptIndex
 from pytrace_cas.store.layout import place_of
 from pytrace_cas.store.pending import has_file, is_place, places_of
-from pytrace_cas.store.staging import feed, files_in
+from pytrace_cas.store.reservations import KEPT_SECONDS
+from pytrace_cas.store.staging import changed, feed, files_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +58,10 @@ class Problem:
 
 @attrs.frozen
 class CheckReport:
-    """What was looked at, and every problem. `leftovers` are files of killed processes, which a writer sweeps."""
+    """What was looked at, and every problem. `leftovers` are files of killed processes, which a writer sweeps.
+
+    `uploads` are unfinished and can still be gone on with.
+    """
 
     problems: tuple[Problem, ...]
     blobs: int
@@ -64,6 +69,7 @@ class CheckReport:
     files: int
     bytes: int
     leftovers: int
+    uploads: int
 
     @property
     def sound(self) -> bool:
@@ -83,7 +89,7 @@ def check_store(
         repairer = Repairer(layout, index, reader, pending)
         found = [repairer.mend(problem) for problem in found]
     results, used = (0, 0) if checker.damaged else checker.totals()
-    return CheckReport(tuple(found), checker.blobs, results, checker.files, used, checker.leftovers())
+    return CheckReport(tuple(found), checker.blobs, results, checker.files, used, *checker.leftovers())
 
 
 class Checker:
@@ -118,9 +124,12 @@ class Checker:
             results, used = db.execute("SELECT results, bytes FROM store").fetchone()
         return results, used
 
-    def leftovers(self) -> int:
-        """Files in `tmp/` and in the trash."""
-        return len(files_in(self._layout.tmp)) + len(files_in(self._layout.trash))
+    def leftovers(self) -> tuple[int, int]:
+        """Files in `tmp/`, the trash and of uploads that are over their time; those of uploads that are not."""
+        uploads = files_in(self._layout.uploads)
+        over = sum(abs(time.time() - changed(path)) >= KEPT_SECONDS for path in uploads)
+        left = len(files_in(self._layout.tmp)) + len(files_in(self._layout.trash)) + over
+        return left, len(uploads) - over
 
     def _index_problems(self) -> Iterator[Problem]:
         with self._index.read() as db:

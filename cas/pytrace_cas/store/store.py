@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.adding import Adder, BlobWriter
     from pytrace_cas.store.check import CheckReport
     from pytrace_cas.store.eviction import Evicted, Evictor
+    from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
 class Store:
@@ -56,6 +57,7 @@ class Store:
         self._room = Room(self._index, self._new_evictor)
         self._results = Results(self._index, self._room)
         self._adder: Adder | None = None
+        self._uploads: Uploads | None = None
 
     @classmethod
     def open(
@@ -127,6 +129,21 @@ class Store:
     def writer(self, function: DigestFunction, digest: Digest) -> BlobWriter:
         """Store a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
         return self._adding.writer(function, digest)
+
+    def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
+        """Begin an upload, or go on with one, of this process or another, at its `offset`; raise `WrongOffset`.
+
+        What it has brought is kept over the end of the process, and found again under its name.
+        """
+        return self._uploading.begin(name, function, digest, offset)
+
+    def uploaded(self, name: str) -> int:
+        """Bytes that an unfinished upload has brought, which it can go on behind."""
+        return self._uploading.committed(name)
+
+    def expire_uploads(self) -> None:
+        """Drop unfinished uploads that nobody went on with for an hour, and the oldest of too many."""
+        self._uploading.expire()
 
     def get(self, function: DigestFunction, digest: Digest) -> bytes:
         """All of a blob, verified; raise `BlobNotFound`."""
@@ -265,6 +282,14 @@ class Store:
 
             self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader)
         return self._adder
+
+    @property
+    def _uploading(self) -> Uploads:
+        if self._uploads is None:
+            from pytrace_cas.store.uploads import Uploads
+
+            self._uploads = Uploads(self._layout, self._index, self._room, self._adding)
+        return self._uploads
 
     def _new_evictor(self) -> Evictor:
         from pytrace_cas.store.eviction import Evictor
