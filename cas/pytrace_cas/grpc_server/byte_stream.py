@@ -36,8 +36,7 @@ class ByteStreamServicer:
             raise
         with download:
             small = download.remaining <= SMALL
-            while download.remaining:
-                message = download.next() if small else await in_thread(download.next)
+            while (message := download.next() if small else await in_thread(download.next)) is not None:
                 await context.write(message)
         self._metrics.requested("get", "cas", "hit")
 
@@ -56,14 +55,14 @@ class ByteStreamServicer:
             if upload.is_open:
                 await in_thread(upload.abandon)
         self._metrics.requested("put", "cas", "ok")
-        self._metrics.stored(response.committed_size)
+        self._metrics.stored(max(0, response.committed_size))
         return response
 
     @staticmethod
     async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:
         first = True
         async for request in requests:
-            if first or request.finish_write or len(request.data) > SMALL:
+            if first or request.finish_write or len(request.data) > SMALL or upload.is_compressed:
                 response = await in_thread(upload.feed, request)
             else:
                 response = upload.feed(request)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from google.rpc import code_pb2, status_pb2
 
 from pytrace_cas import store as storage
+from pytrace_cas.compression import CorruptStream
 
 if TYPE_CHECKING:
     from pytrace_cas.digest import Digest
@@ -82,6 +83,7 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (ResultTooLarge, code_pb2.INVALID_ARGUMENT, 413),
     (InvalidRequest, code_pb2.INVALID_ARGUMENT, 400),
     (storage.DigestMismatch, code_pb2.INVALID_ARGUMENT, 400),
+    (CorruptStream, code_pb2.INVALID_ARGUMENT, 400),
     (BlobCutShort, code_pb2.DATA_LOSS, 500),
     (storage.BlobCorrupt, code_pb2.DATA_LOSS, 500),
     (storage.BlobNotFound, code_pb2.NOT_FOUND, 404),
@@ -95,7 +97,7 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (storage.StoreBusy, code_pb2.UNAVAILABLE, 503),
     (storage.StoreError, code_pb2.INTERNAL, 500),
 )
-EXPECTED = (Refusal, storage.StoreError)
+EXPECTED = (Refusal, CorruptStream, storage.StoreError)
 
 
 def refuse_when_read_only(store: storage.Store) -> None:

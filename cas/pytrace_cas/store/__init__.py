@@ -24,6 +24,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs, UploadTakenOver
     from pytrace_cas.store.check import CheckReport, Problem
+    from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted
     from pytrace_cas.store.mark import FolderInUse
     from pytrace_cas.store.schema import NewerFormat, UnknownFormat
@@ -35,6 +36,7 @@ __all__ = [
     "BlobReader",
     "BlobWriter",
     "CheckReport",
+    "CompressedReader",
     "CorruptIndex",
     "DigestMismatch",
     "DiskFailed",
@@ -65,6 +67,7 @@ __all__ = [
 _LATER = {
     "BlobWriter": "adding",
     "CheckReport": "check",
+    "CompressedReader": "compressed",
     "DigestMismatch": "adding",
     "Evicted": "eviction",
     "FolderInUse": "mark",

@@ -11,7 +11,7 @@ import os
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
-from pytrace_cas.store.index import OutOfSpace, StoreBusy, disk_failure
+from pytrace_cas.store.index import DiskFailed, OutOfSpace, StoreBusy, disk_failure
 from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of, unique_name
 
 TYPE_CHECKING = False
@@ -96,6 +96,10 @@ class BlobReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def cut_short(self) -> StoreError:
+        """Make the error of a file that ends before its blob does."""
+        return DiskFailed(self._blobs.layout.root, f"the file of blob {self._digest} ends too early")
 
     def _follow(self, chunk: bytes) -> None:
         self._state.update(chunk)

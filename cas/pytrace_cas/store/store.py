@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store.adding import Adder, BlobWriter
     from pytrace_cas.store.check import CheckReport
+    from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
@@ -154,6 +155,12 @@ class Store:
     ) -> BlobReader:
         """Open a blob for reading; raise `BlobNotFound`. With `verify` (from offset 0) its end may be `BlobCorrupt`."""
         return BlobReader(self._reader, function, digest, offset, verify)
+
+    def open_compressed(self, function: DigestFunction, digest: Digest, offset: int = 0) -> CompressedReader:
+        """Open a blob from an offset on as a zstd stream; raise `BlobNotFound`. From 0 on it is verified."""
+        from pytrace_cas.store.compressed import CompressedReader
+
+        return CompressedReader(self.open_blob(function, digest, offset, verify=not offset), digest.size_bytes - offset)
 
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty open file; raise `BlobNotFound` and leave it empty."""
