@@ -29,6 +29,7 @@ PROGRAMS = {
     "npm": ("node", "npm"),
     "rsync": ("rsync",),
     "strace": ("strace",),
+    "zstd": ("zstd",),
     "xattr": ("setfattr", "getfattr"),
 }
 

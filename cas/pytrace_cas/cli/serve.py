@@ -32,6 +32,7 @@ def serve(
     http_address: Address | None,
     max_blob_size: int,
     min_lifetime: int | None,
+    storage_mode: str,
     fsync: bool,
     strict_ac: bool,
     access_log: str,
@@ -54,7 +55,14 @@ def serve(
     limits = Limits(blob_bytes=max_blob_size)
     settings = Settings(grpc_address, http_address, limits, strict_ac, access_log == "all")
     limit = size_limit(max_size, max_size_gib)
-    with Store.open(dir, max_size=limit, min_lifetime=min_lifetime, fsync=fsync, read_only=read_only) as store:
+    with Store.open(
+        dir,
+        max_size=limit,
+        min_lifetime=min_lifetime,
+        fsync=fsync,
+        read_only=read_only,
+        compress=storage_mode == "zstd",
+    ) as store:
         try:
             asyncio.run(serve_until_told(store, settings, _ready))
         except AddressInUse as error:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytrace_cas import store as storage
-from pytrace_cas.compression import CorruptStream, Inflater, deflate
+from pytrace_cas.compression import CorruptStream, Inflater
 from pytrace_cas.services import directory_tree
 from pytrace_cas.services.digests import digest_of, digests_of, function_among, function_of, to_message
 from pytrace_cas.services.errors import InvalidRequest, Refusal, refuse_when_read_only, to_status
@@ -118,12 +118,25 @@ class ContentAddressableStorage:
 
     def _read(self, function: DigestFunction, message: reapi.Digest, compressed: bool) -> Read:
         try:
-            data = self._store.get(function, digest_of(message, function))
+            digest = digest_of(message, function)
+            packed = self._compressed(function, digest) if compressed else b""
+            if packed:
+                return Read(digest=message, data=packed, compressor=reapi.Compressor.ZSTD, status=to_status(None))
+            data = self._store.get(function, digest)
         except (InvalidRequest, storage.BlobNotFound) as error:
             return Read(digest=message, status=to_status(error))
-        if compressed and len(data) >= WORTH_COMPRESSING and len(packed := deflate(data)) < len(data):
-            return Read(digest=message, data=packed, compressor=reapi.Compressor.ZSTD, status=to_status(None))
         return Read(digest=message, data=data, status=to_status(None))
+
+    def _compressed(self, function: DigestFunction, digest: Digest) -> bytes:
+        """A blob as a zstd stream; nothing if it does not shrink, or is found damaged."""
+        if digest.size_bytes < WORTH_COMPRESSING:
+            return b""
+        try:
+            with self._store.open_compressed(function, digest) as reader:
+                packed = b"".join(reader)
+        except storage.BlobCorrupt:
+            return b""
+        return packed if len(packed) < digest.size_bytes else b""
 
 
 def _size(item: Request) -> int:

@@ -106,9 +106,12 @@ class Layout:
             raise StoreNotWritable(self.root, error.strerror or str(error)) from error
 
 
-def place_of(function: str, hash: str) -> str:
+PACKED = ".zst"  # ends the name of a compressed blob's file
+
+
+def place_of(function: str, hash: str, packed: bool = False) -> str:
     """Path of a blob's file below `cas/`: function, first two hex digits, hash."""
-    return f"{function}/{hash[:2]}/{hash}"
+    return f"{function}/{hash[:2]}/{hash}{PACKED if packed else ''}"
 
 
 def unique_name() -> bytes:

@@ -46,10 +46,11 @@ class Store:
     meet. The empty blob is always there.
     """
 
-    def __init__(self, layout: Layout, fsync: bool, read_only: bool) -> None:
+    def __init__(self, layout: Layout, fsync: bool, read_only: bool, compress: bool) -> None:
         self.path = layout.root
         self.read_only = read_only
         self._layout = layout
+        self._compress = compress
         self._index = Index(layout, fsync, read_only)
         self._pending = Pending(layout)
         self._counters = Counters(self._index)
@@ -70,18 +71,20 @@ class Store:
         fsync: bool = False,
         read_only: bool = False,
         create: bool = True,
+        compress: bool = False,
     ) -> Self:
         """Open the store in a directory, making it when there is none and `create`; raise a `StoreError`.
 
         One is made where nothing is, in an empty directory, or where a killed process had begun one; any other
         directory is `FolderInUse`.
         `max_size` (bytes) is kept in the store; a new one has 10 GiB. So is `min_lifetime` (seconds; 0 at first): for
-        that long after they were stored, found or part of a hit, blobs are not evicted. `StoreNotWritable` from an
+        that long after they were stored, found or part of a hit, blobs are not evicted. With `compress`, files that are
+        added are compressed if that saves something; both forms are read. `StoreNotWritable` from an
         existing store means that it can still be opened with `read_only`.
         """
         layout = Layout(os.path.abspath(os.fsencode(path)))
         _check_place(layout, read_only, create and not read_only)
-        store = cls(layout, fsync, read_only)
+        store = cls(layout, fsync, read_only, compress)
         try:
             store._begin(max_size, min_lifetime)
         except BaseException:
@@ -160,7 +163,7 @@ class Store:
         """Open a blob from an offset on as a zstd stream; raise `BlobNotFound`. From 0 on it is verified."""
         from pytrace_cas.store.compressed import CompressedReader
 
-        return CompressedReader(self.open_blob(function, digest, offset, verify=not offset), digest.size_bytes - offset)
+        return CompressedReader(self.open_blob(function, digest, offset, verify=not offset), offset)
 
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty open file; raise `BlobNotFound` and leave it empty."""
@@ -287,7 +290,7 @@ class Store:
         if self._adder is None:
             from pytrace_cas.store.adding import Adder
 
-            self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader)
+            self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader, self._compress)
         return self._adder
 
     @property

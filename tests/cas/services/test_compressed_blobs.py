@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pytrace_cas.compression import FRAME, CorruptStream, Inflater
 from pytrace_cas.digest import SHA256
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, OffsetOutOfRange, grpc_code
-from pytrace_cas.store import DigestMismatch
+from pytrace_cas.store import DigestMismatch, Store
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
@@ -25,6 +25,7 @@ from tests.support.zstd import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytrace_cas.services import Services
 
@@ -33,6 +34,13 @@ INVALID = 3
 Write = bytestream.WriteRequest
 TEXT = b"".join(b"line %d of a text that shrinks\n" % number for number in range(100_000))
 SKIPPABLE = struct.pack("<II", 0x184D2A50, 5) + b"a map"
+
+
+@pytest.fixture(params=[False, True], ids=["plain at rest", "compressed at rest"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """An empty store of either kind."""
+    with Store.open(bytes(tmp_path / "store"), compress=request.param) as store:
+        yield store
 
 
 def write_messages(name: str, stream: bytes, piece: int, offset: int = 0, finish: bool = True) -> Iterator[Write]:
