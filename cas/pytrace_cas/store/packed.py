@@ -26,7 +26,7 @@ _SKIPPABLE = 0x184D2A5B
 _HEAD = struct.Struct("<II")  # the skippable frame's magic and length
 _ENTRY = struct.Struct("<II")  # of each frame: its bytes in the file, their CRC-32
 _TAIL = struct.Struct("<QIII8s")  # bytes of the blob, of it in a frame, frames, CRC-32 of all before it, MAGIC
-_TRIAL = 4  # frames after which it shows whether a blob shrinks
+_TRIAL = 1  # frames after which it is told whether a blob shrinks
 _SHARE = 16  # at least a sixteenth must be saved
 
 
