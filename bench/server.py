@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from bench import timing
+from bench import idle, timing
 from bench.endpoint import Endpoint, Sizes, given, prepare, started
 from bench.load import Load, Tally, play
 from bench.report import ABSENT, Table, spread
@@ -78,8 +78,13 @@ def measure_all(
     with ExitStack() as stack:
         endpoints = [given(url, instance) for url in urls]
         if not endpoints:
-            store = ("--dir", str(folder / "server"), "--grpc-address", "127.0.0.1:0", "--http-address", "none")
-            endpoints.append(stack.enter_context(started("pytrace-cas", (installed("pytrace-cas"), "serve", *store))))
+            begins("idle memory")
+            yield idle.measure(folder)
+            # One process, as the floor is.
+            store = ("--dir", str(folder / "server"), "--workers", "1")
+            where = ("--grpc-address", "127.0.0.1:0", "--http-address", "none")
+            ours = (installed("pytrace-cas"), "serve", *store, *where)
+            endpoints.append(stack.enter_context(started("pytrace-cas", ours)))
             endpoints.append(stack.enter_context(started("floor", (sys.executable, "-m", "bench.floor"))))
         endpoints += [given(url, instance) for url in peers]
         context = multiprocessing.get_context("spawn")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytrace_cas.conform.titles import TITLES
 from pytrace_exec.keys.messages import SCHEME
 from pytrace_exec.observe.facts import KINDS
 from pytrace_exec.observe.surroundings import IDENTITY
@@ -18,6 +19,7 @@ from pytrace_exec.policy.reasons import SENTENCES
 DOCS = Path(__file__).parents[1] / "docs"
 MARKED = re.compile(r"<!-- table: ([\w.]+)\.(\w+) -->\n```text\n(.*?)\n```", re.DOTALL)
 FIRST_CELL = re.compile(r"^\| `([\w ]+)` \|", re.MULTILINE)
+CONFORMANCE_ROW = re.compile(r"^\| ([0-9HA]\d*) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
 PRINTED = {
     "environment.md": {"VARYING", "READ_BY"},
     "identity.md": {"NEUTRAL_TOOLS"},
@@ -56,6 +58,12 @@ def test_a_page_prints_its_tables_as_they_are(page: str) -> None:
 def test_every_reason_not_to_store_is_explained() -> None:
     assert FIRST_CELL.findall((DOCS / "not-stored.md").read_text()) != []
     assert set(FIRST_CELL.findall((DOCS / "not-stored.md").read_text())) == SENTENCES.keys()
+
+
+def test_the_conformance_table_has_every_rule_and_ours_breaks_none() -> None:
+    rows = CONFORMANCE_ROW.findall((DOCS / "conformance.md").read_text())
+    assert [(id, title) for id, title, _ in rows] == list(TITLES.items())
+    assert {ours for _, _, ours in rows} <= {"pass", "-"}
 
 
 def test_every_kind_of_fact_is_explained() -> None:

@@ -75,6 +75,16 @@ def _sha256() -> Any:
     return sha256()
 
 
+def _hashlib(name: str) -> Callable[[], Any]:
+    def new() -> Any:
+        import hashlib
+
+        # What the protocol names things by, whatever else a machine's policy forbids.
+        return hashlib.new(name, usedforsecurity=False)
+
+    return new
+
+
 def _blake3() -> Any:
     from blake3 import blake3
 
@@ -127,7 +137,13 @@ class DigestFunction:
 
 SHA256 = DigestFunction("sha256", 1, 64, True, _sha256)
 BLAKE3 = DigestFunction("blake3", 9, 64, False, _blake3)
-FUNCTIONS = {function.name: function for function in (SHA256, BLAKE3)}
+SHA1 = DigestFunction("sha1", 2, 40, True, _hashlib("sha1"))
+MD5 = DigestFunction("md5", 3, 32, True, _hashlib("md5"))
+SHA384 = DigestFunction("sha384", 5, 96, True, _hashlib("sha384"))
+SHA512 = DigestFunction("sha512", 6, 128, True, _hashlib("sha512"))
+FUNCTIONS = {function.name: function for function in (SHA256, BLAKE3, SHA384, SHA512, SHA1, MD5)}
+# What a key may be made with where this project chooses: nobody can make two blobs of one digest.
+TRUSTED = {function.name: function for function in (SHA256, BLAKE3)}
 
 
 def function_named(name: str) -> DigestFunction:

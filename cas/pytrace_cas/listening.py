@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -54,6 +55,16 @@ class Address:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: a unix socket, or loopback."""
+        if self.path or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
     @classmethod
     def parse(cls, text: str) -> Address:
         """Read an address; raise `MalformedAddress`."""
@@ -71,6 +82,28 @@ class Address:
         return cls(host=host, port=int(port))
 
 
+@attrs.frozen
+class Bound:
+    """Where a server listens, with the ports that were chosen; `tls`: whether connections are encrypted."""
+
+    grpc: Address
+    http: Address | None
+    tls: bool = False
+
+    @property
+    def beyond_loopback(self) -> bool:
+        """Whether other machines can reach it."""
+        return any(address is not None and not address.is_local for address in (self.grpc, self.http))
+
+    def __str__(self) -> str:
+        """Say it as URLs, gRPC first."""
+        s = "s" if self.tls else ""
+        urls = [f"grpc{s}://{self.grpc}" if not self.grpc.path else str(self.grpc)]
+        if self.http is not None:
+            urls.append(f"http{s}://{self.http}" if not self.http.path else str(self.http))
+        return " ".join(urls)
+
+
 @contextmanager
 def telling_why(address: Address) -> Iterator[None]:
     """Turn what the system says of an address into `AddressInUse` or `AddressNotAvailable`."""
@@ -82,23 +115,33 @@ def telling_why(address: Address) -> Iterator[None]:
         raise AddressNotAvailable(str(address), error.strerror or str(error)) from None
 
 
-def listen(address: Address) -> socket.socket:
+def listen(address: Address, *, shared: bool = False) -> socket.socket:
     """Open a listening TCP or unix socket; raise `AddressInUse`, `AddressNotAvailable`.
 
-    A socket file that nobody listens at any more is replaced; the new one is its owner's alone.
+    A socket file that nobody listens at any more is replaced; the new one is its owner's alone. `shared`: beside
+    other processes of this user that listen at the same TCP address; the kernel deals out connections.
     """
     with telling_why(address):
-        return _listen_unix(address) if address.path else _listen_tcp(address)
+        return _listen_unix(address) if address.path else _listen_tcp(address, shared)
 
 
-def _listen_tcp(address: Address) -> socket.socket:
-    family, kind, protocol, _, target = socket.getaddrinfo(
-        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
+Resolved = tuple[socket.AddressFamily, socket.SocketKind, int, tuple[Any, ...]]
+
+
+def resolve(address: Address) -> list[Resolved]:
+    """Look up a TCP address: what sockets are made with, and bound to."""
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return [(family, kind, protocol, target) for family, kind, protocol, _, target in found]
+
+
+def _listen_tcp(address: Address, shared: bool) -> socket.socket:
+    family, kind, protocol, target = resolve(address)[0]
     # asyncio sets TCP_NODELAY only where the protocol is stated; without it, small answers wait 40 ms.
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(target)
         listener.listen(1024)
     except BaseException:

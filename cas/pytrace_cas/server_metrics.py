@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +22,29 @@ _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 _BLOB_BUCKETS = tuple(float(1 << power) for power in range(8, 33, 3))
 
 
-class ServerMetrics:
-    """Counters around one store, in a registry of their own; safe to use from many threads."""
+def share(folder: str, number: int) -> None:
+    """Keep the metrics that this process makes from now on in files of that folder, as worker `number`.
 
-    def __init__(self, store: Store) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_StoreSize(store))
-        registry = self._registry
+    Who was that worker before has left its counts there: they go on.
+    """
+    # The library reads the folder's name from nowhere else.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    values.ValueClass = values.MultiProcessValue(lambda: number)  # type: ignore[no-untyped-call]
+
+
+class ServerMetrics:
+    """Counters around one store, in a registry of their own; safe to use from many threads.
+
+    With a folder that was given to `share`, the text has the sums over all workers, those before a restart included.
+    """
+
+    def __init__(self, store: Store, folder: str | None = None) -> None:
+        registry = CollectorRegistry()
+        self._shown = registry
+        if folder is not None:
+            self._shown = CollectorRegistry()
+            MultiProcessCollector(self._shown, folder)  # type: ignore[no-untyped-call]
+        self._shown.register(_StoreSize(store))
         self._started = Counter("grpc_server_started", "Calls begun.", _METHOD, registry=registry)
         self._handled = Counter("grpc_server_handled", "Calls ended.", (*_METHOD, "grpc_code"), registry=registry)
         self._seconds = Histogram("grpc_server_handling_seconds", "Duration of calls.", _METHOD, registry=registry)
@@ -55,7 +73,7 @@ class ServerMetrics:
 
     def text(self) -> bytes:
         """Return everything in the exposition format, as `CONTENT_TYPE_LATEST` names it."""
-        return generate_latest(self._registry)
+        return generate_latest(self._shown)
 
 
 class MethodMetrics:

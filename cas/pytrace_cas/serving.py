@@ -4,23 +4,34 @@
 from __future__ import annotations
 
 import asyncio
-import signal
-from contextlib import AsyncExitStack
+import logging
+import time
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import attrs
 
+from pytrace_cas.access import AccessSettings, BadAccessFile
+from pytrace_cas.access.certificates import Certificates
+from pytrace_cas.access.guard import Guard
 from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
 from pytrace_cas.http_server.application import Readiness, application
-from pytrace_cas.server_metrics import ServerMetrics
+from pytrace_cas.listening import Bound
+from pytrace_cas.server_metrics import ServerMetrics, share
 from pytrace_cas.services import Limits, Services
+from pytrace_cas.workers.orders import Orders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pytrace_cas.listening import Address
     from pytrace_cas.store import Store
+    from pytrace_cas.workers.worker import Worker
+
+DRAIN_SECONDS = 10.0
+
+log = logging.getLogger(__name__)
 
 
 @attrs.frozen
@@ -32,44 +43,99 @@ class Settings:
     limits: Limits = attrs.field(factory=Limits)
     strict_ac: bool = False
     access_log: bool = False
+    access: AccessSettings = attrs.field(factory=AccessSettings)
+    # Calls at once over each protocol; None: any number.
+    most_calls: int | None = None
+    drain_uploads: bool = False
 
 
-@attrs.frozen
-class Bound:
-    """Where the servers listen, with the ports that were chosen."""
+async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
+    """Serve until SIGTERM, then let running calls end. `ready` is told once both servers listen.
 
-    grpc: Address
-    http: Address | None
-
-    def __str__(self) -> str:
-        """Say it as URLs, gRPC first."""
-        urls = [f"grpc://{self.grpc}" if not self.grpc.path else str(self.grpc)]
-        if self.http is not None:
-            urls.append(f"http://{self.http}" if not self.http.path else str(self.http))
-        return " ".join(urls)
-
-
-async def serve(store: Store, settings: Settings, ready: Callable[[Bound], None]) -> None:
-    """Serve until SIGTERM or SIGINT, then let running calls end. `ready` is told once both servers listen.
-
-    Raises `AddressInUse` and `AddressNotAvailable` before anything is served.
+    Raises `AddressInUse`, `AddressNotAvailable` and `BadAccessFile` before anything is served. SIGHUP reads the files
+    of `settings.access` again; calls and connections go on by what they began with.
     """
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    metrics, readiness = ServerMetrics(store), Readiness()
+    guard = Guard(settings.access)
+    certificates = Certificates(settings.access) if settings.access.tls else None
+    orders, readiness = Orders(worker), Readiness()
+    orders.on_reload(lambda: _read_again(guard, certificates))
+    if worker.metrics is not None:
+        share(worker.metrics, worker.number)
+    metrics = ServerMetrics(store, worker.metrics)
     async with AsyncExitStack() as stack:
+        stack.callback(guard.close)
         services = stack.enter_context(Services(store, settings.limits))
         grpc_server = await stack.enter_async_context(
-            GrpcServer(services, metrics, settings.grpc_address, access_log=settings.access_log)
+            GrpcServer(
+                services,
+                metrics,
+                settings.grpc_address,
+                worker,
+                guard,
+                certificates,
+                most_calls=settings.most_calls,
+                access_log=settings.access_log,
+                drain_uploads=settings.drain_uploads,
+            )
         )
         http_server: HttpServer | None = None
         if settings.http_address is not None:
             app = application(
-                services, metrics, readiness, strict_ac=settings.strict_ac, access_log=settings.access_log
+                services,
+                metrics,
+                readiness,
+                worker,
+                guard,
+                strict_ac=settings.strict_ac,
+                access_log=settings.access_log,
             )
-            http_server = await stack.enter_async_context(HttpServer(app, settings.http_address))
-        ready(Bound(grpc_server.address, http_server.address if http_server else None))
-        await stop.wait()
+            http_server = await stack.enter_async_context(
+                HttpServer(app, settings.http_address, worker, certificates, most_calls=settings.most_calls)
+            )
+        ready(Bound(grpc_server.address, http_server.address if http_server else None, certificates is not None))
+        worker.say_ready()
+        await _until_stopped(worker, orders)
         readiness.going = True
-        await grpc_server.say_going()
+        await _drain(grpc_server, http_server, orders)
+
+
+async def _until_stopped(worker: Worker, orders: Orders) -> None:
+    """Wait for the order to stop, or until nobody has called for long enough."""
+    while not orders.stop.is_set() and not worker.tick():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(orders.stop.wait(), worker.tick_seconds)
+
+
+async def _drain(grpc_server: GrpcServer, http_server: HttpServer | None, orders: Orders) -> None:
+    """Let running calls end, for ten seconds in all, or until the order to stop at once.
+
+    HTTP goes on beside the last gRPC calls, so that `/readyz` can say that the server is going.
+    """
+    deadline = time.monotonic() + DRAIN_SECONDS
+    await grpc_server.say_going()
+    await _unless(orders.at_once, grpc_server.drain(DRAIN_SECONDS))
+    if http_server is not None:
+        await _unless(orders.at_once, http_server.drain(max(0.0, deadline - time.monotonic())))
+
+
+async def _unless(given_up: asyncio.Event, work: Awaitable[None]) -> None:
+    """Wait for work, or for an event, whichever is first; the work is cancelled then."""
+    tasks = [asyncio.ensure_future(work), asyncio.create_task(given_up.wait())]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    done = await asyncio.gather(*tasks, return_exceptions=True)
+    if isinstance(done[0], Exception):
+        raise done[0]
+
+
+def _read_again(guard: Guard, certificates: Certificates | None) -> None:
+    """Put all files in force as they are now, or none of them when one is bad."""
+    try:
+        ready = [part.read() for part in (guard, certificates) if part is not None]
+    except BadAccessFile as error:
+        log.error("SIGHUP: nothing is changed, what was read before stays in force: %s", error)
+        return
+    for use in ready:
+        use()
+    log.info("SIGHUP: certificates, passwords, tokens and rights are read again")

@@ -23,6 +23,7 @@ FAILURES = frozenset(
         "cache_failed",
         "no_store",
         "remote_failed",
+        "remote_refused",
         "remote_skipped",
         "store_failed",
         "store_full",

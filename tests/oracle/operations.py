@@ -234,7 +234,11 @@ def talking(rng: Random) -> Part:
 
 @idiom("content", "status", "error", "target")
 def at_once(rng: Random) -> Part:
-    """Look at several names and write one at one time, in threads or in processes."""
+    """Look at several names and write one at one time, in threads or in processes.
+
+    What is written is no other name of what is read, or one time would not end as another: an earlier operation may
+    have linked it.
+    """
     looks = [
         do(rng.choice(("read", "read-mapped", "status", "link-status")), rng.choice((*FILES, b"ln", b"d/up", b"none")))
         for _ in range(rng.randrange(1, 4))
@@ -243,7 +247,7 @@ def at_once(rng: Random) -> Part:
     writes = [do("names", "d"), rng.choice((do("copy", source, target), do("write", target, "made\n")))]
     subjects = tuple(aim for look in looks for aim in aims(look.words[0], *CONTENT, "delete"))
     script = block(rng.choice(("threads", "processes")), body=(*looks, *writes))
-    return Part((script,), subjects + aims(target, *OUTPUT) + aims(source, *CONTENT))
+    return Part((do("unlink", target), script), subjects + aims(target, *OUTPUT) + aims(source, *CONTENT))
 
 
 @idiom()

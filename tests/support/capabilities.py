@@ -22,14 +22,17 @@ PROGRAMS = {
     "gdb": ("gdb",),
     "git": ("git",),
     "go": ("go",),
+    "haproxy": ("haproxy",),
     "java": ("javac",),
     "make": ("make", "gcc"),
     "ninja": ("ninja", "cmake", "gcc"),
     "node": ("node",),
     "npm": ("node", "npm"),
+    "prometheus": ("prometheus", "promtool"),
     "rsync": ("rsync",),
     "strace": ("strace",),
     "zstd": ("zstd",),
+    "systemd_analyze": ("systemd-analyze",),
     "xattr": ("setfattr", "getfattr"),
 }
 

@@ -32,12 +32,21 @@ class RunningServer:
     @property
     def grpc(self) -> str:
         """Target for `grpc.insecure_channel`."""
-        return self.grpc_url.removeprefix("grpc://")
+        return self.grpc_url.removeprefix("grpc://").removeprefix("grpcs://")
+
+    def workers(self) -> list[int]:
+        """Its child processes (proc(5), `task/TID/children`)."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def terminate(self) -> int:
         """Ask it to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+    def descriptors_open(self) -> int:
+        """Count its open descriptors."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def blobs_open(self) -> int:
         """Count the blob files that it holds open."""
@@ -70,7 +79,8 @@ def start_server(
 
     Raises `RuntimeError` when it ends before it is ready.
     """
-    arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0"}
+    # One process, unless a test is about several: what it asks of the process, it then asks of the one that serves.
+    arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0", "--workers": "1"}
     given = [part for name, value in arguments.items() if name not in options for part in (name, value)]
     process = subprocess.Popen(
         [*program, "serve", "--dir", store, *given, *options],

@@ -29,22 +29,24 @@ def check(dir: bytes, read_data: bool, repair: bool, as_json: bool) -> None:
 
     report = check_directory(dir, read_data, repair)
     if as_json:
-        click.echo(json.dumps(_as_json(dir, report)))
+        click.echo(report_as_json(dir, report))
     else:
-        _print(report)
+        show(report)
     if not report.sound:
         sys.exit(PROBLEMS)
 
 
-def _print(report: CheckReport) -> None:
+def show(report: CheckReport) -> None:
+    """Print what was found, for people."""
     for problem in report.problems:
         click.echo(f"{problem.code}: {problem.message}{' (repaired)' if problem.repaired else ''}")
     found = f"{len(report.problems)} problems" if report.problems else "no problems"
     click.echo(f"{report.blobs} blobs, {report.results} results, {report.bytes} bytes: {found}", err=True)
 
 
-def _as_json(dir: bytes, report: CheckReport) -> dict[str, Any]:
-    return {
+def report_as_json(dir: bytes, report: CheckReport) -> str:
+    """Write what was found as one JSON object."""
+    found = {
         "schema": 1,
         "dir": os.fsdecode(dir),
         "blobs": report.blobs,
@@ -55,6 +57,7 @@ def _as_json(dir: bytes, report: CheckReport) -> dict[str, Any]:
         "uploads": report.uploads,
         "problems": [_problem_as_json(problem) for problem in report.problems],
     }
+    return json.dumps(found)
 
 
 def _problem_as_json(problem: Problem) -> dict[str, Any]:

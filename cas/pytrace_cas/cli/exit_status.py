@@ -17,6 +17,7 @@ from pytrace_cas.store import (
     StoreUnreadable,
     UnknownFormat,
 )
+from pytrace_cas.store.backup import NotABackup
 
 PROBLEMS = 1
 USAGE = 2
@@ -36,6 +37,7 @@ _BY_ERROR: dict[type[StoreError], int] = {
     NetworkFileSystem: USAGE,
     NewerFormat: USAGE,
     UnknownFormat: USAGE,
+    NotABackup: USAGE,
 }
 
 SHOWN = "Exit status: 0; 1 problems found; 2 usage; 10 no store there; 11 locked; 12 not authorised."

@@ -16,7 +16,7 @@ from pytrace_cas.store import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERBS = ("check", "config", "prune", "serve", "version")
+VERBS = ("backup", "check", "config", "conform", "prune", "restore", "serve", "version")
 
 
 class Verbs(click.Group):

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,11 +12,15 @@ import click
 
 from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
+from pytrace_cas.logs import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 F = TypeVar("F", bound="Callable[..., Any]")
+
+# A worker more than cores helps nobody; on a large machine, four keep up with what one disk and one index give.
+MOST_WORKERS = 4
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNITS |= {f"{letter}I": 1 << 10 * power for power, letter in enumerate("KMGT", 1)}
@@ -81,6 +86,15 @@ def _seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> in
     return None if text is None else int(duration(str(text)))
 
 
+def _positive_seconds(ctx: click.Context, param: click.Parameter, text: str | None) -> float | None:
+    """Read a duration that is not 0; None if it is not given."""
+    if text is None:
+        return None
+    if not (seconds := duration(str(text))):
+        raise click.BadParameter("0 would be at once: leave it out to go on for ever")
+    return seconds
+
+
 class _Option(click.Option):
     """An option that reads bazel-remote's spelling too (`--grpc_address`), and does not show it."""
 
@@ -102,6 +116,10 @@ def _option(name: str, help: str, **attributes: Any) -> Callable[[F], F]:
     return click.option(*names, help=help, cls=_Option, **attributes)
 
 
+def _file(name: str, help: str) -> Callable[[F], F]:
+    return _option(name, help, metavar="FILE", type=click.Path(dir_okay=False))
+
+
 _OPTIONS = (
     _option("--max-size", "Limit of the store, kept in it; a new store has 10GiB.", type=SizeType()),
     click.option("--max_size", "max_size_gib", type=SizeType(1 << 30), hidden=True),
@@ -109,6 +127,8 @@ _OPTIONS = (
             type=AddressType(), default="127.0.0.1:9092"),
     _option("--http-address", "Where HTTP listens: HOST:PORT, unix:PATH or none.",
             type=AddressType(optional=True), default="127.0.0.1:8080"),
+    _option("--workers", "Processes that serve.  [default: one a core, at most 4; 1 for gRPC at unix:PATH]",
+            type=click.IntRange(1, 256), metavar="N"),
     _option("--max-blob-size", "Refuse larger blobs; 0 takes all that the store holds.",
             type=SizeType(), default=0),
     _option("--min-lifetime", "Never evict what is younger (3h, 7d), kept in the store; uploads are refused instead.",
@@ -118,7 +138,26 @@ _OPTIONS = (
     _option("--fsync/--no-fsync", "Let what was acknowledged survive a loss of power too.", default=False),
     _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
     _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),
+    _option("--log-format", "Lines on stderr for people, or JSON objects for programs.",
+            type=click.Choice(FORMATS), default="console"),
+    _option("--idle-timeout", "Stop when no call of a cache client has been running for that long (90s, 1h).",
+            metavar="DUR", callback=_positive_seconds),
+    _option("--drain-uploads/--no-drain-uploads", "Read uploads of what is here to their end, for HAProxy's sake.",
+            default=False),
     _option("--read-only/--no-read-only", "Refuse uploads.", default=False),
+    _file("--tls-cert-file", "Serve TLS with this certificate and its chain (PEM)."),
+    _file("--tls-key-file", "The certificate's key (PEM)."),
+    _file("--tls-ca-file", "Ask clients for certificates of these authorities (PEM)."),
+    _file("--htpasswd-file", "Names and passwords, as `htpasswd -B` writes them."),
+    _file("--bearer-token-file", "Lines NAME:TOKEN or NAME:sha256:HASH."),
+    _file("--jwks-file", "Public keys of those who issue JSON Web Tokens."),
+    _option("--jwt-audience", "What tokens must have as their audience."),
+    _option("--jwt-issuer", "What tokens must have as their issuer."),
+    _file("--rights-file", "Who may do what in which instance (TOML); without it, all who are known may do all."),
+    _option("--allow-unauthenticated-reads/--no-allow-unauthenticated-reads",
+            "Let those read who do not say who they are.", default=False),
+    _option("--max-calls", "Calls at once over each protocol; more are refused. 0: any number.",
+            type=click.IntRange(0), default=1000),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
 )  # fmt: skip
@@ -142,3 +181,12 @@ def size_limit(bytes_given: int | None, gib_given: int | None) -> int | None:
     if bytes_given is not None and gib_given is not None:
         raise click.UsageError("--max-size and --max_size are one option: give it once")
     return bytes_given if gib_given is None else gib_given
+
+
+def worker_count(given: int | None, grpc_address: Address) -> int:
+    """How many processes serve; raise `UsageError` when they cannot share the address."""
+    if grpc_address.path:
+        if given not in (None, 1):
+            raise click.UsageError("gRPC at unix:PATH has one worker: leave out --workers, or listen at HOST:PORT")
+        return 1
+    return given or min(MOST_WORKERS, len(os.sched_getaffinity(0)))

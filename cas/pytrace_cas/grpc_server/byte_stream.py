@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytrace_cas.blocking import SMALL, in_thread
@@ -19,13 +20,14 @@ if TYPE_CHECKING:
 
 
 class ByteStreamServicer:
-    """Adapter of `ByteStream`."""
+    """Adapter of `ByteStream`; `drain_uploads`: an upload that is answered early is read to its end all the same."""
 
     SERVICE = bytestream.DESCRIPTOR.services_by_name["ByteStream"]
 
-    def __init__(self, service: ByteStream, metrics: ServerMetrics) -> None:
+    def __init__(self, service: ByteStream, metrics: ServerMetrics, *, drain_uploads: bool = False) -> None:
         self._service = service
         self._metrics = metrics
+        self._drain_uploads = drain_uploads
 
     async def Read(self, request: bytestream.ReadRequest, context: Context) -> None:
         """Send a small blob from the event loop, a large one from threads; closes it whatever happens."""
@@ -49,6 +51,7 @@ class ByteStreamServicer:
             response = await self._take(upload, request_iterator)
         except EXPECTED:
             self._metrics.requested("put", "cas", "error")
+            await self._drain(request_iterator)
             raise
         finally:
             # After an answer or an error, nothing is left to keep; else the client may come back.
@@ -56,7 +59,15 @@ class ByteStreamServicer:
                 await in_thread(upload.abandon)
         self._metrics.requested("put", "cas", "ok")
         self._metrics.stored(max(0, response.committed_size))
+        await self._drain(request_iterator)
         return response
+
+    async def _drain(self, requests: AsyncIterator[bytestream.WriteRequest]) -> None:
+        """Let the client send the rest: some proxies break a call off that is answered before."""
+        if self._drain_uploads:
+            with suppress(*EXPECTED):  # a message that is none changes nothing any more
+                async for _ in requests:
+                    pass
 
     @staticmethod
     async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:

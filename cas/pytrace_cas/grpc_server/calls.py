@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import grpc
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
-from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code
+from pytrace_cas.calls import Call
+from pytrace_cas.grpc_server.callers import Entrance
+from pytrace_cas.logs import FIELDS
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, grpc_code, violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,16 +22,21 @@ if TYPE_CHECKING:
     from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
     from google.protobuf.message import Message
 
+    from pytrace_cas.access.guard import Guard
+    from pytrace_cas.access.identity import Identity
     from pytrace_cas.server_metrics import ServerMetrics
+    from pytrace_cas.workers.board import Slot
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = Callable[[Any, Context], Awaitable[Any]]
+    # Takes bytes, or an iterator of them, and counts them for the call.
+    Reader = Callable[[Any, Context, Call], Awaitable[Any]]
 
 log = logging.getLogger(__name__)
-access = logging.getLogger("pytrace_cas.access")
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 # Details travel as a header; what a client sent may be in them, and clients refuse headers of more than 8 KiB.
 LONGEST_DETAILS = 1000
+DETAILS = "grpc-status-details-bin"
 _KINDS = {(False, False): "unary", (False, True): "server_stream", (True, False): "client_stream"}
 _MAKERS = {
     "unary": grpc.unary_unary_rpc_method_handler,
@@ -44,20 +52,58 @@ class Servicer(Protocol):
     def SERVICE(self) -> ServiceDescriptor: ...
 
 
-def _read_one(kind: type[Message], handler: Handler) -> Handler:
+def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
     """Read the request here: gRPC would answer UNKNOWN to bytes that are no message."""
+    names_action = "action_digest" in kind.DESCRIPTOR.fields_by_name
 
-    async def run(data: bytes, context: Context) -> Any:
-        return await handler(_decode(kind, data), context)
+    async def run(data: bytes, context: Context, call: Call) -> Any:
+        call.received = len(data)
+        caller = await entrance.identify(context)
+        call.identity = caller.name if caller else ""
+        request: Any = _decode(kind, data)
+        if names_action:
+            call.action = request.action_digest.hash
+        entrance.check(caller, request)
+        return await handler(request, context)
 
     return run
 
 
-def _read_all(kind: type[Message], handler: Handler) -> Handler:
-    async def run(requests: AsyncIterator[bytes], context: Context) -> Any:
-        return await handler((_decode(kind, data) async for data in requests), context)
+def _read_all(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
+    """Read as above; the first request of a stream is the one that names an instance."""
+
+    async def checked(requests: AsyncIterator[bytes], caller: Identity | None, call: Call) -> AsyncIterator[Message]:
+        first = True
+        async for data in requests:
+            call.received += len(data)
+            request = _decode(kind, data)
+            if first:
+                entrance.check(caller, request)
+                first = False
+            yield request
+
+    async def run(requests: AsyncIterator[bytes], context: Context, call: Call) -> Any:
+        caller = await entrance.identify(context)
+        call.identity = caller.name if caller else ""
+        return await handler(checked(requests, caller, call), context)
 
     return run
+
+
+class _Counted:
+    """A call's context that counts what is written; the rest is gRPC's."""
+
+    def __init__(self, context: Context, call: Call) -> None:
+        self._context = context
+        self._call = call
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    async def write(self, message: Message) -> None:
+        data = message.SerializeToString()
+        self._call.sent += len(data)
+        await self._context.write(data)
 
 
 def _decode(kind: type[Message], data: bytes) -> Message:
@@ -67,12 +113,28 @@ def _decode(kind: type[Message], data: bytes) -> Message:
         raise InvalidRequest(kind.DESCRIPTOR.name, str(error)) from None
 
 
-class Registry:
-    """Puts adapters into a server; `access_log` writes a line for each call."""
+def _encode(answer: Message, call: Call) -> bytes:
+    data = answer.SerializeToString()
+    call.sent += len(data)
+    return data
 
-    def __init__(self, server: grpc.aio.Server, metrics: ServerMetrics, *, access_log: bool) -> None:
+
+def _details(error: Exception) -> tuple[tuple[str, bytes], ...]:
+    """What clients may read of an error beside its code."""
+    status = violations(error)
+    return () if status is None else ((DETAILS, status.SerializeToString()),)
+
+
+class Registry:
+    """Puts adapters into a server; `access_log` writes a line for each call, `slot` says that one is running."""
+
+    def __init__(
+        self, server: grpc.aio.Server, metrics: ServerMetrics, guard: Guard, slot: Slot, *, access_log: bool
+    ) -> None:
         self._server = server
+        self._guard = guard
         self._metrics = metrics
+        self._slot = slot
         self._access_log = access_log
 
     def add(self, servicer: Servicer) -> None:
@@ -88,33 +150,37 @@ class Registry:
     def _rpc(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
         kind = _KINDS[method.client_streaming, method.server_streaming]
         read = _read_all if method.client_streaming else _read_one
-        return _MAKERS[kind](
-            self._around(kind, method, read(GetMessageClass(method.input_type), handler)),
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
-        )
+        entrance = Entrance(self._guard, method.full_name)
+        return _MAKERS[kind](self._around(kind, method, read(GetMessageClass(method.input_type), handler, entrance)))
 
-    def _around(self, kind: str, method: MethodDescriptor, handler: Handler) -> Handler:
+    def _around(self, kind: str, method: MethodDescriptor, handler: Reader) -> Handler:
         """Count and log each call, and abort it with the code that fits what the handler raised."""
         metrics = self._metrics.method(kind, method.containing_service.full_name, method.name)
         path = f"/{method.containing_service.full_name}/{method.name}"
 
         async def run(request: Any, context: Context) -> Any:
             begun, code = metrics.begin(), grpc.StatusCode.OK
+            call = Call("grpc", context.peer(), path)
+            self._slot.call_begins()
             try:
-                return await handler(request, context)
+                answer = await handler(request, cast("Context", _Counted(context, call)), call)
+                return None if answer is None else _encode(answer, call)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
-                await context.abort(code, str(error)[:LONGEST_DETAILS])
+                await context.abort(code, str(error)[:LONGEST_DETAILS], _details(error))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
             except Exception:
-                log.exception("%s failed", path)
+                call.read_metadata(context.invocation_metadata() or ())
+                log.exception("%s failed", path, extra={FIELDS: call.fields()})
                 code = grpc.StatusCode.INTERNAL
                 await context.abort(code, "the server failed; its log says how")
             finally:
-                seconds = metrics.end(begun, code.name)
+                metrics.end(begun, code.name)
+                self._slot.call_ends()
                 if self._access_log:
-                    access.info("grpc %s %s %s %.6f", context.peer(), path, code.name, seconds)
+                    call.read_metadata(context.invocation_metadata() or ())
+                    call.log(code.name)
 
         return run

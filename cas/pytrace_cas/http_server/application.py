@@ -9,32 +9,24 @@ from typing import TYPE_CHECKING
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, request_response
 
 from pytrace_cas import __version__
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.http_server.cache import CacheEndpoint
+from pytrace_cas.http_server.callers import identify, refusal
+from pytrace_cas.http_server.root import root_page
+from pytrace_cas.http_server.watched import Watched
+from pytrace_cas.services.errors import EXPECTED
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.store import Store
-
-ROOT = f"""\
-pytrace-cas {__version__}: a Remote Execution API cache, and it is up.
-
-Bazel over HTTP   --remote_cache=http://HOST:PORT
-Bazel over gRPC   --remote_cache=grpc://HOST:GRPC-PORT
-ccache            CCACHE_REMOTE_STORAGE="http://HOST:PORT|layout=bazel"
-
-/[INSTANCE/]ac/HASH, /[INSTANCE/]cas/HASH   the cache: GET, HEAD, PUT
-/status    how full it is, as JSON
-/metrics   for Prometheus
-/healthz   200 while it is alive
-/readyz    200 while it takes work
-"""
+    from pytrace_cas.workers.worker import Worker
 
 
 class Readiness:
@@ -48,13 +40,16 @@ def application(
     services: Services,
     metrics: ServerMetrics,
     readiness: Readiness,
+    worker: Worker,
+    guard: Guard,
     *,
     strict_ac: bool = False,
     access_log: bool = False,
 ) -> Starlette:
     """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
-    pages = Pages(services.store, metrics, readiness)
-    cache = CacheEndpoint(services, metrics, strict_ac=strict_ac, access_log=access_log)
+    pages = Pages(services.store, metrics, readiness, guard)
+    cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
+    watched = Watched(request_response(cache.handle), worker.slot, access_log=access_log)
     return Starlette(
         routes=[
             Route("/", pages.root),
@@ -62,7 +57,7 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
-            Route("/{path:path}", cache.handle, methods=["GET", "HEAD", "PUT"]),
+            Route("/{path:path}", watched, methods=["GET", "HEAD", "PUT"]),
         ]
     )
 
@@ -70,7 +65,8 @@ def application(
 class Pages:
     """What the server says of itself."""
 
-    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness) -> None:
+    def __init__(self, store: Store, metrics: ServerMetrics, readiness: Readiness, guard: Guard) -> None:
+        self._guard = guard
         self._store = store
         self._metrics = metrics
         self._readiness = readiness
@@ -78,10 +74,12 @@ class Pages:
 
     async def root(self, request: Request) -> Response:
         """Say what this is, to people and to probes that only know `GET /`."""
-        return PlainTextResponse(ROOT)
+        return root_page(request)
 
     async def status(self, request: Request) -> Response:
-        """Say how full the store is."""
+        """Say how full the store is, to those who may do anything here."""
+        if refused := await self._refused(request):
+            return refused
         used, limit = await in_thread(self._store.size)
         return JSONResponse(
             {
@@ -107,5 +105,15 @@ class Pages:
         return PlainTextResponse("ok\n")
 
     async def metrics(self, request: Request) -> Response:
-        """Give the metrics in Prometheus' text form."""
+        """Give the metrics in Prometheus' text form, to those who may do anything here."""
+        if refused := await self._refused(request):
+            return refused
         return Response(await in_thread(self._metrics.text), media_type=CONTENT_TYPE_LATEST)
+
+    async def _refused(self, request: Request) -> Response | None:
+        """Answer those who may not even look; how busy and how full a cache is tells of those who use it."""
+        try:
+            self._guard.check_anywhere(await identify(self._guard, request))
+        except EXPECTED as error:
+            return refusal(error)
+        return None

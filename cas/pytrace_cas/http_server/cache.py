@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from typing import TYPE_CHECKING
 
 import attrs
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from pytrace_cas.access.demands import of_http
 from pytrace_cas.blocking import SMALL, in_thread
-from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge, http_status
+from pytrace_cas.http_server.callers import identify, refusal
+from pytrace_cas.http_server.watched import CALL
+from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
 from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.services.blobs_by_hash import Sink
@@ -28,10 +30,9 @@ if TYPE_CHECKING:
 # A result names files, it does not hold them; this much names a hundred thousand.
 LARGEST_RESULT = 16 << 20
 BYTES = "application/octet-stream"
+JSON = "application/json"
 _VARIES = {"vary": "accept-encoding"}
 _METHODS = {"GET": "get", "HEAD": "contains", "PUT": "put"}
-
-access = logging.getLogger("pytrace_cas.access")
 
 
 @attrs.frozen
@@ -56,30 +57,29 @@ class Key:
 class CacheEndpoint:
     """Answers cache requests; `strict_ac` refuses results that are no `ActionResult`."""
 
-    def __init__(self, services: Services, metrics: ServerMetrics, *, strict_ac: bool, access_log: bool) -> None:
+    def __init__(self, services: Services, metrics: ServerMetrics, guard: Guard, *, strict_ac: bool) -> None:
+        self._guard = guard
         self._services = services
         self._metrics = metrics
         self._strict_ac = strict_ac
-        self._access_log = access_log
 
     async def handle(self, request: Request) -> Response:
         """Answer one request, and count it."""
-        begun = time.perf_counter()
         kind = "other"
         try:
             key = Key.parse(request.path_params["path"])
             if key is None:
                 return PlainTextResponse("the cache is at /ac/HASH and /cas/HASH\n", status_code=404)
             kind = key.kind
+            caller = await identify(self._guard, request)
+            request.scope[CALL].identity = caller.name if caller else ""
+            self._guard.check(caller, key.instance, of_http(request.method, kind))
             response = await self._answer(request, key)
         except EXPECTED as error:
-            response = PlainTextResponse(f"{error}\n", status_code=http_status(error))
+            response = refusal(error)
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
         self._metrics.requested(_METHODS[request.method], kind, _outcome(request.method, response.status_code))
-        if self._access_log:
-            seconds = time.perf_counter() - begun
-            access.info("http %s %s %d %.6f", request.method, request.url.path, response.status_code, seconds)
         return response
 
     async def _answer(self, request: Request, key: Key) -> Response:
@@ -87,7 +87,7 @@ class CacheEndpoint:
             await (self._put_result if key.kind == "ac" else self._put_blob)(request, key)
             return Response()
         if key.kind == "ac":
-            return _body(request, self._services.action_cache.get_by_hash(key.instance, key.hash))
+            return self._result(request, key)
         if request.method == "GET" and _accepts_zstd(request):
             return _stream_compressed(self._services.blobs_by_hash.open_compressed(key.instance, key.hash))
         download = self._services.blobs_by_hash.open(key.instance, key.hash)
@@ -96,6 +96,12 @@ class CacheEndpoint:
                 return _headers_only(download.remaining)
         return _stream(download)
 
+    def _result(self, request: Request, key: Key) -> Response:
+        service = self._services.action_cache
+        if JSON in request.headers.get("accept", ""):
+            return _body(request, service.get_json_by_hash(key.instance, key.hash), JSON)
+        return _body(request, service.get_by_hash(key.instance, key.hash), BYTES)
+
     async def _put_result(self, request: Request, key: Key) -> None:
         body = bytearray()
         async for chunk in request.stream():
@@ -103,7 +109,8 @@ class CacheEndpoint:
             if len(body) > LARGEST_RESULT:
                 raise ResultTooLarge(LARGEST_RESULT)
         put = self._services.action_cache.put_by_hash
-        await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac)
+        as_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
+        await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac, json=as_json)
 
     async def _put_blob(self, request: Request, key: Key) -> None:
         encoding = request.headers.get("content-encoding", "identity").lower()
@@ -149,12 +156,12 @@ async def _receive(request: Request, sink: Sink, small: int) -> None:
         sink.write(bytes(pending))
 
 
-def _body(request: Request, body: bytes) -> Response:
-    return _headers_only(len(body)) if request.method == "HEAD" else Response(body, media_type=BYTES)
+def _body(request: Request, body: bytes, media_type: str) -> Response:
+    return _headers_only(len(body), media_type) if request.method == "HEAD" else Response(body, media_type=media_type)
 
 
-def _headers_only(size: int) -> Response:
-    return Response(headers={"content-length": str(size)}, media_type=BYTES)
+def _headers_only(size: int, media_type: str = BYTES) -> Response:
+    return Response(headers={"content-length": str(size)}, media_type=media_type)
 
 
 def _stream(download: Download) -> Response:

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 import uvicorn
 
-from pytrace_cas.listening import listen
+from pytrace_cas.http_server.connections import KEEP_ALIVE_SECONDS, LARGEST_HEADERS, Connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,9 +19,9 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from pytrace_cas.access.certificates import Certificates
     from pytrace_cas.listening import Address
-
-DRAIN_SECONDS = 10
+    from pytrace_cas.workers.worker import Worker
 
 
 class _Embedded(uvicorn.Server):
@@ -38,20 +39,35 @@ class HttpServer:
     `address` is where it listens, with the port that was chosen. Leaving the context lets running requests end.
     """
 
-    def __init__(self, application: ASGIApp, address: Address) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        address: Address,
+        worker: Worker,
+        certificates: Certificates | None = None,
+        *,
+        most_calls: int | None = None,
+    ) -> None:
         self.address = address
+        self._worker = worker
+        context = None if certificates is None else certificates.context()
         config = uvicorn.Config(
             application,
             lifespan="off",
             access_log=False,
             log_config=None,
             server_header=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
+            http=Connection,
+            ws="none",
+            limit_concurrency=most_calls,
+            h11_max_incomplete_event_size=LARGEST_HEADERS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            ssl_context_factory=(lambda *_: context) if context is not None else None,
         )
         self._server = _Embedded(config)
 
     async def __aenter__(self) -> HttpServer:
-        listener = listen(self.address)
+        listener = self._worker.listen(self.address)
         if not self.address.path:
             self.address = attrs.evolve(self.address, port=listener.getsockname()[1])
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
@@ -61,8 +77,19 @@ class HttpServer:
             await self._serving
         return self
 
+    async def drain(self, seconds: float) -> None:
+        """Take no new requests, and let running ones end for so long; cancelled, the server is stopped at once."""
+        # uvicorn takes whole seconds.
+        self._server.config.timeout_graceful_shutdown = math.ceil(seconds)
+        self._server.should_exit = True
+        try:
+            await asyncio.shield(self._serving)
+        except asyncio.CancelledError:
+            self._server.force_exit = True
+            await self._serving
+            raise
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._server.should_exit = True
-        await self._serving
+        await self.drain(0)

@@ -70,29 +70,42 @@ class ActionCache:
 
     def get_by_hash(self, instance: str, hash: str) -> bytes:
         """Answer an HTTP GET: a complete result, else an opaque body; raise `ResultNotFound`."""
+        body = self._result_by_hash(instance, hash)
+        return self._opaque(instance, hash) if body is None else body
+
+    def get_json_by_hash(self, instance: str, hash: str) -> bytes:
+        """Answer an HTTP GET that asks for JSON: a complete result in that form, else an opaque body as it came."""
+        body = self._result_by_hash(instance, hash)
+        return self._opaque(instance, hash) if body is None else action_results.to_json(body)
+
+    def _result_by_hash(self, instance: str, hash: str) -> bytes | None:
         check_instance_name(instance)
         check_hash(hash, SHA256)
-        body = self._store.get_action_result_by_hash(SHA256, instance, hash)
-        if body is None:
-            body = self._store.get_opaque(instance, hash)
+        return self._store.get_action_result_by_hash(SHA256, instance, hash)
+
+    def _opaque(self, instance: str, hash: str) -> bytes:
+        body = self._store.get_opaque(instance, hash)
         if body is None:
             raise ResultNotFound(Digest(hash, UNKNOWN_SIZE))
         return body
 
-    def put_by_hash(self, instance: str, hash: str, body: bytes, *, strict: bool = False) -> None:
-        """Store an HTTP PUT: a result if the body is one, else the body as it came (refused when `strict`)."""
+    def put_by_hash(self, instance: str, hash: str, body: bytes, *, strict: bool = False, json: bool = False) -> None:
+        """Store an HTTP PUT: a result if the body is one, else the body as it came (refused when `strict`).
+
+        With `json`, the body is a result in JSON, and kept as the message that it says.
+        """
         check_instance_name(instance)
         check_hash(hash, SHA256)
         refuse_when_read_only(self._store)
         try:
-            result = reapi.ActionResult.FromString(body)
+            result = action_results.from_json(body) if json else reapi.ActionResult.FromString(body)
             action_results.check_fields(result, SHA256)
         except (DecodeError, InvalidRequest) as error:
             if strict:
                 raise InvalidRequest("body", f"it is no ActionResult: {error}") from None
             self._put_opaque(instance, hash, body)
         else:
-            self._put(SHA256, instance, self._action(hash), result, body)
+            self._put(SHA256, instance, self._action(hash), result, None if json else body)
 
     def _action(self, hash: str) -> Digest:
         """Digest of the action that HTTP names by its hash."""

@@ -120,6 +120,24 @@ def parse_tree(data: bytes) -> reapi.Tree:
         raise InvalidRequest("output_directories.tree_digest", "the blob is no Tree") from None
 
 
+def from_json(text: bytes) -> reapi.ActionResult:
+    """Read a result in JSON; raise `InvalidRequest` when it is none."""
+    from google.protobuf import json_format
+
+    try:
+        return json_format.Parse(text, reapi.ActionResult())
+    except (json_format.ParseError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidRequest("body", f"it is no ActionResult in JSON: {error}") from None
+
+
+def to_json(message: bytes) -> bytes:
+    """Write a stored result in JSON; fields that no version of the protocol has are left out."""
+    # Imported here: few clients ask for it.
+    from google.protobuf import json_format
+
+    return json_format.MessageToJson(reapi.ActionResult.FromString(message), indent=None).encode()
+
+
 def file_needs(directory: reapi.Directory, function: DigestFunction) -> Iterator[Digest]:
     """Name the files of one directory."""
     for file in directory.files:

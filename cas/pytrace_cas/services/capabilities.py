@@ -20,17 +20,20 @@ HIGH = semver_pb2.SemVer(major=2, minor=12)
 
 
 class Capabilities:
-    """Answers for every instance alike; safe to call from many threads."""
+    """Answers for every instance alike, and by what the caller may do; safe to call from many threads."""
 
     def __init__(self, store: Store, limits: Limits) -> None:
         self._answer = reapi.ServerCapabilities(
             cache_capabilities=_cache(store, limits), low_api_version=LOW, high_api_version=HIGH
         )
+        self._without_updates = reapi.ServerCapabilities()
+        self._without_updates.CopyFrom(self._answer)
+        self._without_updates.cache_capabilities.action_cache_update_capabilities.update_enabled = False
 
-    def get(self, request: reapi.GetCapabilitiesRequest) -> reapi.ServerCapabilities:
-        """Say what the cache can do; there is no execution."""
+    def get(self, request: reapi.GetCapabilitiesRequest, *, may_update: bool = True) -> reapi.ServerCapabilities:
+        """Say what the cache can do for this caller, who `may_update` results or not; there is no execution."""
         check_instance_name(request.instance_name)
-        return self._answer
+        return self._answer if may_update else self._without_updates
 
 
 def _cache(store: Store, limits: Limits) -> reapi.CacheCapabilities:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytrace_cas import store as storage
 from pytrace_cas.compression import CorruptStream, Inflater
+from pytrace_cas.digest import Digest, MalformedDigest
 from pytrace_cas.services import directory_tree
-from pytrace_cas.services.digests import digest_of, digests_of, function_among, function_of, to_message
+from pytrace_cas.services.digests import digest_of, function_among, function_of, to_message
 from pytrace_cas.services.errors import InvalidRequest, Refusal, refuse_when_read_only, to_status
 from pytrace_cas.services.resource_names import check_instance_name
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -16,7 +17,7 @@ from pytrace_proto import remote_execution_pb2 as reapi
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.digest import DigestFunction
     from pytrace_cas.services.limits import Limits
     from pytrace_cas.store import Store
 
@@ -37,8 +38,13 @@ class ContentAddressableStorage:
     def find_missing(self, request: reapi.FindMissingBlobsRequest) -> reapi.FindMissingBlobsResponse:
         """Name the blobs that are not here, each once; those that are live longer for it."""
         check_instance_name(request.instance_name)
-        function, digests = digests_of(request.blob_digests, request.digest_function, "blob_digests")
-        missing = self._store.missing(function, digests)
+        asked = request.blob_digests
+        number = request.digest_function
+        function = function_of(number, asked[0].hash) if asked else function_among(number, ())
+        try:
+            missing = self._store.missing(function, (Digest(one.hash, one.size_bytes) for one in asked))
+        except MalformedDigest as error:
+            raise InvalidRequest("blob_digests", str(error)) from None
         return reapi.FindMissingBlobsResponse(missing_blob_digests=map(to_message, missing))
 
     def batch_update(self, request: reapi.BatchUpdateBlobsRequest) -> reapi.BatchUpdateBlobsResponse:

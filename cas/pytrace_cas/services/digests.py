@@ -56,17 +56,6 @@ def check_hash(hash: str, function: DigestFunction) -> str:
     return hash
 
 
-def digests_of(messages: Iterable[reapi.Digest], number: int, field: str) -> tuple[DigestFunction, list[Digest]]:
-    """Check the digests of one request, which share one function; SHA-256 when there is none to tell by."""
-    digests: list[Digest] = []
-    function: DigestFunction | None = None
-    for message in messages:
-        if function is None:
-            function = function_of(number, message.hash)
-        digests.append(digest_of(message, function, field))
-    return function or function_among(number, ()), digests
-
-
 def function_among(number: int, messages: Iterable[reapi.Digest]) -> DigestFunction:
     """Choose the function of a batch whose entries are judged one by one.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from google.rpc import code_pb2, status_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pytrace_cas import store as storage
 from pytrace_cas.compression import CorruptStream
@@ -77,6 +77,24 @@ class OffsetOutOfRange(Refusal):
         self.size = size
 
 
+class Unauthenticated(Refusal):
+    """A caller does not say who they are, or cannot prove it; `challenges` are values of WWW-Authenticate."""
+
+    def __init__(self, why: str, challenges: tuple[str, ...]) -> None:
+        super().__init__(why)
+        self.challenges = challenges
+
+
+class NotPermitted(Refusal):
+    """The caller is known, and may not do that; `right` is what they lack in `instance`."""
+
+    def __init__(self, identity: str, right: str, instance: str) -> None:
+        super().__init__(f"{identity!r} may not do that in instance {instance!r} (right: {right})")
+        self.identity = identity
+        self.right = right
+        self.instance = instance
+
+
 # Error, gRPC code, HTTP status. The first row whose class fits counts, so subclasses stand before their bases.
 OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (BlobTooLarge, code_pb2.INVALID_ARGUMENT, 413),
@@ -90,6 +108,8 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (HashNotFound, code_pb2.NOT_FOUND, 404),
     (ResultNotFound, code_pb2.NOT_FOUND, 404),
     (OffsetOutOfRange, code_pb2.OUT_OF_RANGE, 416),
+    (Unauthenticated, code_pb2.UNAUTHENTICATED, 401),
+    (NotPermitted, code_pb2.PERMISSION_DENIED, 403),
     (storage.UploadTakenOver, code_pb2.ABORTED, 409),
     (storage.MissingBlobs, code_pb2.FAILED_PRECONDITION, 409),
     (storage.ReadOnlyStore, code_pb2.PERMISSION_DENIED, 403),
@@ -98,6 +118,8 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (storage.StoreError, code_pb2.INTERNAL, 500),
 )
 EXPECTED = (Refusal, CorruptStream, storage.StoreError)
+# Details travel in a header, of which clients take 8 KiB.
+MOST_VIOLATIONS = 30
 
 
 def refuse_when_read_only(store: storage.Store) -> None:
@@ -114,6 +136,19 @@ def grpc_code(error: Exception) -> int:
 def http_status(error: Exception) -> int:
     """HTTP status that says the same."""
     return next((status for kind, _, status in OUTCOMES if isinstance(error, kind)), 500)
+
+
+def violations(error: Exception) -> status_pb2.Status | None:
+    """Name the blobs that a result lacks as the protocol's details do (WIRE 67); None for other errors."""
+    if not isinstance(error, storage.MissingBlobs):
+        return None
+    failure = error_details_pb2.PreconditionFailure()
+    named = "" if error.function.inferable else f"{error.function.name}/"
+    for digest in error.missing[:MOST_VIOLATIONS]:
+        failure.violations.add(type="MISSING", subject=f"blobs/{named}{digest}")
+    status = to_status(error)
+    status.details.add().Pack(failure)
+    return status
 
 
 def to_status(error: Exception | None) -> status_pb2.Status:

@@ -58,7 +58,7 @@ def _check(path: bytes | str, read_data: bool, repair: bool) -> CheckReport:
 def rebuild(layout: Layout) -> None:
     """Put the index into quarantine and make a new one; raise `StoreBusy` if another process has the store open."""
     mark(layout)  # an older version's store has none, and nothing but its index says that it is one
-    old = _put_aside(layout)
+    old = put_aside(layout)
     salvage = Salvage(old)
     try:
         create_index(layout, salvage.max_size())
@@ -71,7 +71,8 @@ def rebuild(layout: Layout) -> None:
         salvage.close()
 
 
-def _put_aside(layout: Layout) -> bytes:
+def put_aside(layout: Layout) -> bytes:
+    """Move the index into quarantine, return where it is; raise `StoreBusy` if another process has the store open."""
     target = layout.quarantine + b"/index.sqlite-" + unique_name()
     fd = os.open(layout.index, os.O_RDWR | os.O_CLOEXEC)
     try:

@@ -48,12 +48,13 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 
 class MissingBlobs(StoreError):
-    """The result refers to blobs that are not here (`missing`); it was not stored."""
+    """The result refers to blobs of `function` that are not here (`missing`); it was not stored."""
 
-    def __init__(self, path: bytes, missing: list[Digest]) -> None:
+    def __init__(self, path: bytes, function: DigestFunction, missing: list[Digest]) -> None:
         super().__init__(
             path, f"the result needs {len(missing)} blobs that are not here ({missing[0]}); send them first"
         )
+        self.function = function
         self.missing = missing
 
 
@@ -112,7 +113,7 @@ class Results:
             absent = db.execute(_ABSENT, (row, function.number)).fetchall()
             if absent and not allow_missing:
                 root = self._index.layout.root
-                raise MissingBlobs(root, [Digest(hash.hex(), size) for hash, size in absent])
+                raise MissingBlobs(root, function, [Digest(hash.hex(), size) for hash, size in absent])
             if absent:
                 db.execute("UPDATE results SET complete = 0 WHERE id = ?", (row,))
             _renew(db, row, clock)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store.adding import Adder, BlobWriter
+    from pytrace_cas.store.backup import Backup
     from pytrace_cas.store.check import CheckReport
     from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted, Evictor
@@ -284,6 +285,12 @@ class Store:
         from pytrace_cas.store.check import check_store
 
         return check_store(self._layout, self._index, self._reader, self._pending, read_data, repair)
+
+    def back_up(self, target: bytes) -> Backup:
+        """Copy the index, as it is at one moment, to a file outside the store; raise `BackupFailed`."""
+        from pytrace_cas.store.backup import back_up
+
+        return back_up(self._index, target)
 
     @property
     def _adding(self) -> Adder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pytrace_cas.digest import FUNCTIONS
+from pytrace_cas.digest import TRUSTED
 from pytrace_exec.cache.errors import RemoteFailed
 
 TYPE_CHECKING = False
@@ -150,7 +150,7 @@ class Terms:
     @property
     def function(self) -> DigestFunction | None:
         """The function that is shared by those who choose none: SHA-256 when it offers several; None: none of ours."""
-        return next((function for name, function in FUNCTIONS.items() if name in self.functions), None)
+        return next((function for name, function in TRUSTED.items() if name in self.functions), None)
 
 
 def connect(address: Address, options: Options) -> Remote:

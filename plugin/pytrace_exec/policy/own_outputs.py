@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
 
-RELAXED_KINDS = frozenset({"error", "status", "access", "change", "target"})
+RELAXED_KINDS = frozenset({"error", "status", "access", "change"})
 
 COMPILER_SUFFIXES = frozenset(
     {b".o", b".d", b".s", b".i", b".ii", b".gcno", b".dwo", b".su", b".out", b".obj", b".bc", b".res", b""}
@@ -42,7 +42,12 @@ _REPLACING = rows(REPLACING)
 
 
 def relax(run: Run, outputs: list[Output]) -> None:
-    """Replace the looks at the run's own files by the one fact that they could be made anew."""
+    """Replace the looks at the run's own files by the one fact that they could be made anew.
+
+    Where the run wrote over what was there, that fact is known already, with the mode that a new file would have had:
+    the old one may have left it another.
+    """
+    made = {subject.paths for subject in run.subjects if subject.kind == "target"}
     for output in outputs:
         if output.kind != "file" or output.mode is None:
             continue
@@ -50,7 +55,8 @@ def relax(run: Run, outputs: list[Output]) -> None:
         if looked and (_declared(run, output.path) or _all_in_table(run, output)):
             for subject in looked:
                 del run.subjects[subject]
-            run.subjects[Subject("target", f"{output.mode:04o}", output.path)] = None
+            if (output.path,) not in made:
+                run.subjects[Subject("target", f"{output.mode:04o}", output.path)] = None
     _relax_listings(run, outputs)
 
 

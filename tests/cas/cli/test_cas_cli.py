@@ -137,6 +137,19 @@ def test_prune_by_age(root: str) -> None:
     assert _run("prune", "--dir", root, "--older-than", "soon").returncode == 2
 
 
+def test_backup_and_restore(root: str, tmp_path: Path) -> None:
+    copy = str(tmp_path / "copy")
+    done = json.loads(_run("backup", "--dir", root, "--json", copy).stdout)
+    assert (done["blobs"], done["results"], done["bytes"]) == (3, 0, os.path.getsize(copy))
+    assert _run("backup", "--dir", root, f"{root}/index.sqlite").returncode == 1
+    os.unlink(f"{root}/index.sqlite")
+    assert json.loads(_run("restore", "--dir", root, "--json", copy).stdout)["blobs"] == 3
+    assert _run("check", "--dir", root, "--read-data").returncode == 0
+    assert _run("restore", "--dir", root, f"{root}/pending").returncode == 2
+    with Store.open(root):
+        assert _run("restore", "--dir", root, copy).returncode == 11
+
+
 def test_help_ends_with_the_exit_statuses() -> None:
     for arguments in (("--help",), ("check", "--help"), ("prune", "--help"), ("version", "--help")):
         assert "Exit status" in _run(*arguments).stdout.strip().split("\n\n")[-1]

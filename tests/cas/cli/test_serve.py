@@ -73,7 +73,8 @@ def test_what_is_not_set_is_shown_too() -> None:
 def test_the_users_own_verbosity_of_grpc_counts(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        options = ("--dir", str(tmp_path / "d"), "--grpc-address", address, "--http-address", "none")
+        # Of several workers, a supervisor finds it first, which has no gRPC.
+        options = ("--dir", str(tmp_path / "d"), "--grpc-address", address, "--http-address", "none", "--workers", "1")
         assert len(run("serve", *options).stderr.splitlines()) == 1
         assert len(run("serve", *options, GRPC_VERBOSITY="ERROR").stderr.splitlines()) > 1
 
@@ -96,6 +97,12 @@ def test_bazel_remotes_spelling_is_read() -> None:
         ["--dir=d", "--grpc-address=none"],
         ["--dir=d", "--http-address=unix:"],
         ["--dir=d", "--access-log=some"],
+        ["--dir=d", "--log-format=xml"],
+        ["--dir=d", "--workers=0"],
+        ["--dir=d", "--workers=2", "--grpc-address=unix:socket"],
+        ["--dir=d", "--idle-timeout=0"],
+        ["--dir=d", "--idle-timeout=soon"],
+        ["--dir=d", "--workers=2", "--grpc-address=192.0.2.1:0"],
         ["--dir=d", "--config=/nonexistent/file"],
         ["--dir=d", "--grpc-address=192.0.2.1:0"],
     ],
@@ -118,12 +125,14 @@ def test_a_store_that_cannot_be_opened_ends_with_its_status(tmp_path: Path) -> N
     assert run("serve", "--dir", str(tmp_path / "none"), "--read-only").returncode == 10
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("option", ["--grpc-address", "--http-address"])
-def test_an_address_in_use_ends_with_98(tmp_path: Path, option: str) -> None:
+def test_an_address_in_use_ends_with_98(tmp_path: Path, option: str, workers: str) -> None:
     other = "--http-address" if option == "--grpc-address" else "--grpc-address"
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run("serve", "--dir", str(tmp_path / "d"), option, address, other, "127.0.0.1:0")
+        settings = ("--dir", str(tmp_path / "d"), "--workers", workers)
+        done = run("serve", *settings, option, address, other, "127.0.0.1:0")
     assert (done.returncode, done.stdout) == (98, "")
     assert len(done.stderr.splitlines()) == 1
     with running_server(tmp_path / "s", option, f"unix:{tmp_path}/socket"):
@@ -205,5 +214,5 @@ def test_the_access_log_has_a_line_for_each_call(tmp_path: Path) -> None:
             assert response.status == 200
         server.terminate()
         log = server.errors()
-    assert [line for line in log.splitlines() if "/FindMissingBlobs OK" in line]
-    assert [line for line in log.splitlines() if "GET /cas/" in line]
+    assert [line for line in log.splitlines() if "/FindMissingBlobs status=OK" in line]
+    assert [line for line in log.splitlines() if "method=GET path=/cas/" in line]

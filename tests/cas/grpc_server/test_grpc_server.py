@@ -7,12 +7,16 @@ import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from pytrace_cas.digest import BLAKE3, SHA256
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytrace_cas.digest import DigestFunction
     from tests.support.server import RunningServer
 
 Code = grpc.StatusCode
@@ -165,6 +170,45 @@ def test_rule_68_a_cancelled_read_frees_the_blob(stubs: Stubs, server: RunningSe
     while server.blobs_open():
         time.sleep(0.01)
     assert stubs.read(data) == data
+
+
+@pytest.mark.parametrize("function", [SHA256, BLAKE3], ids=lambda function: function.name)
+def test_rule_67_missing_blobs_are_named_in_the_details(stubs: Stubs, function: DigestFunction) -> None:
+    gone = [messages.digest(b"gone %d" % number, function) for number in range(100)]
+    files = [reapi.OutputFile(path=digest.hash, digest=digest) for digest in gone]
+    request = reapi.UpdateActionResultRequest(
+        action_digest=messages.digest(b"action of rule 67", function),
+        action_result=reapi.ActionResult(output_files=files),
+        digest_function=function.number,  # type: ignore[arg-type]
+    )
+    with pytest.raises(grpc.RpcError) as raised:
+        stubs.ac.UpdateActionResult(request)
+    error: Any = raised.value
+    trailers = dict(error.trailing_metadata())
+    status = status_pb2.Status.FromString(trailers["grpc-status-details-bin"])
+    failure = error_details_pb2.PreconditionFailure()
+    assert status.details[0].Unpack(failure)
+    assert (error.code(), status.code) == (Code.FAILED_PRECONDITION, Code.FAILED_PRECONDITION.value[0])
+    assert {violation.type for violation in failure.violations} == {"MISSING"}
+    named = "blobs/" if function is SHA256 else "blobs/blake3/"
+    subjects = {violation.subject for violation in failure.violations}
+    # As many as a header holds.
+    assert len(subjects) == 30
+    assert subjects <= {f"{named}{digest.hash}/{digest.size_bytes}" for digest in gone}
+
+
+def test_reflection_describes_every_service(channel: grpc.Channel) -> None:
+    described = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+    for name in (
+        "build.bazel.remote.execution.v2.ActionCache",
+        "build.bazel.remote.execution.v2.Capabilities",
+        "build.bazel.remote.execution.v2.ContentAddressableStorage",
+        "google.bytestream.ByteStream",
+        "grpc.health.v1.Health",
+    ):
+        assert described.FindServiceByName(name).methods
+    names = ProtoReflectionDescriptorDatabase(channel).get_services()
+    assert "build.bazel.remote.execution.v2.Execution" not in names
 
 
 def test_rule_68_codes_are_never_unknown(stubs: Stubs) -> None:

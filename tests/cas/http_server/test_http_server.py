@@ -182,6 +182,21 @@ def test_rule_http_results_are_checked_like_grpcs(client: Client) -> None:
     assert client.head(path) == (200, str(len(result)))
 
 
+def test_rule_http_results_may_be_json(client: Client) -> None:
+    hash = SHA256.of(b"json action").hash
+    body = b'{"exitCode": 3, "outputSymlinks": [{"path": "a", "target": "t"}], "noSuchField": 1}'
+    as_json = {"Content-Type": "application/json; charset=utf-8"}
+    # No ActionResult in JSON: kept as it came, as moon's are.
+    assert client.ask("PUT", f"/ac/{hash}", body, **as_json)[0] == 200
+    assert client.ask("GET", f"/ac/{hash}") == (200, body)
+    assert client.ask("GET", f"/ac/{hash}", Accept="application/json") == (200, body)
+    assert client.ask("PUT", f"/ac/{hash}", body.replace(b', "noSuchField": 1', b""), **as_json)[0] == 200
+    result = reapi.ActionResult(exit_code=3, output_symlinks=[reapi.OutputSymlink(path="a", target="t")])
+    assert client.ask("GET", f"/ac/{hash}") == (200, result.SerializeToString())
+    status, answer = client.ask("GET", f"/ac/{hash}", Accept="application/json")
+    assert (status, json.loads(answer)) == (200, json.loads(body.replace(b', "noSuchField": 1', b"")))
+
+
 def test_rule_http_both_protocols_see_the_same(client: Client, channel: grpc.Channel) -> None:
     ac = remote_execution_pb2_grpc.ActionCacheStub(channel)
     storage = remote_execution_pb2_grpc.ContentAddressableStorageStub(channel)

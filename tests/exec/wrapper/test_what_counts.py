@@ -185,6 +185,36 @@ def test_a_redacted_value_is_nowhere_in_the_store(place: Place) -> None:
         subprocess.run(["rm", "-r", str(place.store)], check=True)
 
 
+@pytest.mark.parametrize("tracer", ["strace", pytest.param("native", marks=pytest.mark.native)])
+@pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        (("--output", "out.s"), ("sh", "-c", "cat in > out.s; wc -c out.s")),
+        pytest.param((), ("gcc", "-S", "source.c", "-o", "out.s"), marks=pytest.mark.compiler),
+    ],
+    ids=["declared", "compiler"],
+)
+def test_the_mode_of_an_old_output_stays_with_it(
+    place: Place, options: tuple[str, ...], command: tuple[str, ...], tracer: str
+) -> None:
+    """What is written over in place keeps the mode it had: a clean tree is not answered with that."""
+    place.put("in", "one\n")
+    place.put("source.c", "int one;\n")
+    out = place.root / "out.s"
+    words = ("--tracer", tracer, *options, "--", *command)
+    for mode in (0o640, 0o755, 0o444):
+        out.write_text("old\n")
+        out.chmod(mode)
+        assert place.run(*words).outcome == "miss"
+        assert out.stat().st_mode & 0o777 == mode
+    out.unlink()
+    assert place.run(*words).outcome == "miss"
+    assert out.stat().st_mode & 0o777 == 0o644
+    assert place.run(*words).outcome == "hit"
+    out.unlink()
+    assert place.run(*words).outcome == "hit"
+
+
 def test_a_declared_output_is_answered_only_to_who_declares_it(place: Place) -> None:
     command = ("sh", "-c", "[ -s x ] || echo made > x")
     assert place.run("-o", "x", "--", *command).outcome == "miss"
