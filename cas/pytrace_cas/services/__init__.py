@@ -21,7 +21,7 @@ __all__ = ["AssetSettings", "Limits", "Services"]
 
 
 class Services:
-    """One of each, sharing a store and its limits; a context manager that drops unfinished uploads.
+    """One of each, sharing a store and its limits; a context manager that drops uploads nobody came back for.
 
     Safe to call from many threads. The store stays open: it is the caller's.
     """
@@ -44,7 +44,8 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Drop what unfinished uploads have brought, and break off downloads."""
-        self.byte_stream.close()
+        """Drop unfinished uploads that are over their time (the others can go on at the next server), and downloads."""
+        if not self.store.read_only:
+            self.store.expire_uploads()
         if self.remote_asset is not None:
             self.remote_asset.close()
