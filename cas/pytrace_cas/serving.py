@@ -19,7 +19,7 @@ from pytrace_cas.http_server import HttpServer
 from pytrace_cas.http_server.application import Readiness, application
 from pytrace_cas.listening import Bound
 from pytrace_cas.server_metrics import ServerMetrics, share
-from pytrace_cas.services import Limits, Services
+from pytrace_cas.services import AssetSettings, Limits, Services
 from pytrace_cas.workers.orders import Orders
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Settings:
     # Calls at once over each protocol; None: any number.
     most_calls: int | None = None
     drain_uploads: bool = False
+    # None: no Remote Asset.
+    assets: AssetSettings | None = None
 
 
 async def serve(store: Store, settings: Settings, worker: Worker, ready: Callable[[Bound], None]) -> None:
@@ -64,7 +66,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
     metrics = ServerMetrics(store, worker.metrics)
     async with AsyncExitStack() as stack:
         stack.callback(guard.close)
-        services = stack.enter_context(Services(store, settings.limits))
+        services = stack.enter_context(Services(store, settings.limits, settings.assets))
         grpc_server = await stack.enter_async_context(
             GrpcServer(
                 services,

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf import descriptor_pb2
 
-from pytrace_proto import bytestream_pb2, remote_execution_pb2, semver_pb2
+from pytrace_proto import bytestream_pb2, remote_asset_pb2, remote_execution_pb2, semver_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Row = tuple[str, ...]
 
-TABLE = Path(__file__).with_name("reapi-2.12.tsv")
+TABLES = [Path(__file__).with_name(name) for name in ("reapi-2.12.tsv", "remote-asset-1.tsv")]
 ROOT = Path(__file__).resolve().parents[2]
 Field = descriptor_pb2.FieldDescriptorProto
 
@@ -57,7 +57,7 @@ def _methods(scope: str, service: descriptor_pb2.ServiceDescriptorProto) -> Iter
 
 def _stated() -> list[Row]:
     rows: list[Row] = []
-    for module in (remote_execution_pb2, semver_pb2, bytestream_pb2):
+    for module in (remote_execution_pb2, remote_asset_pb2, semver_pb2, bytestream_pb2):
         file = descriptor_pb2.FileDescriptorProto()
         module.DESCRIPTOR.CopyToProto(file)
         for message in file.message_type:
@@ -68,8 +68,8 @@ def _stated() -> list[Row]:
 
 
 def _published() -> list[Row]:
-    lines = TABLE.read_text().splitlines()
-    return sorted(tuple(line.split("\t")) for line in lines[2:])
+    lines = [line for table in TABLES for line in table.read_text().splitlines()[2:]]
+    return sorted(tuple(line.split("\t")) for line in lines)
 
 
 @pytest.mark.parametrize("kind", ["field", "message", "reserved", "value", "rpc"])

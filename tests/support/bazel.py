@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bazel 4.2.3 as Debian has it: a workspace of its own, no network, a server that is stopped afterwards."""
+"""Bazel (Debian's unless another is named): a workspace of its own, no network, a server that is stopped afterwards."""
 
 from __future__ import annotations
 
@@ -35,16 +35,19 @@ class Build:
 class Bazel:
     """A workspace and one output base: its Bazel server knows nothing of other ones."""
 
-    def __init__(self, workspace: Path, output_user_root: Path, output_base: Path) -> None:
+    def __init__(
+        self, workspace: Path, output_user_root: Path, output_base: Path, program: Path | str | None = BAZEL
+    ) -> None:
         self.workspace = workspace
+        self._program = program
         self._startup = (f"--output_user_root={output_user_root}", f"--output_base={output_base}")
 
     def run(self, command: str, *arguments: str) -> Build:
         """Run a command in the workspace."""
-        assert BAZEL is not None
+        assert self._program is not None
         startup = ["--nohome_rc", "--noworkspace_rc", *self._startup, *_JVM]
         done = subprocess.run(
-            [BAZEL, *startup, command, *arguments],
+            [self._program, *startup, command, *arguments],
             cwd=self.workspace,
             env=server_environment(),
             stdin=subprocess.DEVNULL,
@@ -54,10 +57,10 @@ class Bazel:
         )
         return Build(done.returncode, done.stderr, _processes(done.stderr))
 
-    def build(self, *arguments: str) -> Build:
+    def build(self, *arguments: str, command: str = "build") -> Build:
         """Build with what a machine without network needs; Debian's bazelrc asks for kept sandboxes."""
         return self.run(
-            "build", "--nosandbox_debug", "--color=no", "--curses=no", "--show_progress_rate_limit=60", *arguments
+            command, "--nosandbox_debug", "--color=no", "--curses=no", "--show_progress_rate_limit=60", *arguments
         )
 
 
@@ -68,13 +71,15 @@ def _processes(log: str) -> dict[str, int]:
 
 
 @contextmanager
-def running_bazel(workspace: Path, output_user_root: Path, name: str) -> Iterator[Bazel]:
+def running_bazel(
+    workspace: Path, output_user_root: Path, name: str, program: Path | str | None = BAZEL
+) -> Iterator[Bazel]:
     """Use Bazel with a fresh output base of that name; stop its server and remove the base in the end.
 
     Output bases under one `output_user_root` share what Bazel unpacks of itself.
     """
     base = output_user_root / name
-    bazel = Bazel(workspace, output_user_root, base)
+    bazel = Bazel(workspace, output_user_root, base, program)
     try:
         yield bazel
     finally:

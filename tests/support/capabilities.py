@@ -15,6 +15,7 @@ from pytrace_exec.tracer.plain import run_plain
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
     "bazel": ("bazel",),
+    "bubblewrap": ("bwrap",),
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),
     "cmake": ("cmake", "gcc", "make"),
@@ -43,8 +44,10 @@ def lacking(capability: str) -> str | None:
     absent = [program for program in PROGRAMS.get(capability, ()) if shutil.which(program) is None]
     if absent:
         return f"not installed: {', '.join(absent)}"
+    if capability == "bubblewrap":
+        return _refused("bwrap", "--ro-bind", "/", "/", "true")
     if capability == "strace":
-        return _tracing_refused("strace", "-f", "-o", "/dev/null", "true")
+        return _refused("strace", "-f", "-o", "/dev/null", "true")
     if capability == "native":
         return _native_lacking()
     return _namespace_lacking() if capability == "pid_namespace" else None
@@ -61,7 +64,7 @@ def strace_knows(call: str) -> bool:
 def _native_lacking() -> str | None:
     if not native.is_built():
         return "the native tracer was not built: no C compiler when the package was installed, or PYTRACE_PURE=1"
-    return _tracing_refused(os.fsdecode(native.PROGRAM), "/dev/null", "/bin/true", "true")
+    return _refused(os.fsdecode(native.PROGRAM), "/dev/null", "/bin/true", "true")
 
 
 def _namespace_lacking() -> str | None:
@@ -73,8 +76,8 @@ def _namespace_lacking() -> str | None:
     return None
 
 
-def _tracing_refused(*command: str) -> str | None:
+def _refused(*command: str) -> str | None:
     """Try to trace a process; a container may forbid it."""
     done = subprocess.run(command, capture_output=True, check=False)
     said = done.stderr.decode(errors="replace").strip()
-    return None if done.returncode == 0 else f"{os.path.basename(command[0])} cannot trace here: {said}"
+    return None if done.returncode == 0 else f"{os.path.basename(command[0])} does not work here: {said}"

@@ -68,3 +68,8 @@ def of_http(method: str, kind: str) -> tuple[Right, ...]:
     if method != "PUT":
         return _READ
     return _AC if kind == "ac" else _CAS
+
+
+def of_webdav(method: str) -> tuple[Right, ...]:
+    """What a request below `/webdav/` asks for, in the instance without a name: its names are nobody's blobs."""
+    return _READ if method in ("GET", "HEAD", "PROPFIND", "OPTIONS") else _AC

@@ -47,4 +47,6 @@ def show(ctx: click.Context, /, as_json: bool, **values: Any) -> None:
 
 def _plain(value: object) -> object:
     """Return a value as JSON has it; addresses as they are written."""
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
     return value if isinstance(value, str | int | None) else str(value)

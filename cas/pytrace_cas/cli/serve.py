@@ -16,6 +16,7 @@ from pytrace_cas.cli.exit_status import ADDRESS_IN_USE, SERVE_SHOWN, USAGE, stat
 from pytrace_cas.cli.main import cli
 from pytrace_cas.cli.serve_options import serve_options, size_limit, worker_count
 from pytrace_cas.listening import AddressInUse, AddressNotAvailable, Bound
+from pytrace_cas.origins import AllowList
 from pytrace_cas.store import Store, StoreError
 from pytrace_cas.workers.service_manager import ServiceManager
 from pytrace_cas.workers.worker import Worker
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytrace_cas.listening import Address
+    from pytrace_cas.origins import AllowedOrigin
 
     Work = Callable[[Worker, Bound, Callable[[Bound], None]], None]
 
@@ -50,6 +52,9 @@ def serve(
     drain_uploads: bool,
     read_only: bool,
     max_calls: int,
+    remote_asset: bool,
+    remote_asset_allow: tuple[AllowedOrigin, ...],
+    remote_asset_max_size: int,
     **access: Any,
 ) -> None:
     """Serve a store over gRPC and HTTP until SIGTERM.
@@ -60,6 +65,8 @@ def serve(
     limit, number = size_limit(max_size, max_size_gib), worker_count(workers, grpc_address)
     manager = ServiceManager.of(os.environ)
     asked_access = _access_settings(access)
+    if remote_asset_allow and not remote_asset:
+        raise click.UsageError("--remote-asset-allow is of no use without --remote-asset")
 
     # In a supervisor, what this imports is imported by its workers alone.
     def work(worker: Worker, bound: Bound, ready: Callable[[Bound], None]) -> None:
@@ -67,7 +74,7 @@ def serve(
 
         import prometheus_client
 
-        from pytrace_cas.services import Limits
+        from pytrace_cas.services import AssetSettings, Limits
         from pytrace_cas.serving import Settings
         from pytrace_cas.serving import serve as serve_until_told
 
@@ -82,6 +89,7 @@ def serve(
             asked_access,
             max_calls or None,
             drain_uploads=drain_uploads,
+            assets=AssetSettings(AllowList(remote_asset_allow), remote_asset_max_size) if remote_asset else None,
         )
         compress = storage_mode == "zstd"
         with Store.open(dir, fsync=fsync, read_only=read_only, compress=compress) as store:

@@ -13,6 +13,7 @@ import click
 from pytrace_cas.cli.values import duration
 from pytrace_cas.listening import Address, MalformedAddress
 from pytrace_cas.logs import FORMATS
+from pytrace_cas.origins import AllowedOrigin, MalformedOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +63,21 @@ class AddressType(click.ParamType[Address | None]):
         try:
             return Address.parse(str(value))
         except MalformedAddress as error:
+            self.fail(str(error), param, ctx)
+
+
+class OriginType(click.ParamType[AllowedOrigin]):
+    """`SCHEME://HOST[:PORT]`, HOST also `*.DOMAIN` or `*`."""
+
+    name = "origin"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> AllowedOrigin:
+        """Read an origin."""
+        if isinstance(value, AllowedOrigin):
+            return value
+        try:
+            return AllowedOrigin.parse(str(value))
+        except MalformedOrigin as error:
             self.fail(str(error), param, ctx)
 
 
@@ -158,6 +174,10 @@ _OPTIONS = (
             "Let those read who do not say who they are.", default=False),
     _option("--max-calls", "Calls at once over each protocol; more are refused. 0: any number.",
             type=click.IntRange(0), default=1000),
+    _option("--remote-asset/--no-remote-asset", "Offer the Remote Asset API: which blob a URI has.", default=False),
+    _option("--remote-asset-allow", "Fetch assets from SCHEME://HOST[:PORT], HOST also *.DOMAIN or *; repeatable. "
+            "Nothing is fetched without it.", type=OriginType(), multiple=True, metavar="ORIGIN"),
+    _option("--remote-asset-max-size", "Fetch no larger assets.", type=SizeType(), default="2GiB"),
     click.option("--config", metavar="FILE", help="TOML file with these options as keys.", is_eager=True,
                  expose_value=False, callback=_read_config, envvar="PYTRACE_CAS_CONFIG", show_envvar=True),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from pytrace_cas.grpc_server.calls import Registry
 from pytrace_cas.grpc_server.capabilities import CapabilitiesServicer
 from pytrace_cas.grpc_server.connections import OPTIONS, credentials
 from pytrace_cas.grpc_server.content_addressable_storage import ContentAddressableStorageServicer
+from pytrace_cas.grpc_server.remote_asset import FetchServicer, PushServicer
 from pytrace_cas.listening import AddressNotAvailable, forget_stale
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class GrpcServer:
             ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
             ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )
+        if services.remote_asset is not None:
+            servicers += (FetchServicer(services.remote_asset), PushServicer(services.remote_asset))
         self._names = ("", *(servicer.SERVICE.full_name for servicer in servicers))
         registry = Registry(self._server, metrics, guard, worker.slot, access_log=access_log)
         for servicer in servicers:

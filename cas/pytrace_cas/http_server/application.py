@@ -17,9 +17,12 @@ from pytrace_cas.http_server.cache import CacheEndpoint
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.root import root_page
 from pytrace_cas.http_server.watched import Watched
+from pytrace_cas.http_server.webdav import METHODS, WebDavEndpoint
 from pytrace_cas.services.errors import EXPECTED
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
 
     from pytrace_cas.access.guard import Guard
@@ -49,7 +52,11 @@ def application(
     """Build the application; `strict_ac` refuses results that are no `ActionResult`."""
     pages = Pages(services.store, metrics, readiness, guard)
     cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
-    watched = Watched(request_response(cache.handle), worker.slot, access_log=access_log)
+    webdav = WebDavEndpoint(services.web_files, metrics, guard)
+
+    def watched(handle: Callable[[Request], Awaitable[Response]]) -> Watched:
+        return Watched(request_response(handle), worker.slot, access_log=access_log)
+
     return Starlette(
         routes=[
             Route("/", pages.root),
@@ -57,7 +64,8 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
-            Route("/{path:path}", watched, methods=["GET", "HEAD", "PUT"]),
+            Route("/webdav/{path:path}", watched(webdav.handle), methods=METHODS),
+            Route("/{path:path}", watched(cache.handle), methods=["GET", "HEAD", "PUT"]),
         ]
     )
 

@@ -18,6 +18,7 @@ USES = (
     ("Bazel over HTTP", "--remote_cache=http://HOST:PORT"),
     ("Bazel over gRPC", "--remote_cache=grpc://HOST:GRPC-PORT"),
     ("ccache", 'CCACHE_REMOTE_STORAGE="http://HOST:PORT|layout=bazel"'),
+    ("sccache", "SCCACHE_WEBDAV_ENDPOINT=http://HOST:PORT/webdav"),
 )
 CACHE = "/[INSTANCE/]ac/HASH, /[INSTANCE/]cas/HASH"
 PAGES = (

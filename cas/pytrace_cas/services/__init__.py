@@ -11,11 +11,13 @@ from pytrace_cas.services.byte_stream import ByteStream
 from pytrace_cas.services.capabilities import Capabilities
 from pytrace_cas.services.content_addressable_storage import ContentAddressableStorage
 from pytrace_cas.services.limits import Limits
+from pytrace_cas.services.remote_asset import AssetSettings, RemoteAsset
+from pytrace_cas.services.web_files import WebFiles
 
 if TYPE_CHECKING:
     from pytrace_cas.store import Store
 
-__all__ = ["Limits", "Services"]
+__all__ = ["AssetSettings", "Limits", "Services"]
 
 
 class Services:
@@ -24,7 +26,7 @@ class Services:
     Safe to call from many threads. The store stays open: it is the caller's.
     """
 
-    def __init__(self, store: Store, limits: Limits | None = None) -> None:
+    def __init__(self, store: Store, limits: Limits | None = None, assets: AssetSettings | None = None) -> None:
         limits = limits or Limits()
         self.store = store
         self.capabilities = Capabilities(store, limits)
@@ -32,6 +34,8 @@ class Services:
         self.content_addressable_storage = ContentAddressableStorage(store, limits)
         self.byte_stream = ByteStream(store, limits)
         self.blobs_by_hash = BlobsByHash(store, limits)
+        self.web_files = WebFiles(store, limits)
+        self.remote_asset = RemoteAsset(store, assets) if assets is not None else None
 
     def __enter__(self) -> Services:
         return self
@@ -40,6 +44,8 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Drop unfinished uploads that are over their time; the others can go on at the next server."""
+        """Break off downloads, and drop uploads that nobody came back for in time."""
+        if self.remote_asset is not None:
+            self.remote_asset.close()
         if not self.store.read_only:
             self.store.expire_uploads()

@@ -60,6 +60,14 @@ class HashNotFound(Refusal):
         self.hash = hash
 
 
+class FileNotHere(Refusal):
+    """No file of that name is here."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no file {name!r} here")
+        self.name = name
+
+
 class BlobCutShort(Refusal):
     """A blob's file ends before the blob does; read it again to learn whether it can be had."""
 
@@ -107,6 +115,7 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (storage.BlobNotFound, code_pb2.NOT_FOUND, 404),
     (HashNotFound, code_pb2.NOT_FOUND, 404),
     (ResultNotFound, code_pb2.NOT_FOUND, 404),
+    (FileNotHere, code_pb2.NOT_FOUND, 404),
     (OffsetOutOfRange, code_pb2.OUT_OF_RANGE, 416),
     (Unauthenticated, code_pb2.UNAUTHENTICATED, 401),
     (NotPermitted, code_pb2.PERMISSION_DENIED, 403),

@@ -54,6 +54,17 @@ def test_defaults_are_loopback() -> None:
     assert settings["max-size"] == (None, "default")
 
 
+def test_origins_are_listed(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text('remote-asset = true\nremote-asset-allow = ["https://a.example", "https://*.b.example:444"]\n')
+    listed = ["https://a.example", "https://*.b.example:444"]
+    assert shown("--config", str(file))["remote-asset-allow"] == (listed, "configuration file")
+    variables = {"PYTRACE_CAS_REMOTE_ASSET_ALLOW": " ".join(listed)}
+    assert shown("--remote-asset", **variables)["remote-asset-allow"] == (listed, "environment")
+    flags = [part for origin in listed for part in ("--remote-asset-allow", origin)]
+    assert shown(*flags)["remote-asset-allow"] == (listed, "command line")
+
+
 def test_a_flag_wins_over_the_environment_and_that_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text('dir = "from-file"\nmax-size = "3GiB"\nstrict_ac = true\nhttp-address = "none"\n')
