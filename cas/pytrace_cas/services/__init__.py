@@ -44,8 +44,8 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Drop unfinished uploads that are over their time (the others can go on at the next server), and downloads."""
-        if not self.store.read_only:
-            self.store.expire_uploads()
+        """Break off downloads, and drop uploads that nobody came back for in time."""
         if self.remote_asset is not None:
             self.remote_asset.close()
+        if not self.store.read_only:
+            self.store.expire_uploads()
