@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 import grpc
 
-from bench.load import CHUNK, FIND_MISSING, GET_RESULT, READ, WRITE, Load, open_channel
+from bench.load import CHUNK, FIND_MISSING, GET_RESULT, READ, WRITE, Load, compressible, open_channel
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto.bytestream_pb2_grpc import ByteStreamStub
@@ -113,11 +113,14 @@ def prepare(endpoint: Endpoint, sizes: Sizes) -> dict[str, Load]:
     with opened as channel:
         small = [_upload(channel, prefix, os.urandom(100)) for _ in range(OUTPUTS)]
         large = [_upload(channel, prefix, os.urandom(sizes.blob_bytes)) for _ in range(LARGE)]
+        packable = [_upload(channel, prefix, compressible(sizes.blob_bytes)) for _ in range(LARGE)]
         stored = [_store_result(channel, endpoint.instance, small) for _ in range(RESULTS)]
     unknown = [_digest(os.urandom(32)) for _ in range(DIGESTS)]
     find = reapi.FindMissingBlobsRequest(instance_name=endpoint.instance, blob_digests=[*unknown[OUTPUTS:], *small])
     names = [f"{prefix}blobs/{digest.hash}/{digest.size_bytes}" for digest in large]
     reads = tuple(bytestream.ReadRequest(resource_name=name).SerializeToString() for name in names)
+    packed_names = [f"{prefix}compressed-blobs/zstd/{digest.hash}/{digest.size_bytes}" for digest in packable]
+    packed_reads = tuple(bytestream.ReadRequest(resource_name=name).SerializeToString() for name in packed_names)
     asks, misses = ([_ask(endpoint.instance, digest) for digest in digests] for digests in (stored, unknown))
     return {
         "GetActionResult, hit": Load(GET_RESULT, tuple(asks), sizes.seconds),
@@ -126,6 +129,18 @@ def prepare(endpoint: Endpoint, sizes: Sizes) -> dict[str, Load]:
         "ByteStream read": Load(READ, reads, sizes.seconds, at_once=2, answer_bytes=sizes.blob_bytes),
         "ByteStream write": Load(
             WRITE, (prefix.encode(),), 60.0, at_once=2, uploads=sizes.uploads, upload_bytes=sizes.blob_bytes
+        ),
+        "ByteStream read, zstd": Load(
+            READ, packed_reads, sizes.seconds, at_once=2, answer_bytes=sizes.blob_bytes, compressed=True
+        ),
+        "ByteStream write, zstd": Load(
+            WRITE,
+            (prefix.encode(),),
+            60.0,
+            at_once=2,
+            uploads=sizes.uploads,
+            upload_bytes=sizes.blob_bytes,
+            compressed=True,
         ),
     }
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 import grpc
 
+from pytrace_cas.compression import deflate
 from pytrace_proto import bytestream_pb2 as bytestream
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class Load:
     """What each process does: `requests` in turn, over and over, for `seconds`, so many at once.
 
     `answer` is the gRPC status that they must get; `answer_bytes` what the data of a Read must come to. For a Write,
-    `requests` are the names before `uploads/`, and each process sends `uploads` new blobs of `upload_bytes`.
+    `requests` are the names before `uploads/`, and each process sends `uploads` new blobs of `upload_bytes`; with
+    `compressed`, as zstd, and what can be made of them. Bytes are those of blobs, however they travel.
     """
 
     method: str
@@ -54,6 +56,7 @@ class Load:
     answer_bytes: int = 0
     uploads: int = 0
     upload_bytes: int = 0
+    compressed: bool = False
 
 
 @attrs.frozen
@@ -111,8 +114,8 @@ def _work(channel: grpc.aio.Channel, load: Load) -> Iterator[Callable[[], Awaita
     """Give the calls, for all loops of a process together. What a Write sends is made before anything is timed."""
     if load.method == WRITE:
         prefix = load.requests[0].decode()
-        ready = [_upload(prefix, load.upload_bytes) for _ in range(load.uploads)]
-        return iter([lambda messages=one: _write(channel, messages) for one in ready])
+        ready = [_upload(prefix, load) for _ in range(load.uploads)]
+        return iter([lambda messages=one: _write(channel, messages, load.upload_bytes) for one in ready])
     one = _read if load.method == READ else _ask
     return _in_turn(lambda request: lambda: one(channel, load, request), load.requests)
 
@@ -146,28 +149,37 @@ async def _read(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
     method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(READ, _as_is, _as_is)
     async for answer in method(request):
         size += len(answer)
-    if size < load.answer_bytes:
+    if size < (1 if load.compressed else load.answer_bytes):
         raise WrongAnswer(READ, f"{size} of {load.answer_bytes} bytes")
     return load.answer_bytes
 
 
-def _upload(prefix: str, size: int) -> list[bytes]:
+def compressible(size: int) -> bytes:
+    """New bytes that zstd makes about half of, as it does of programs."""
+    words = [os.urandom(8) for _ in range(2048)]
+    picks = os.urandom(size // 4 + 2)
+    return b"".join(words[picks[at] << 3 | picks[at + 1] >> 5] for at in range(0, size // 4, 2))[:size].ljust(size)
+
+
+def _upload(prefix: str, load: Load) -> list[bytes]:
     """The messages that write a new blob."""
-    blob = os.urandom(size)
-    name = f"{prefix}uploads/{uuid.uuid4()}/blobs/{hashlib.sha256(blob).hexdigest()}/{size}"
-    starts = range(0, size, CHUNK)
+    size = load.upload_bytes
+    blob = compressible(size) if load.compressed else os.urandom(size)
+    kind = "compressed-blobs/zstd" if load.compressed else "blobs"
+    name = f"{prefix}uploads/{uuid.uuid4()}/{kind}/{hashlib.sha256(blob).hexdigest()}/{size}"
+    sent = deflate(blob) if load.compressed else blob
     return [
         bytestream.WriteRequest(
             resource_name="" if start else name,
             write_offset=start,
-            data=blob[start : start + CHUNK],
-            finish_write=start + CHUNK >= size,
+            data=sent[start : start + CHUNK],
+            finish_write=start + CHUNK >= len(sent),
         ).SerializeToString()
-        for start in starts
+        for start in range(0, len(sent), CHUNK)
     ]
 
 
-async def _write(channel: grpc.aio.Channel, messages: list[bytes]) -> int:
+async def _write(channel: grpc.aio.Channel, messages: list[bytes], size: int) -> int:
     method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(WRITE, _as_is, _as_is)
-    answer = await method(iter(messages))
-    return bytestream.WriteResponse.FromString(answer).committed_size
+    await method(iter(messages))
+    return size

@@ -14,6 +14,8 @@ CALLS = (
     "FindMissingBlobs of 100",
     "ByteStream read",
     "ByteStream write",
+    "ByteStream read, zstd",
+    "ByteStream write, zstd",
 )
 
 

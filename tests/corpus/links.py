@@ -120,6 +120,36 @@ CASES = (
         hits=("cp f g; mv g f",),
     ),
     Case(
+        "nothing that must be no link",
+        python("try: os.open('l', os.O_NOFOLLOW)\nexcept OSError as error: print(error)"),
+        facts="""
+            error l : ENOENT
+            error/l l : ENOENT
+        """,
+        misses=("ln -s nowhere l", "touch l"),
+        hits=("touch f",),
+    ),
+    Case(
+        "the attribute of a link that is not there",
+        python("try: os.getxattr('l', 'user.a', follow_symlinks=False)\nexcept OSError as error: print(error)"),
+        facts="""
+            error l : ENOENT
+            error/l l : ENOENT
+        """,
+        misses=("ln -s nowhere l",),
+        hits=("touch f",),
+    ),
+    Case(
+        "times of a link that is not there",
+        python("try: os.utime('l', (1, 1), follow_symlinks=False)\nexcept OSError as error: print(error)"),
+        facts="""
+            error l : ENOENT
+            error/l l : ENOENT
+        """,
+        misses=("ln -s nowhere l",),
+        hits=("touch f",),
+    ),
+    Case(
         "asking of a link itself whether it may be used",
         python("print(os.access('l', os.R_OK, follow_symlinks=False))"),
         given="ln -s f l",

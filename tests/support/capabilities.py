@@ -33,6 +33,7 @@ PROGRAMS = {
     "rsync": ("rsync",),
     "strace": ("strace",),
     "systemd_analyze": ("systemd-analyze",),
+    "zstd": ("zstd",),
     "xattr": ("setfattr", "getfattr"),
 }
 

@@ -64,14 +64,14 @@ def get_result_request(action: bytes, instance_name: str = "") -> reapi.GetActio
     return reapi.GetActionResultRequest(instance_name=instance_name, action_digest=digest(action))
 
 
-def upload_name(data: bytes, prefix: str = "", suffix: str = "") -> str:
+def upload_name(data: bytes, prefix: str = "", suffix: str = "", blobs: str = "blobs") -> str:
     """Name a new upload of bytes."""
-    return f"{prefix}uploads/{uuid.uuid4()}/blobs/{SHA256.of(data)}{suffix}"
+    return f"{prefix}uploads/{uuid.uuid4()}/{blobs}/{SHA256.of(data)}{suffix}"
 
 
-def read_name(data: bytes) -> str:
+def read_name(data: bytes, blobs: str = "blobs") -> str:
     """Name bytes for reading."""
-    return f"blobs/{SHA256.of(data)}"
+    return f"{blobs}/{SHA256.of(data)}"
 
 
 def write_requests(

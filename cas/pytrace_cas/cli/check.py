@@ -54,6 +54,7 @@ def report_as_json(dir: bytes, report: CheckReport) -> str:
         "files": report.files,
         "bytes": report.bytes,
         "leftovers": report.leftovers,
+        "uploads": report.uploads,
         "problems": [_problem_as_json(problem) for problem in report.problems],
     }
     return json.dumps(found)

@@ -46,6 +46,7 @@ def serve(
     workers: int | None,
     max_blob_size: int,
     min_lifetime: int | None,
+    storage_mode: str,
     fsync: bool,
     strict_ac: bool,
     access_log: str,
@@ -96,7 +97,8 @@ def serve(
             upstream=upstream,
             fsync=fsync,
         )
-        with Store.open(dir, fsync=fsync, read_only=read_only) as store:
+        compress = storage_mode == "zstd"
+        with Store.open(dir, fsync=fsync, read_only=read_only, compress=compress) as store:
             asyncio.run(serve_until_told(store, settings, worker, ready))
 
     # Made and set up here, once: what is wrong with it is said once.

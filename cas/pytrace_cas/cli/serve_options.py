@@ -150,6 +150,8 @@ _OPTIONS = (
             type=SizeType(), default=0),
     _option("--min-lifetime", "Never evict what is younger (3h, 7d), kept in the store; uploads are refused instead.",
             metavar="DUR", callback=_seconds),
+    _option("--storage-mode", "How new blobs are kept in files; both kinds are served either way.",
+            type=click.Choice(("zstd", "uncompressed")), default="uncompressed"),
     _option("--fsync/--no-fsync", "Let what was acknowledged survive a loss of power too.", default=False),
     _option("--strict-ac/--no-strict-ac", "Refuse results over HTTP that are no ActionResult.", default=False),
     _option("--access-log", "Log every call on stderr.", type=click.Choice(("none", "all")), default="none"),

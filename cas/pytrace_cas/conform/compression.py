@@ -11,16 +11,17 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _zstandard() -> ModuleType:
+def _zstd() -> ModuleType:
     # Imported here: a cache without compression needs none of it.
-    import zstandard
+    import sys
+    from importlib import import_module
 
-    return zstandard
+    return import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
 def compress(data: bytes) -> bytes:
     """One frame."""
-    compressed: bytes = _zstandard().ZstdCompressor().compress(data)
+    compressed: bytes = _zstd().compress(data)
     return compressed
 
 
@@ -28,11 +29,11 @@ def decompress(data: bytes, most: int) -> bytes:
     """Decode frames that follow one another; raise `Broken` for what is none, or more than `most` bytes."""
     import io
 
-    library = _zstandard()
+    library = _zstd()
     try:
-        with library.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True) as reader:
-            decoded: bytes = reader.read(most + 1)
-    except library.ZstdError as error:
+        with library.ZstdFile(io.BytesIO(data)) as file:
+            decoded: bytes = file.read(most + 1)
+    except (library.ZstdError, EOFError) as error:
         raise Broken(f"{len(data)} bytes that are no zstd stream ({error})", "frames of zstd") from None
     if len(decoded) > most:
         raise Broken(f"a stream that decodes to more than {most} bytes", f"at most {most}")

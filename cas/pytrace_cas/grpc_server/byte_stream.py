@@ -41,8 +41,7 @@ class ByteStreamServicer:
             raise
         with download:
             small = download.remaining <= SMALL
-            while download.remaining:
-                message = download.next() if small else await in_thread(download.next)
+            while (message := download.next() if small else await in_thread(download.next)) is not None:
                 await context.write(message)
         self._metrics.requested("get", "cas", "hit")
 
@@ -59,9 +58,10 @@ class ByteStreamServicer:
             raise
         finally:
             # After an answer or an error, nothing is left to keep; else the client may come back.
-            upload.abandon()
+            if upload.is_open:
+                await in_thread(upload.abandon)
         self._metrics.requested("put", "cas", "ok")
-        self._metrics.stored(response.committed_size)
+        self._metrics.stored(max(0, response.committed_size))
         await self._drain(request_iterator)
         return response
 
@@ -76,14 +76,14 @@ class ByteStreamServicer:
     async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:
         first = True
         async for request in requests:
-            if first or request.finish_write or len(request.data) > SMALL:
+            if first or request.finish_write or len(request.data) > SMALL or upload.is_compressed:
                 response = await in_thread(upload.feed, request)
             else:
                 response = upload.feed(request)
             first = False
             if response is not None:
                 return response
-        return upload.finish()
+        return await in_thread(upload.finish) if upload.is_open else upload.finish()
 
     async def QueryWriteStatus(
         self, request: bytestream.QueryWriteStatusRequest, context: Context

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from starlette.requests import ClientDisconnect
@@ -17,7 +17,7 @@ from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
 from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.services.blobs_by_hash import Sink
-    from pytrace_cas.services.byte_stream import Download
+    from pytrace_cas.services.byte_stream import CompressedDownload, Download
 
 # A result names files, it does not hold them; this much names a hundred thousand.
 LARGEST_RESULT = 16 << 20
 BYTES = "application/octet-stream"
 JSON = "application/json"
+_VARIES = {"vary": "accept-encoding"}
+D = TypeVar("D", "Download", "CompressedDownload")
 _METHODS = {"GET": "get", "HEAD": "contains", "PUT": "put"}
 
 
@@ -87,7 +89,9 @@ class CacheEndpoint:
             return Response()
         if key.kind == "ac":
             return await self._result(request, key)
-        download = await self._open(key)
+        if request.method == "GET" and _accepts_zstd(request):
+            return _stream_compressed(await self._open(key, self._services.blobs_by_hash.open_compressed))
+        download = await self._open(key, self._services.blobs_by_hash.open)
         if request.method == "HEAD":
             with download:
                 return _headers_only(download.remaining)
@@ -102,8 +106,7 @@ class CacheEndpoint:
             body = get(key.instance, key.hash)
         return _body(request, body, JSON if as_json else BYTES)
 
-    async def _open(self, key: Key) -> Download:
-        open_blob = self._services.blobs_by_hash.open
+    async def _open(self, key: Key, open_blob: Callable[[str, str], D]) -> D:
         if self._services.store.waits:
             return await open_in_thread(open_blob, key.instance, key.hash)
         return open_blob(key.instance, key.hash)
@@ -119,23 +122,44 @@ class CacheEndpoint:
         await in_thread(put, key.instance, key.hash, bytes(body), strict=self._strict_ac, json=as_json)
 
     async def _put_blob(self, request: Request, key: Key) -> None:
-        length = request.headers.get("content-length")
-        size = int(length) if length is not None else None
-        with self._services.blobs_by_hash.upload(key.instance, key.hash, size) as sink:
-            await _receive(request, sink)
+        encoding = request.headers.get("content-encoding", "identity").lower()
+        if encoding not in ("identity", "zstd"):
+            raise InvalidRequest("Content-Encoding", f"{encoding!r} is not offered here; zstd is")
+        compressed = encoding == "zstd"
+        size = _number(request, "x-digest-sizebytes" if compressed else "content-length")
+        with self._services.blobs_by_hash.upload(key.instance, key.hash, size, compressed=compressed) as sink:
+            await _receive(request, sink, small=0 if compressed else SMALL)
             digest = await in_thread(sink.commit)
         self._metrics.stored(digest.size_bytes)
 
 
-async def _receive(request: Request, sink: Sink) -> None:
-    """Write the body in pieces that are worth a switch to a thread; a small rest goes directly."""
+def _number(request: Request, name: str) -> int | None:
+    text = request.headers.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise InvalidRequest(name, f"{text!r} is no size")
+    return int(text)
+
+
+def _accepts_zstd(request: Request) -> bool:
+    """Whether the client names zstd (RFC 9110, 12.5.3), and not only to refuse it."""
+    for offer in ",".join(request.headers.getlist("accept-encoding")).split(","):
+        name, _, weight = offer.lower().replace(" ", "").partition(";")
+        if name == "zstd":
+            return weight.rstrip("0") not in ("q=", "q=0.")
+    return False
+
+
+async def _receive(request: Request, sink: Sink, small: int) -> None:
+    """Write the body in pieces that are worth a switch to a thread; a `small` rest goes directly."""
     pending = bytearray()
     async for chunk in request.stream():
         pending += chunk
         if len(pending) >= CHUNK:
             await in_thread(sink.write, bytes(pending))
             pending.clear()
-    if len(pending) > SMALL:
+    if len(pending) > small:
         await in_thread(sink.write, bytes(pending))
     elif pending:
         sink.write(bytes(pending))
@@ -153,11 +177,15 @@ def _stream(download: Download) -> Response:
     size = download.remaining
     if size <= SMALL:
         with download:
-            return Response(b"".join(message.data for message in download), media_type=BYTES)
-    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-length": str(size)})
+            return Response(b"".join(message.data for message in download), media_type=BYTES, headers=_VARIES)
+    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-length": str(size), **_VARIES})
 
 
-async def _pieces(download: Download) -> AsyncIterator[bytes]:
+def _stream_compressed(download: CompressedDownload) -> Response:
+    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-encoding": "zstd", **_VARIES})
+
+
+async def _pieces(download: Download | CompressedDownload) -> AsyncIterator[bytes]:
     with download:
         while (message := await in_thread(download.next)) is not None:
             yield message.data

@@ -21,7 +21,7 @@ __all__ = ["AssetSettings", "Limits", "Services"]
 
 
 class Services:
-    """One of each, sharing a store and its limits; a context manager that drops unfinished uploads.
+    """One of each, sharing a store and its limits; a context manager that drops uploads nobody came back for.
 
     Safe to call from many threads. The store stays open: it is the caller's.
     """
@@ -44,7 +44,8 @@ class Services:
         self.close()
 
     def close(self) -> None:
-        """Drop what unfinished uploads have brought, and break off downloads."""
-        self.byte_stream.close()
+        """Break off downloads, and drop uploads that nobody came back for in time."""
         if self.remote_asset is not None:
             self.remote_asset.close()
+        if not self.store.read_only:
+            self.store.expire_uploads()

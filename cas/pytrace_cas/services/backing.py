@@ -9,13 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pytrace_cas.digest import Digest, DigestFunction
-    from pytrace_cas.store import BlobReader, Evicted
+    from pytrace_cas.store import BlobReader, CompressedReader, Evicted
 
 
 class Writer(Protocol):
     """Takes one blob a chunk at a time; nothing is seen of it before `commit`."""
 
-    written: int
+    @property
+    def written(self) -> int:
+        """Bytes that have arrived."""
 
     def write(self, chunk: bytes) -> None:
         """Append bytes; raise `DigestMismatch`, `OutOfSpace`."""
@@ -25,6 +27,13 @@ class Writer(Protocol):
 
     def discard(self) -> None:
         """Drop what was written; after `commit`, nothing."""
+
+
+class UploadWriter(Writer, Protocol):
+    """Takes a blob of which what has arrived is kept until somebody goes on with it."""
+
+    def leave(self) -> None:
+        """Keep what was written for whoever goes on."""
 
 
 class Store(Protocol):
@@ -52,7 +61,15 @@ class Store(Protocol):
 
     def writer(self, function: DigestFunction, digest: Digest) -> Writer: ...
 
+    def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter: ...
+
+    def uploaded(self, name: str) -> int: ...
+
+    def expire_uploads(self) -> None: ...
+
     def get(self, function: DigestFunction, digest: Digest) -> bytes: ...
+
+    def open_compressed(self, function: DigestFunction, digest: Digest, offset: int = 0) -> CompressedReader: ...
 
     def open_blob(
         self, function: DigestFunction, digest: Digest, offset: int = 0, *, verify: bool = False

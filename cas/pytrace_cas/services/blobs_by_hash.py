@@ -6,10 +6,11 @@ from __future__ import annotations
 import tempfile
 from typing import TYPE_CHECKING, Protocol
 
+from pytrace_cas.compression import CorruptStream, Inflater
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_cas.services.byte_stream import Download
+from pytrace_cas.services.byte_stream import CompressedDownload, Download
 from pytrace_cas.services.digests import check, check_hash
-from pytrace_cas.services.errors import HashNotFound, refuse_when_read_only
+from pytrace_cas.services.errors import HashNotFound, InvalidRequest, refuse_when_read_only
 from pytrace_cas.services.resource_names import check_instance_name
 
 if TYPE_CHECKING:
@@ -33,16 +34,30 @@ class BlobsByHash:
         reader = self._store.open_blob(SHA256, digest, verify=True)
         return Download(reader, digest, digest.size_bytes)
 
-    def upload(self, instance: str, hash: str, size: int | None) -> Sink:
-        """Begin to take a blob; `size` is None where the client does not say. Raise `BlobTooLarge`."""
+    def open_compressed(self, instance: str, hash: str) -> CompressedDownload:
+        """Open the blob as a zstd stream; raise `HashNotFound`, `BlobNotFound`."""
+        check_instance_name(instance)
+        digest = self._store.find(SHA256, check_hash(hash, SHA256))
+        if digest is None:
+            raise HashNotFound(hash)
+        return CompressedDownload(self._store.open_compressed(SHA256, digest), digest.size_bytes)
+
+    def upload(self, instance: str, hash: str, size: int | None, *, compressed: bool = False) -> Sink:
+        """Begin to take a blob; `size` is the blob's, None where the client does not say. Raise `BlobTooLarge`.
+
+        What is `compressed` comes as a zstd stream, and its size must be said.
+        """
         check_instance_name(instance)
         check_hash(hash, SHA256)
         refuse_when_read_only(self._store)
+        if size is None and compressed:
+            raise InvalidRequest("X-Digest-SizeBytes", "a compressed blob's size must be given")
         if size is None:
             return SpoolingSink(self._store, self._limits, hash)
         digest = check(Digest(hash, size), SHA256)
         self._limits.check_blob(digest)
-        return WritingSink(self._store, digest)
+        sink = WritingSink(self._store, digest)
+        return InflatingSink(sink) if compressed else sink
 
 
 class Sink(Protocol):
@@ -78,6 +93,31 @@ class WritingSink:
     def commit(self) -> Digest:
         """Let the store verify and keep them."""
         return self._writer.commit()
+
+
+class InflatingSink:
+    """A blob that comes as a zstd stream; raises `CorruptStream` too. The store stops it at the blob's size."""
+
+    def __init__(self, sink: WritingSink) -> None:
+        self._sink = sink
+        self._inflater = Inflater()
+
+    def __enter__(self) -> InflatingSink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sink.__exit__()
+
+    def write(self, data: bytes) -> None:
+        """Hand what the bytes hold to the store."""
+        for piece in self._inflater.feed(data):
+            self._sink.write(piece)
+
+    def commit(self) -> Digest:
+        """Let the store verify and keep it."""
+        if not self._inflater.at_end:
+            raise CorruptStream("the stream ends within a frame")
+        return self._sink.commit()
 
 
 class SpoolingSink:

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""google.bytestream.ByteStream over the store (WIRE 32-46, without compression)."""
+"""google.bytestream.ByteStream over the store (WIRE 32-46), plain or as zstd."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytrace_cas.compression import CorruptStream, Inflater
 from pytrace_cas.services.errors import BlobCutShort, InvalidRequest, OffsetOutOfRange, refuse_when_read_only
 from pytrace_cas.services.limits import CHUNK
 from pytrace_cas.services.resource_names import ResourceName, parse_download, parse_upload
-from pytrace_cas.services.uploads import Uploads
+from pytrace_cas.store import WrongOffset
 from pytrace_proto import bytestream_pb2 as bytestream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import Digest
-    from pytrace_cas.services.backing import Store
+    from pytrace_cas.services.backing import Store, UploadWriter
     from pytrace_cas.services.limits import Limits
-    from pytrace_cas.services.uploads import Partial
-    from pytrace_cas.store import BlobReader
+    from pytrace_cas.store import BlobReader, CompressedReader
 
 # Bytes of an upload between two looks whether the blob has come by another way.
 LOOK_EVERY = 256 << 10
@@ -31,9 +31,8 @@ class ByteStream:
         self.waits = store.waits
         self._store = store
         self._limits = limits
-        self._uploads = Uploads(store)
 
-    def read(self, request: bytestream.ReadRequest) -> Download:
+    def read(self, request: bytestream.ReadRequest) -> Download | CompressedDownload:
         """Open a blob for reading; raise `BlobNotFound`, `OffsetOutOfRange` before anything is sent."""
         resource = parse_download(request.resource_name)
         offset, limit, size = request.read_offset, request.read_limit, resource.digest.size_bytes
@@ -41,6 +40,8 @@ class ByteStream:
             raise InvalidRequest("read_limit", f"{limit} is negative")
         if offset < 0:
             raise OffsetOutOfRange(offset, size)
+        if resource.compressed:
+            return self._read_compressed(resource, offset, limit)
         whole = offset == 0 and not 0 < limit < size
         reader = self._store.open_blob(resource.function, resource.digest, min(offset, size), verify=whole)
         if offset > size:
@@ -48,9 +49,19 @@ class ByteStream:
             raise OffsetOutOfRange(offset, size)
         return Download(reader, resource.digest, min(limit or size, size - offset))
 
+    def _read_compressed(self, resource: ResourceName, offset: int, limit: int) -> CompressedDownload:
+        size = resource.digest.size_bytes
+        if limit:
+            raise InvalidRequest("read_limit", "a compressed read has none")
+        reader = self._store.open_compressed(resource.function, resource.digest, min(offset, size))
+        if offset > size:
+            reader.close()
+            raise OffsetOutOfRange(offset, size)
+        return CompressedDownload(reader, size - offset)
+
     def write(self) -> Upload:
         """Begin to take the messages of one Write call."""
-        return Upload(self._store, self._uploads, self._limits)
+        return Upload(self._store, self._limits)
 
     def query_write_status(self, request: bytestream.QueryWriteStatusRequest) -> bytestream.QueryWriteStatusResponse:
         """Say how much has arrived; of an upload that nobody has begun, nothing."""
@@ -58,11 +69,7 @@ class ByteStream:
         if self._store.contains(resource.function, resource.digest):
             size = resource.digest.size_bytes
             return bytestream.QueryWriteStatusResponse(committed_size=size, complete=True)
-        return bytestream.QueryWriteStatusResponse(committed_size=self._uploads.committed(request.resource_name))
-
-    def close(self) -> None:
-        """Drop the uploads that were never completed."""
-        self._uploads.close()
+        return bytestream.QueryWriteStatusResponse(committed_size=self._store.uploaded(request.resource_name))
 
 
 class Download:
@@ -104,22 +111,56 @@ class Download:
         self._reader.close()
 
 
+class CompressedDownload:
+    """One blob as a zstd stream, a frame of at most `CHUNK` of its bytes at a time; a context manager.
+
+    `remaining` counts the blob's bytes at the beginning.
+    """
+
+    def __init__(self, reader: CompressedReader, size: int) -> None:
+        self._reader = reader
+        self.remaining = size
+
+    def __enter__(self) -> CompressedDownload:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def next(self) -> bytestream.ReadResponse | None:
+        """Read the next message; None at the end. Raises `BlobCorrupt`."""
+        frame = self._reader.next()
+        return bytestream.ReadResponse(data=frame) if frame else None
+
+    def __iter__(self) -> Iterator[bytestream.ReadResponse]:
+        while (message := self.next()) is not None:
+            yield message
+
+    def close(self) -> None:
+        """Close the blob; it may be read to its end or not."""
+        self._reader.close()
+
+
 class Upload:
     """One Write call: `feed` it every message, then `finish`; `abandon` it when the stream breaks.
 
     An answer from `feed` ends the call at once, whatever the client still sends. When `feed` raises, what has
-    arrived is dropped, so that the next try begins at 0.
+    arrived is dropped, so that the next try begins at 0. Of a compressed upload, the blob's bytes are kept, and the
+    first message's offset counts those; the later ones count what was sent (WIRE 34).
     """
 
-    def __init__(self, store: Store, uploads: Uploads, limits: Limits) -> None:
+    def __init__(self, store: Store, limits: Limits) -> None:
         self._store = store
-        self._uploads = uploads
         self._limits = limits
         self._name = ""
         self._resource: ResourceName | None = None
-        self._partial: Partial | None = None
+        self._writer: UploadWriter | None = None
+        self._inflater: Inflater | None = None
+        # Where the next message must begin, and how much of the blob has come with the last one.
         self._offset = 0
+        self._position = 0
         self._look_again_at = 0
+        self._received = 0
         self._complete = False
 
     def feed(self, request: bytestream.WriteRequest) -> bytestream.WriteResponse | None:
@@ -138,14 +179,14 @@ class Upload:
             raise InvalidRequest("resource_name", f"{request.resource_name!r} is not the first message's")
         if self._is_here(resource):
             self._drop()
-            return self._answer(resource.digest.size_bytes)
-        if self._partial is None:
-            self._partial = self._uploads.take(self._name, resource, request.write_offset, self)
-            self._offset = request.write_offset
-            self._look_again_at = self._offset + LOOK_EVERY
+            return self._answer(-1 if resource.compressed else resource.digest.size_bytes)
+        if self._writer is None:
+            self._writer = self._open(resource, request.write_offset)
+            self._offset = self._position = request.write_offset
+            self._look_again_at = self._position + LOOK_EVERY
         if request.write_offset != self._offset:
             raise InvalidRequest("write_offset", f"{request.write_offset} is not {self._offset}")
-        self._take(self._partial, resource.digest.size_bytes, request)
+        self._take(self._writer, resource.digest.size_bytes, request)
         return None
 
     def _begin(self, request: bytestream.WriteRequest) -> ResourceName:
@@ -156,50 +197,76 @@ class Upload:
         self._limits.check_blob(resource.digest)
         self._name = request.resource_name
         self._resource = resource
+        if resource.compressed:
+            self._inflater = Inflater()
         return resource
+
+    def _open(self, resource: ResourceName, offset: int) -> UploadWriter:
+        try:
+            return self._store.upload(self._name, resource.function, resource.digest, offset)
+        except WrongOffset as error:
+            raise InvalidRequest("write_offset", str(error)) from None
 
     def _is_here(self, resource: ResourceName) -> bool:
         """Look whether somebody else has brought the blob: at the start, and now and then."""
-        if self._offset < self._look_again_at:
+        if self._position < self._look_again_at:
             return False
-        self._look_again_at = self._offset + LOOK_EVERY
+        self._look_again_at = self._position + LOOK_EVERY
         return self._store.contains(resource.function, resource.digest)
 
-    def _take(self, partial: Partial, size: int, request: bytestream.WriteRequest) -> None:
-        end = self._offset + len(request.data)
+    def _take(self, writer: UploadWriter, size: int, request: bytestream.WriteRequest) -> None:
+        for data in self._inflater.feed(request.data) if self._inflater else (request.data,):
+            self._append(writer, size, data)
+        self._offset += len(request.data)
+        self._received += len(request.data)
+        if request.finish_write:
+            if self._inflater and not self._inflater.at_end:
+                raise CorruptStream("the stream ends within a frame")
+            if self._position != size:
+                raise InvalidRequest("finish_write", f"only {self._position} of {size} bytes have come")
+            writer.commit()
+            self._writer = None
+            self._complete = True
+
+    def _append(self, writer: UploadWriter, size: int, data: bytes) -> None:
+        end = self._position + len(data)
         if end > size:
             raise InvalidRequest("data", f"{end} bytes have come for a blob of {size}")
         # After a restart at 0 the first bytes are here already; the digest will tell if they differ.
-        known = partial.size - self._offset
-        if known < len(request.data):
-            partial.write(self, request.data[known:] if known else request.data)
-        self._offset = end
-        if request.finish_write:
-            if end != size:
-                raise InvalidRequest("finish_write", f"only {end} of {size} bytes have come")
-            partial.commit(self)
-            self._drop()
-            self._complete = True
+        known = writer.written - self._position
+        if known < len(data):
+            writer.write(data[known:] if known else data)
+        self._position = end
+
+    @property
+    def is_compressed(self) -> bool:
+        """Whether a small message may hold much."""
+        return self._inflater is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is something to keep."""
+        return self._writer is not None
 
     def finish(self) -> bytestream.WriteResponse:
         """Answer when the client has sent everything: how much has arrived, complete or not."""
         if self._resource is None:
             raise InvalidRequest("resource_name", "the stream ended before its first message")
         if self._complete:
-            return self._answer(self._resource.digest.size_bytes)
+            return self._answer(self._received if self._inflater else self._resource.digest.size_bytes)
         self.abandon()
-        return self._answer(self._uploads.committed(self._name))
+        return self._answer(self._store.uploaded(self._name))
 
     def abandon(self) -> None:
         """Keep what has arrived for a client that comes back."""
-        if self._partial is not None:
-            self._uploads.leave(self._partial, self)
-            self._partial = None
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.leave()
 
     def _drop(self) -> None:
-        if self._partial is not None:
-            self._uploads.drop(self._partial, self)
-            self._partial = None
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            writer.discard()
 
     @staticmethod
     def _answer(size: int) -> bytestream.WriteResponse:

@@ -40,6 +40,8 @@ def _cache(store: Store, limits: Limits) -> reapi.CacheCapabilities:
     return reapi.CacheCapabilities(
         digest_functions=[reapi.DigestFunction.Value.Value(name.upper()) for name in FUNCTIONS],
         action_cache_update_capabilities=reapi.ActionCacheUpdateCapabilities(update_enabled=not store.read_only),
+        supported_compressors=[reapi.Compressor.ZSTD],
+        supported_batch_update_compressors=[reapi.Compressor.ZSTD],
         max_batch_total_size_bytes=limits.batch_bytes,
         max_cas_blob_size_bytes=limits.blob_bytes,
         symlink_absolute_path_strategy=reapi.SymlinkAbsolutePathStrategy.ALLOWED,

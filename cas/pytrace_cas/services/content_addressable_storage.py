@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytrace_cas import store as storage
+from pytrace_cas.compression import CorruptStream, Inflater
 from pytrace_cas.digest import Digest, MalformedDigest
 from pytrace_cas.services import directory_tree
 from pytrace_cas.services.digests import digest_of, function_among, function_of, to_message
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from pytrace_cas.services.backing import Store
     from pytrace_cas.services.limits import Limits
 
+Request = reapi.BatchUpdateBlobsRequest.Request
 Update = reapi.BatchUpdateBlobsResponse.Response
 Read = reapi.BatchReadBlobsResponse.Response
+# Smaller blobs are read as they are: the frame and the call cost more than is saved.
+WORTH_COMPRESSING = 512
 
 
 class ContentAddressableStorage:
@@ -47,14 +51,14 @@ class ContentAddressableStorage:
         """Store many blobs in one transaction; each has its own status, one answer for each request."""
         check_instance_name(request.instance_name)
         refuse_when_read_only(self._store)
-        self._check_batch("requests", sum(len(item.data) for item in request.requests))
+        self._check_batch("requests", sum(map(_size, request.requests)))
         function = function_among(request.digest_function, (item.digest for item in request.requests))
         refused: dict[int, Exception] = {}
         accepted: list[tuple[int, Digest, bytes]] = []
         for index, item in enumerate(request.requests):
             try:
-                accepted.append((index, self._check_upload(item, function), item.data))
-            except Refusal as error:
+                accepted.append((index, *self._check_upload(item, function)))
+            except (Refusal, CorruptStream) as error:
                 refused[index] = error
         refused |= self._put_many(function, accepted)
         return reapi.BatchUpdateBlobsResponse(
@@ -65,14 +69,18 @@ class ContentAddressableStorage:
         )
 
     def batch_read(self, request: reapi.BatchReadBlobsRequest) -> reapi.BatchReadBlobsResponse:
-        """Read many blobs, uncompressed; each has its own status, one answer for each digest.
+        """Read many blobs; each has its own status, one answer for each digest.
 
-        The limit counts what the digests say, of missing blobs too.
+        Those that shrink are compressed for a client that accepts it. The limit counts what the digests say, of
+        missing blobs too.
         """
         check_instance_name(request.instance_name)
         self._check_batch("digests", sum(max(0, digest.size_bytes) for digest in request.digests))
         function = function_among(request.digest_function, request.digests)
-        return reapi.BatchReadBlobsResponse(responses=[self._read(function, digest) for digest in request.digests])
+        compressed = reapi.Compressor.ZSTD in request.acceptable_compressors
+        return reapi.BatchReadBlobsResponse(
+            responses=[self._read(function, digest, compressed) for digest in request.digests]
+        )
 
     def get_tree(self, request: reapi.GetTreeRequest) -> Iterator[reapi.GetTreeResponse]:
         """Give a directory and all below it, page by page; directories that are not here are left out.
@@ -92,12 +100,12 @@ class ContentAddressableStorage:
         if size > limit:
             raise InvalidRequest(field, f"{size} bytes are more than one batch takes ({limit})")
 
-    def _check_upload(self, item: reapi.BatchUpdateBlobsRequest.Request, function: DigestFunction) -> Digest:
-        if item.compressor != reapi.Compressor.IDENTITY:
+    def _check_upload(self, item: Request, function: DigestFunction) -> tuple[Digest, bytes]:
+        if item.compressor not in (reapi.Compressor.IDENTITY, reapi.Compressor.ZSTD):
             raise InvalidRequest("compressor", f"{item.compressor} is not offered here")
         digest = digest_of(item.digest, function)
         self._limits.check_blob(digest)
-        return digest
+        return digest, _inflate(item.data, digest) if item.compressor else item.data
 
     def _put_many(self, function: DigestFunction, items: list[tuple[int, Digest, bytes]]) -> dict[int, Exception]:
         """Store the items in one transaction; return what became of those that were not stored."""
@@ -114,9 +122,42 @@ class ContentAddressableStorage:
             }
         return {}
 
-    def _read(self, function: DigestFunction, message: reapi.Digest) -> Read:
+    def _read(self, function: DigestFunction, message: reapi.Digest, compressed: bool) -> Read:
         try:
-            data = self._store.get(function, digest_of(message, function))
+            digest = digest_of(message, function)
+            packed = self._compressed(function, digest) if compressed else b""
+            if packed:
+                return Read(digest=message, data=packed, compressor=reapi.Compressor.ZSTD, status=to_status(None))
+            data = self._store.get(function, digest)
         except (InvalidRequest, storage.BlobNotFound) as error:
             return Read(digest=message, status=to_status(error))
         return Read(digest=message, data=data, status=to_status(None))
+
+    def _compressed(self, function: DigestFunction, digest: Digest) -> bytes:
+        """A blob as a zstd stream; nothing if it does not shrink, or is found damaged."""
+        if digest.size_bytes < WORTH_COMPRESSING:
+            return b""
+        try:
+            with self._store.open_compressed(function, digest) as reader:
+                packed = b"".join(reader)
+        except storage.BlobCorrupt:
+            return b""
+        return packed if len(packed) < digest.size_bytes else b""
+
+
+def _size(item: Request) -> int:
+    """What an entry counts of the limit: what it takes in memory, whether it is as large as it says or not."""
+    return max(len(item.data), item.digest.size_bytes if item.compressor else 0)
+
+
+def _inflate(data: bytes, digest: Digest) -> bytes:
+    """Undo the compression; raise `CorruptStream`, and `InvalidRequest` as soon as there is more than the blob."""
+    inflater = Inflater()
+    whole = bytearray()
+    for piece in inflater.feed(data):
+        whole += piece
+        if len(whole) > digest.size_bytes:
+            raise InvalidRequest("data", f"more than {digest.size_bytes} bytes are compressed in it")
+    if not inflater.at_end:
+        raise CorruptStream("the stream ends within a frame")
+    return bytes(whole)

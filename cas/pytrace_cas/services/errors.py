@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from pytrace_cas import store as storage
+from pytrace_cas.compression import CorruptStream
 
 if TYPE_CHECKING:
     from pytrace_cas.digest import Digest
@@ -103,20 +104,13 @@ class NotPermitted(Refusal):
         self.instance = instance
 
 
-class UploadTakenOver(Refusal):
-    """Another stream carries this upload on; `resource_name` names it."""
-
-    def __init__(self, resource_name: str) -> None:
-        super().__init__(f"another stream carries {resource_name!r} on")
-        self.resource_name = resource_name
-
-
 # Error, gRPC code, HTTP status. The first row whose class fits counts, so subclasses stand before their bases.
 OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (BlobTooLarge, code_pb2.INVALID_ARGUMENT, 413),
     (ResultTooLarge, code_pb2.INVALID_ARGUMENT, 413),
     (InvalidRequest, code_pb2.INVALID_ARGUMENT, 400),
     (storage.DigestMismatch, code_pb2.INVALID_ARGUMENT, 400),
+    (CorruptStream, code_pb2.INVALID_ARGUMENT, 400),
     (BlobCutShort, code_pb2.DATA_LOSS, 500),
     (storage.BlobCorrupt, code_pb2.DATA_LOSS, 500),
     (storage.BlobNotFound, code_pb2.NOT_FOUND, 404),
@@ -126,14 +120,14 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (OffsetOutOfRange, code_pb2.OUT_OF_RANGE, 416),
     (Unauthenticated, code_pb2.UNAUTHENTICATED, 401),
     (NotPermitted, code_pb2.PERMISSION_DENIED, 403),
-    (UploadTakenOver, code_pb2.ABORTED, 409),
+    (storage.UploadTakenOver, code_pb2.ABORTED, 409),
     (storage.MissingBlobs, code_pb2.FAILED_PRECONDITION, 409),
     (storage.ReadOnlyStore, code_pb2.PERMISSION_DENIED, 403),
     (storage.OutOfSpace, code_pb2.RESOURCE_EXHAUSTED, 507),
     (storage.StoreBusy, code_pb2.UNAVAILABLE, 503),
     (storage.StoreError, code_pb2.INTERNAL, 500),
 )
-EXPECTED = (Refusal, storage.StoreError)
+EXPECTED = (Refusal, CorruptStream, storage.StoreError)
 # Details travel in a header, of which clients take 8 KiB.
 MOST_VIOLATIONS = 30
 

@@ -3,6 +3,8 @@
 
 upload:   [instance/]uploads/uuid/blobs/[function/]hash/size[/anything...]
 download: [instance/]blobs/[function/]hash/size
+
+`compressed-blobs/zstd` in place of `blobs` is the blob as a zstd stream; hash and size stay the blob's own.
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ _MOST_DIGITS = len(str(_LARGEST_SIZE))
 
 @attrs.frozen
 class ResourceName:
-    """What a resource name says: the blob, what made its digest, and the instance it is asked of."""
+    """What a resource name says: the blob, what made its digest, the instance, and whether it travels as zstd."""
 
     instance_name: str
     function: DigestFunction
     digest: Digest
+    compressed: bool = False
 
 
 def check_instance_name(name: str) -> str:
@@ -74,7 +77,10 @@ def _blob(name: str, instance: list[str], segments: list[str], *, more: bool) ->
         raise _malformed(name, "it begins with a slash")
     if segments[0] == "compressed-blobs":
         compressor = segments[1] if len(segments) > 1 else ""
-        raise _malformed(name, f"compressor {compressor!r} is not offered here")
+        if compressor != "zstd":
+            raise _malformed(name, f"compressor {compressor!r} is not offered here; zstd is")
+        resource = _blob(name, instance, ["blobs", *segments[2:]], more=more)
+        return attrs.evolve(resource, compressed=True)
     if segments[0] != "blobs":
         raise _malformed(name, "no segment 'blobs' where it belongs")
     explicit = len(segments) > 1 and segments[1] in _FUNCTION_NAMES

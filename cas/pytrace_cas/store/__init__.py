@@ -22,11 +22,13 @@ from pytrace_cas.store.store import Store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs
+    from pytrace_cas.store.adding import BlobWriter, DigestMismatch, RefusedBlobs, UploadTakenOver
     from pytrace_cas.store.check import CheckReport, Problem
+    from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted
     from pytrace_cas.store.mark import FolderInUse
     from pytrace_cas.store.schema import NewerFormat, UnknownFormat
+    from pytrace_cas.store.uploads import UploadWriter, WrongOffset
 
 __all__ = [
     "BlobCorrupt",
@@ -34,6 +36,7 @@ __all__ = [
     "BlobReader",
     "BlobWriter",
     "CheckReport",
+    "CompressedReader",
     "CorruptIndex",
     "DigestMismatch",
     "DiskFailed",
@@ -56,11 +59,15 @@ __all__ = [
     "StoreUnreadable",
     "StoredResult",
     "UnknownFormat",
+    "UploadTakenOver",
+    "UploadWriter",
+    "WrongOffset",
 ]
 
 _LATER = {
     "BlobWriter": "adding",
     "CheckReport": "check",
+    "CompressedReader": "compressed",
     "DigestMismatch": "adding",
     "Evicted": "eviction",
     "FolderInUse": "mark",
@@ -68,6 +75,9 @@ _LATER = {
     "Problem": "check",
     "RefusedBlobs": "adding",
     "UnknownFormat": "schema",
+    "UploadTakenOver": "adding",
+    "UploadWriter": "uploads",
+    "WrongOffset": "uploads",
 }
 
 

@@ -13,8 +13,7 @@ from pytrace_cas.store import crashpoints
 from pytrace_cas.store.ages import Clock, clock_of
 from pytrace_cas.store.index import PATIENCE, OutOfSpace
 from pytrace_cas.store.layout import StoreError, move, place_of, sync_directory
-from pytrace_cas.store.pending import has_file
-from pytrace_cas.store.reading import BlobNotFound
+from pytrace_cas.store.reading import BlobNotFound, close_found
 from pytrace_cas.store.room import charge_of_blob
 from pytrace_cas.store.staging import Staged, chunks_of, sweep_if_due
 
@@ -34,7 +33,8 @@ INLINE = 16384  # bytes; a blob of up to this size lives in the index
 _LOOKUP = 200  # digests looked up by one statement
 _BATCH_BLOBS, _BATCH_BYTES = 1024, 4 << 20  # at most in one transaction of `put_many`
 
-_INSERT = """INSERT INTO blobs (function, hash, size, charge, used, turn, data) VALUES (?, ?, ?, ?, ?, ?, ?)
+_INSERT = """INSERT INTO blobs (function, hash, size, charge, used, turn, data, packed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (function, hash) DO UPDATE SET used = excluded.used, turn = excluded.turn"""
 _PRESENT = "SELECT hash, size, used, turn FROM blobs WHERE function = ? AND hash IN ({})"
 _RENEW = "UPDATE blobs SET used = ?, turn = ? WHERE function = ? AND hash = ?"
@@ -47,6 +47,13 @@ class DigestMismatch(StoreError):
         super().__init__(path, f"the data has digest {found or 'of another size'}, not {digest}; send it again")
         self.digest = digest
         self.found = found
+
+
+class UploadTakenOver(StoreError):
+    """Another stream, of this process or another, goes on with this upload."""
+
+    def __init__(self, path: bytes) -> None:
+        super().__init__(path, "another stream goes on with this upload; ask how far it is")
 
 
 class RefusedBlobs(StoreError):
@@ -114,8 +121,11 @@ class BlobWriter:
 class Adder:
     """Adds blobs to one store. Any thread may call."""
 
-    def __init__(self, layout: Layout, index: Index, pending: Pending, room: Room, reader: Reader) -> None:
+    def __init__(
+        self, layout: Layout, index: Index, pending: Pending, room: Room, reader: Reader, compress: bool
+    ) -> None:
         self.layout = layout
+        self._compress = compress
         self._index = index
         self._pending = pending
         self._room = room
@@ -200,12 +210,16 @@ class Adder:
 
     def stage(self, function: DigestFunction, size: int) -> Staged:
         """Begin a file of about that size; raise `OutOfSpace` if the store's limit or the disk is too small for it."""
+        self.check_room(size)
+        return Staged(self.layout, function)
+
+    def check_room(self, size: int) -> None:
+        """Raise `OutOfSpace` if the store's limit or the disk is too small for a file; sweep when that is due."""
         self._room.check(charge_of_blob(size, False))
         disk = os.statvfs(self.layout.root)
         if disk.f_bavail * disk.f_frsize < size:
             raise OutOfSpace(self.layout.root)
         sweep_if_due(self.layout)
-        return Staged(self.layout, function)
 
     def reserve(self, function: DigestFunction, size: int) -> Staged:
         """Begin a file that is to be of that size, and keep the room for it; raise `OutOfSpace`."""
@@ -233,19 +247,50 @@ class Adder:
     def _publish(
         self, function: DigestFunction, digest: Digest, staged: Staged, reservation: bytes | None = None
     ) -> None:
+        packed = self._packed(function, digest.size_bytes, staged) if self._compress else None
+        if packed is None:
+            self._install(function, digest, staged, staged, reservation)
+            return
+        try:
+            self._install(function, digest, staged, packed, reservation)
+        finally:
+            packed.discard()
+
+    def _packed(self, function: DigestFunction, size: int, staged: Staged) -> Staged | None:
+        """Compress a file into another one; None if that saves too little."""
+        from pytrace_cas.store.packed import pack
+
+        packed = Staged(self.layout, function)
+        try:
+            packed.size = pack(staged.fd, size, packed)
+            if charge_of_blob(packed.size, False) < charge_of_blob(size, False) and packed.size:
+                return packed
+        except BaseException:
+            packed.discard()
+            raise
+        packed.discard()
+        return None
+
+    def _install(
+        self, function: DigestFunction, digest: Digest, staged: Staged, file: Staged, reservation: bytes | None
+    ) -> None:
+        """Move a file into place, the staged one or one that was made of it, and index it."""
         if self._index.fsync:
-            staged.sync()
-        place, charge = place_of(function.name, digest.hash), charge_of_blob(digest.size_bytes, False)
+            file.sync()
+        packed = None if file is staged else file.size
+        place = place_of(function.name, digest.hash, packed is not None)
+        charge = charge_of_blob(digest.size_bytes if packed is None else packed, False)
         key = (function.number, bytes.fromhex(digest.hash))
 
         def work(db: sqlite.Connection, clock: Clock) -> None:
             self._pending.settle(db)
-            if has_file(db, place):
-                db.execute(_RENEW, (clock.now, clock.turn, *key))
+            if db.execute(_RENEW, (clock.now, clock.turn, *key)).rowcount:
                 return
+            if not staged.is_in_place():
+                raise UploadTakenOver(self.layout.root)
             self._pending.announce([place])
-            self._move_in(staged, place)
-            db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None))
+            self._move_in(file, place)
+            db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None, packed))
 
         self._room.add(charge, work, reservation)
 
@@ -271,7 +316,7 @@ class Adder:
         ]
 
         def work(db: sqlite.Connection, clock: Clock) -> None:
-            db.executemany(_INSERT, [(*row[:4], clock.now, clock.turn, row[4]) for row in rows])
+            db.executemany(_INSERT, [(*row[:4], clock.now, clock.turn, row[4], None) for row in rows])
 
         self._room.add(sum(row[3] for row in rows), work)
 
@@ -281,8 +326,7 @@ class Adder:
             found = self._reader.find(function, digest, PATIENCE)
         except BlobNotFound:
             return False
-        if isinstance(found, int):
-            os.close(found)
+        close_found(found)
         return True
 
     def _present(self, function: DigestFunction, wanted: Iterable[Digest]) -> tuple[dict[str, int], list[bytes]]:

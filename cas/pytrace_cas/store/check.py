@@ -7,6 +7,7 @@ What looks wrong is looked at again under the write lock before it is reported: 
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import attrs
@@ -14,8 +15,10 @@ import attrs
 from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction, MalformedDigest
 from pytrace_cas.store.index import CorruptIndex
 from pytrace_cas.store.layout import place_of
+from pytrace_cas.store.packed import DamagedPack, PackedFile
 from pytrace_cas.store.pending import has_file, is_place, places_of
-from pytrace_cas.store.staging import feed, files_in
+from pytrace_cas.store.reservations import KEPT_SECONDS
+from pytrace_cas.store.staging import changed, feed, files_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +59,10 @@ class Problem:
 
 @attrs.frozen
 class CheckReport:
-    """What was looked at, and every problem. `leftovers` are files of killed processes, which a writer sweeps."""
+    """What was looked at, and every problem. `leftovers` are files of killed processes, which a writer sweeps.
+
+    `uploads` are unfinished and can still be gone on with.
+    """
 
     problems: tuple[Problem, ...]
     blobs: int
@@ -64,6 +70,7 @@ class CheckReport:
     files: int
     bytes: int
     leftovers: int
+    uploads: int
 
     @property
     def sound(self) -> bool:
@@ -83,7 +90,7 @@ def check_store(
         repairer = Repairer(layout, index, reader, pending)
         found = [repairer.mend(problem) for problem in found]
     results, used = (0, 0) if checker.damaged else checker.totals()
-    return CheckReport(tuple(found), checker.blobs, results, checker.files, used, checker.leftovers())
+    return CheckReport(tuple(found), checker.blobs, results, checker.files, used, *checker.leftovers())
 
 
 class Checker:
@@ -118,9 +125,12 @@ class Checker:
             results, used = db.execute("SELECT results, bytes FROM store").fetchone()
         return results, used
 
-    def leftovers(self) -> int:
-        """Files in `tmp/` and in the trash."""
-        return len(files_in(self._layout.tmp)) + len(files_in(self._layout.trash))
+    def leftovers(self) -> tuple[int, int]:
+        """Files in `tmp/`, the trash and of uploads that are over their time; those of uploads that are not."""
+        uploads = files_in(self._layout.uploads)
+        over = sum(abs(time.time() - changed(path)) >= KEPT_SECONDS for path in uploads)
+        left = len(files_in(self._layout.tmp)) + len(files_in(self._layout.trash)) + over
+        return left, len(uploads) - over
 
     def _index_problems(self) -> Iterator[Problem]:
         with self._index.read() as db:
@@ -131,7 +141,9 @@ class Checker:
                 yield Problem("index-damaged", f"SQLite finds the index damaged: {answer}")
 
     def _row_problems(self) -> Iterator[Problem]:
-        query = f"SELECT id, function, hash, size, data IS NULL FROM blobs WHERE id > ? ORDER BY id LIMIT {_PAGE}"
+        query = (
+            f"SELECT id, function, hash, size, data IS NULL, packed FROM blobs WHERE id > ? ORDER BY id LIMIT {_PAGE}"
+        )
         last = 0
         while True:
             with self._index.read() as db:
@@ -143,37 +155,58 @@ class Checker:
             for row in rows:
                 function = _BY_NUMBER.get(row[1])
                 if function is not None:  # a later version may know more functions
-                    yield from self._blob_problems(row[0], function, Digest(bytes(row[2]).hex(), row[3]), bool(row[4]))
+                    digest = Digest(bytes(row[2]).hex(), row[3])
+                    yield from self._blob_problems(row[0], function, digest, bool(row[4]), row[5])
 
-    def _blob_problems(self, id: int, function: DigestFunction, digest: Digest, in_file: bool) -> Iterator[Problem]:
+    def _blob_problems(
+        self, id: int, function: DigestFunction, digest: Digest, in_file: bool, packed: int | None
+    ) -> Iterator[Problem]:
         try:
             function.check(digest)
         except MalformedDigest as error:
             yield Problem("row-malformed", f"row {id} of blobs names no blob: {error}", row=id)
             return
-        damage = self._damage_of_file if in_file else self._damage_of_data
-        code = damage(function, digest)
+
+        def damage() -> str | None:
+            if in_file:
+                return self._damage_of_file(function, digest, packed)
+            return self._damage_of_data(function, digest)
+
+        code = damage()
         # A blob that was evicted meanwhile has lost its row first; one that is back since has its file again.
-        if code and self._has_row(id, function, digest) and damage(function, digest):
-            path = _shown(place_of(function.name, digest.hash)) if in_file else None
+        if code and self._has_row(id, function, digest) and damage():
+            path = _shown(place_of(function.name, digest.hash, packed is not None)) if in_file else None
             yield Problem(code, f"{function.name}:{digest} {_SAID[code]}", function.name, digest, path, id)
 
-    def _damage_of_file(self, function: DigestFunction, digest: Digest) -> str | None:
+    def _damage_of_file(self, function: DigestFunction, digest: Digest, packed: int | None) -> str | None:
+        path = self._layout.blob(place_of(function.name, digest.hash, packed is not None))
         try:
-            fd = os.open(
-                self._layout.blob(place_of(function.name, digest.hash)), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-            )
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return "file-missing"
         try:
-            if os.fstat(fd).st_size != digest.size_bytes:
+            if os.fstat(fd).st_size != (digest.size_bytes if packed is None else packed):
                 return "file-size"
+            if packed is not None:
+                return self._damage_of_frames(function, digest, fd)
             state = function.new()
             if self._read_data and (feed(fd, state), state.hexdigest()) != (digest.size_bytes, digest.hash):
                 return "data-corrupt"
         finally:
             os.close(fd)
         return None
+
+    def _damage_of_frames(self, function: DigestFunction, digest: Digest, fd: int) -> str | None:
+        state = function.new()
+        try:
+            frames = PackedFile(fd, digest.size_bytes)
+            if not self._read_data:
+                return None
+            for data in frames:
+                state.update(data)
+        except DamagedPack:
+            return "data-corrupt"
+        return None if state.hexdigest() == digest.hash else "data-corrupt"
 
     def _damage_of_data(self, function: DigestFunction, digest: Digest) -> str | None:
         query = "SELECT length(data), data FROM blobs WHERE function = ? AND hash = ? AND data IS NOT NULL"

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from pytrace_cas.store.layout import Layout
     from pytrace_cas.store.pending import Pending
 
+_PACKED = 2  # how a blob is kept: in the index (0), in a file (1), in a compressed one
 _VACUUM_PAGES = 512  # given back to the disk in one transaction
 
 # Results first among entries of one age: a blob takes its results along, a result no blob.
 _OLDEST = """SELECT 0 AS kind, turn, id, charge, function, hash, 0, used FROM results WHERE used < :before
-UNION ALL SELECT 1, turn, id, charge, function, hash, data IS NULL, used FROM blobs WHERE used < :before
+UNION ALL SELECT 1, turn, id, charge, function, hash, (data IS NULL) + (packed IS NOT NULL), used
+FROM blobs WHERE used < :before
 ORDER BY turn, used, kind, id"""
 
 
@@ -202,4 +204,4 @@ def _choose(db: sqlite.Connection, excess: int, before: int) -> list[tuple[Any, 
 
 def _places(chosen: list[tuple[Any, ...]]) -> list[str]:
     names = {function.number: function.name for function in FUNCTIONS.values()}
-    return [place_of(names[row[4]], row[5].hex()) for row in chosen if row[6]]
+    return [place_of(names[row[4]], row[5].hex(), row[6] == _PACKED) for row in chosen if row[6]]

@@ -64,7 +64,19 @@ class NetworkFileSystem(StoreError):
 class Layout:
     """The paths of a store; all of them bytes, none of them looked at."""
 
-    __slots__ = ("cas", "counters", "index", "maintenance", "mark", "pending", "quarantine", "root", "tmp", "trash")
+    __slots__ = (
+        "cas",
+        "counters",
+        "index",
+        "maintenance",
+        "mark",
+        "pending",
+        "quarantine",
+        "root",
+        "tmp",
+        "trash",
+        "uploads",
+    )
 
     def __init__(self, root: bytes) -> None:
         self.root = root
@@ -73,6 +85,7 @@ class Layout:
         self.cas = root + b"/cas"
         self.tmp = root + b"/tmp"
         self.trash = root + b"/trash"
+        self.uploads = root + b"/uploads"
         self.quarantine = root + b"/quarantine"
         self.pending = root + b"/pending"
         self.counters = root + b"/counters"
@@ -85,7 +98,7 @@ class Layout:
     def make_directories(self) -> None:
         """Make what is not there yet in the root, which is; raise `StoreIsFile` or `StoreNotWritable`."""
         try:
-            for folder in (self.cas, self.tmp, self.trash, self.quarantine):
+            for folder in (self.cas, self.tmp, self.trash, self.quarantine, self.uploads):
                 _make_one(folder)
         except NotADirectoryError:
             raise StoreIsFile(self.root) from None
@@ -93,9 +106,12 @@ class Layout:
             raise StoreNotWritable(self.root, error.strerror or str(error)) from error
 
 
-def place_of(function: str, hash: str) -> str:
+PACKED = ".zst"  # ends the name of a compressed blob's file
+
+
+def place_of(function: str, hash: str, packed: bool = False) -> str:
     """Path of a blob's file below `cas/`: function, first two hex digits, hash."""
-    return f"{function}/{hash[:2]}/{hash}"
+    return f"{function}/{hash[:2]}/{hash}{PACKED if packed else ''}"
 
 
 def unique_name() -> bytes:

@@ -14,7 +14,7 @@ import os
 
 from pytrace_cas.digest import FUNCTIONS
 from pytrace_cas.store import crashpoints
-from pytrace_cas.store.layout import FILE_MODE, move, place_of, unique_name
+from pytrace_cas.store.layout import FILE_MODE, PACKED, move, place_of, unique_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,14 +97,15 @@ def _names(text: bytes) -> list[str]:
 def is_place(text: str) -> bool:
     """Whether a text names a place as `place_of` does: power loss can leave anything in the file."""
     function = FUNCTIONS.get(text.partition("/")[0])
-    name = text.rpartition("/")[2]
+    name = text.rpartition("/")[2].removesuffix(PACKED)
     if function is None or len(name) != function.length or name.strip("0123456789abcdef"):
         return False
-    return text == place_of(function.name, name)
+    return text == place_of(function.name, name, text.endswith(PACKED))
 
 
 def has_file(db: sqlite.Connection, place: str) -> bool:
     """Whether the index says that a blob's bytes are in the file at a place."""
     function, _, name = place.split("/")
-    query = "SELECT 1 FROM blobs WHERE function = ? AND hash = ? AND data IS NULL"
-    return db.execute(query, (FUNCTIONS[function].number, bytes.fromhex(name))).fetchone() is not None
+    query = "SELECT 1 FROM blobs WHERE function = ? AND hash = ? AND data IS NULL AND (packed IS NOT NULL) = ?"
+    key = (FUNCTIONS[function].number, bytes.fromhex(name.removesuffix(PACKED)))
+    return db.execute(query, (*key, name.endswith(PACKED))).fetchone() is not None

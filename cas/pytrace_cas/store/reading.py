@@ -11,25 +11,26 @@ import os
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
-from pytrace_cas.store.index import OutOfSpace, StoreBusy, disk_failure
+from pytrace_cas.store.index import DiskFailed, OutOfSpace, StoreBusy, disk_failure
 from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of, unique_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.store.counters import Counters
     from pytrace_cas.store.index import Index
     from pytrace_cas.store.layout import Layout
+    from pytrace_cas.store.packed import PackedFile
     from pytrace_cas.store.pending import Pending
 
 CHUNK = 1 << 18  # bytes that iterating over a blob gives at a time
 _ATTEMPTS = 3  # looks at a blob that is evicted and stored again between row and file
 
 _ROW = """SELECT id, size, used, turn, data, (SELECT added FROM store), (SELECT max_size FROM store),
-(SELECT min_lifetime FROM store) FROM blobs WHERE function = ? AND hash = ?"""
+(SELECT min_lifetime FROM store), packed FROM blobs WHERE function = ? AND hash = ?"""
 
 
 class BlobNotFound(StoreError):
@@ -51,7 +52,7 @@ class BlobReader:
     With `verify`, the end of the blob raises `BlobCorrupt` in place of the end if the bytes do not have the digest.
     """
 
-    __slots__ = ("_blobs", "_data", "_digest", "_fd", "_function", "_offset", "_state", "size")
+    __slots__ = ("_blobs", "_data", "_digest", "_fd", "_frame", "_function", "_offset", "_packed", "_state", "size")
 
     def __init__(self, blobs: Reader, function: DigestFunction, digest: Digest, offset: int, verify: bool) -> None:
         if not 0 <= offset <= digest.size_bytes or (verify and offset):
@@ -64,11 +65,15 @@ class BlobReader:
         self._state: Any = function.new() if verify else None
         self._fd = -1
         self._data: bytes | None = None
+        self._packed: PackedFile | None = None
+        self._frame = (-1, b"")  # the last one that was decoded
         found = blobs.find(function, digest)
         if isinstance(found, int):
             self._fd = found
-        else:
+        elif isinstance(found, bytes):
             self._data = found
+        else:
+            self._packed = found
 
     def __enter__(self) -> BlobReader:
         return self
@@ -82,7 +87,9 @@ class BlobReader:
 
     def read(self, count: int) -> bytes:
         """At most `count` bytes; none at the end."""
-        if self._data is None:
+        if self._packed is not None:
+            chunk = self._decoded(self._packed, count)
+        elif self._data is None:
             chunk = os.pread(self._fd, count, self._offset)
         else:
             chunk = self._data[self._offset : self._offset + count]
@@ -91,18 +98,56 @@ class BlobReader:
             self._follow(chunk)
         return chunk
 
+    def stored_frame(self) -> bytes:
+        """The zstd frame that begins where the reader is, as it lies in the store; none if no frame begins there.
+
+        It is verified by itself, whether or not the blob is.
+        """
+        packed = self._packed
+        if packed is None or self._offset >= self.size or self._offset % packed.frame_size:
+            return b""
+        frame = self._sound(packed.frame, self._offset // packed.frame_size)
+        self._offset = min(self.size, self._offset + packed.frame_size)
+        return frame
+
+    def _decoded(self, packed: PackedFile, count: int) -> bytes:
+        if self._offset >= self.size:
+            return b""
+        number, start = divmod(self._offset, packed.frame_size)
+        if self._frame[0] != number:
+            self._frame = (number, self._sound(packed.data, number))
+        return self._frame[1][start : start + count]
+
+    def _sound(self, read: Callable[[int], bytes], number: int) -> bytes:
+        """Read a frame; raise `BlobCorrupt` for one that is damaged."""
+        from pytrace_cas.store.packed import DamagedPack
+
+        try:
+            return read(number)
+        except DamagedPack:
+            raise self._condemned() from None
+
     def close(self) -> None:
         """Let go of the blob."""
+        if self._packed is not None:
+            self._packed.close()
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def cut_short(self) -> StoreError:
+        """Make the error of a file that ends before its blob does."""
+        return DiskFailed(self._blobs.layout.root, f"the file of blob {self._digest} ends too early")
 
     def _follow(self, chunk: bytes) -> None:
         self._state.update(chunk)
         ended = not chunk or self._offset >= self.size
         if ended and (self._offset, self._state.hexdigest()) != (self.size, self._digest.hash):
-            self._blobs.condemn(self._function, self._digest, self._fd)
-            raise BlobCorrupt(self._blobs.layout.root, self._function, self._digest)
+            raise self._condemned()
+
+    def _condemned(self) -> BlobCorrupt:
+        self._blobs.condemn(self._function, self._digest, self._packed.fd if self._packed else self._fd)
+        return BlobCorrupt(self._blobs.layout.root, self._function, self._digest)
 
 
 class Reader:
@@ -119,6 +164,8 @@ class Reader:
         found = self.find(function, digest)
         if isinstance(found, bytes):
             return self._verified(function, digest, found, -1)
+        if not isinstance(found, int):
+            return self._unpacked(function, digest, found)
         try:
             with open(found, "rb", buffering=0, closefd=False) as file:
                 return self._verified(function, digest, file.read(), found)
@@ -126,6 +173,18 @@ class Reader:
             raise disk_failure(self.layout.root, error) from error
         finally:
             os.close(found)
+
+    def _unpacked(self, function: DigestFunction, digest: Digest, packed: PackedFile) -> bytes:
+        from pytrace_cas.store.packed import DamagedPack
+
+        try:
+            try:
+                data = b"".join(packed)
+            except DamagedPack:
+                data = b""
+            return self._verified(function, digest, data, packed.fd)
+        finally:
+            packed.close()
 
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty file that is open for writing.
@@ -144,13 +203,15 @@ class Reader:
                 return
             os.ftruncate(target, 0)
             os.lseek(target, 0, os.SEEK_SET)
-            self.condemn(function, digest, found)
+            self.condemn(function, digest, found if isinstance(found, int) else found.fd)
         finally:
-            os.close(found)
+            close_found(found)
         raise BlobNotFound(self.layout.root, function, digest)
 
-    def find(self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE) -> bytes | int:
-        """A blob's bytes, or an open descriptor of its file, of the right size; raise `BlobNotFound`.
+    def find(
+        self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE
+    ) -> bytes | int | PackedFile:
+        """A blob's bytes, an open descriptor of its file, of the right size, or its frames; raise `BlobNotFound`.
 
         Its age is renewed, unless another process keeps the write lock for `patience` seconds.
         """
@@ -164,14 +225,16 @@ class Reader:
             if row[4] is not None:
                 return bytes(row[4])
             try:
-                path = self.layout.blob(place_of(function.name, digest.hash))
+                path = self.layout.blob(place_of(function.name, digest.hash, row[8] is not None))
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
                 continue  # evicted since; perhaps stored again
             except OSError as error:
                 raise disk_failure(self.layout.root, error) from error
-            if os.fstat(fd).st_size == digest.size_bytes:
+            if row[8] is None and os.fstat(fd).st_size == digest.size_bytes:
                 return fd
+            if row[8] is not None and (packed := _packed_file(fd, digest.size_bytes, row[8])):
+                return packed
             self.condemn(function, digest, fd)
             os.close(fd)
         self.condemn(function, digest, None)
@@ -199,7 +262,7 @@ class Reader:
             row: tuple[Any, ...] | None = db.execute(_ROW, key).fetchone()
         if row is None or row[1] != digest.size_bytes:
             return None
-        if Clock(*row[5:]).stale(row[2], row[3]) and not self._renew(key, patience):
+        if Clock(*row[5:8]).stale(row[2], row[3]) and not self._renew(key, patience):
             return None
         return row
 
@@ -225,12 +288,14 @@ class Reader:
         """
         if self._index.read_only:
             return
-        place = place_of(function.name, digest.hash)
         key = (function.number, bytes.fromhex(digest.hash))
         with self._index.write() as db:
             self._pending.settle(db)
-            row = db.execute("SELECT id, data FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
-            if row is None or not self._is_still(place, row[1], fd):
+            row = db.execute("SELECT id, data, packed FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+            if row is None:
+                return
+            place = place_of(function.name, digest.hash, row[2] is not None)
+            if not self._is_still(place, row[1], fd):
                 return
             self._pending.announce([place])
             db.execute("DELETE FROM blobs WHERE id = ?", row[:1])
@@ -259,11 +324,30 @@ class Reader:
             os.close(fd)
 
 
-def _landed(function: DigestFunction, digest: Digest, source: int, target: int) -> bool:
+def close_found(found: bytes | int | PackedFile) -> None:
+    """Let go of what `Reader.find` gave."""
+    if isinstance(found, int):
+        os.close(found)
+    elif not isinstance(found, bytes):
+        found.close()
+
+
+def _packed_file(fd: int, size: int, packed: int) -> PackedFile | None:
+    from pytrace_cas.store.packed import DamagedPack, PackedFile
+
+    try:
+        return PackedFile(fd, size) if os.fstat(fd).st_size == packed else None
+    except DamagedPack:
+        return None
+
+
+def _landed(function: DigestFunction, digest: Digest, source: int | PackedFile, target: int) -> bool:
     """Copy a file; say whether the bytes that went into the target have the digest."""
     from pytrace_cas.store.staging import chunks_of, clone, feed, write_all
 
     state = function.new()
+    if not isinstance(source, int):
+        return _unpacked(function, digest, source, target)
     if clone(source, target):
         return (feed(target, state), state.hexdigest()) == (digest.size_bytes, digest.hash)
     size = 0
@@ -272,3 +356,18 @@ def _landed(function: DigestFunction, digest: Digest, source: int, target: int) 
         state.update(chunk)
         size += len(chunk)
     return (size, state.hexdigest()) == (digest.size_bytes, digest.hash)
+
+
+def _unpacked(function: DigestFunction, digest: Digest, source: PackedFile, target: int) -> bool:
+    """As `_landed`, from frames."""
+    from pytrace_cas.store.packed import DamagedPack
+    from pytrace_cas.store.staging import write_all
+
+    state = function.new()
+    try:
+        for data in source:
+            write_all(target, data)
+            state.update(data)
+    except DamagedPack:
+        return False
+    return bool(state.hexdigest() == digest.hash)

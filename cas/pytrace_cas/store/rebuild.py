@@ -34,7 +34,7 @@ def check_directory(path: bytes | str, read_data: bool = False, repair: bool = F
     try:
         report = _check(path, read_data, repair)
     except CorruptIndex as error:
-        report = CheckReport((Problem("index-damaged", str(error)),), 0, 0, 0, 0, 0)
+        report = CheckReport((Problem("index-damaged", str(error)),), 0, 0, 0, 0, 0, 0)
     damage = [problem for problem in report.problems if problem.code == "index-damaged"]
     if not damage or not repair:
         return report

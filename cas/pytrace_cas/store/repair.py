@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from pytrace_cas.digest import FUNCTIONS, Digest
+from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction
 from pytrace_cas.store.ages import clock_of
-from pytrace_cas.store.layout import move, unique_name
+from pytrace_cas.store.layout import PACKED, move, unique_name
+from pytrace_cas.store.packed import DamagedPack, PackedFile, size_of
 from pytrace_cas.store.pending import has_file
 from pytrace_cas.store.reading import BlobNotFound, BlobReader
 from pytrace_cas.store.room import charge_of_blob
@@ -82,21 +83,25 @@ class Repairer:
         path = self._layout.root + b"/" + problem.path
         place = os.fsdecode(problem.path).removeprefix("cas/")
         function = FUNCTIONS[place.partition("/")[0]]
-        state = function.new()
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:
             return
         try:
-            digest = Digest(place.rpartition("/")[2], feed(fd, state))
-            if state.hexdigest() != digest.hash or not digest.size_bytes:
+            is_packed = place.endswith(PACKED)
+            digest = _digest_of(function, fd, is_packed)
+            if digest.hash != place.rpartition("/")[2].removesuffix(PACKED) or not digest.size_bytes:
                 self._quarantine(problem.path)
                 return
             with self._index.write() as db:
                 self._pending.settle(db)
                 same = os.path.lexists(path) and os.path.samestat(os.lstat(path), os.fstat(fd))
-                if same and not has_file(db, place):
-                    _insert(db, function.number, digest)
+                if not same or has_file(db, place):
+                    return
+                if _has_row(db, function.number, digest):
+                    self._quarantine(problem.path)  # it is kept in another form
+                else:
+                    _insert(db, function.number, digest, os.fstat(fd).st_size, is_packed)
         finally:
             os.close(fd)
 
@@ -111,8 +116,29 @@ def _quarantined(layout: Layout, name: bytes) -> bytes:
     return layout.quarantine + b"/" + name.replace(b"/", b"-") + b"-" + unique_name()
 
 
-def _insert(db: sqlite.Connection, number: int, digest: Digest) -> None:
+def _digest_of(function: DigestFunction, fd: int, is_packed: bool) -> Digest:
+    """Digest of the blob that a file holds; of frames that are damaged, the empty blob's."""
+    state = function.new()
+    if not is_packed:
+        size = feed(fd, state)
+        return Digest(state.hexdigest(), size)
+    try:
+        size = size_of(fd)
+        for data in PackedFile(fd, size):
+            state.update(data)
+    except DamagedPack:
+        return function.empty_digest()
+    return Digest(state.hexdigest(), size)
+
+
+def _has_row(db: sqlite.Connection, number: int, digest: Digest) -> bool:
+    query = "SELECT 1 FROM blobs WHERE function = ? AND hash = ?"
+    return db.execute(query, (number, bytes.fromhex(digest.hash))).fetchone() is not None
+
+
+def _insert(db: sqlite.Connection, number: int, digest: Digest, file_size: int, is_packed: bool) -> None:
     clock = clock_of(db)
-    charge = charge_of_blob(digest.size_bytes, False)
-    row = (number, bytes.fromhex(digest.hash), digest.size_bytes, charge, clock.now, clock.turn)
-    db.execute("INSERT INTO blobs (function, hash, size, charge, used, turn) VALUES (?, ?, ?, ?, ?, ?)", row)
+    charge = charge_of_blob(file_size, False)
+    packed = file_size if is_packed else None
+    row = (number, bytes.fromhex(digest.hash), digest.size_bytes, charge, clock.now, clock.turn, packed)
+    db.execute("INSERT INTO blobs (function, hash, size, charge, used, turn, packed) VALUES (?, ?, ?, ?, ?, ?, ?)", row)

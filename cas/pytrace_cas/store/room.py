@@ -75,7 +75,7 @@ class Room:
             self.evictor().start()
 
     def keep(self, file: bytes, charge: int) -> None:
-        """Keep room for a file in `tmp/` that is to be that much; raise `OutOfSpace`."""
+        """Keep room for a file of an upload that is to be that much; raise `OutOfSpace`."""
         self.add(charge, lambda db, _: reserve(db, file, charge))
 
     def give_back(self, file: bytes) -> None:

@@ -40,7 +40,8 @@ CREATE TABLE blobs (
   charge INTEGER NOT NULL,
   used INTEGER NOT NULL,
   turn INTEGER NOT NULL,
-  data BLOB
+  data BLOB,
+  packed INTEGER
 );
 CREATE UNIQUE INDEX blobs_by_hash ON blobs (function, hash);
 CREATE INDEX blobs_by_age ON blobs (turn, used);
@@ -103,8 +104,12 @@ def _add_lifetimes(db: sqlite.Connection) -> None:
         db.execute(f"CREATE INDEX {table}_by_age ON {table} (turn, used)")
 
 
+def _add_packed(db: sqlite.Connection) -> None:
+    db.execute("ALTER TABLE blobs ADD COLUMN packed INTEGER")
+
+
 # From each older format to the next: a function that changes the tables inside the transaction it is given.
-MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes}
+MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes, 2: _add_packed}
 
 
 class NewerFormat(StoreError):

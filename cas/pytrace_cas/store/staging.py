@@ -14,6 +14,7 @@ import time
 from pytrace_cas.store import crashpoints
 from pytrace_cas.store.index import disk_failure
 from pytrace_cas.store.layout import FILE_MODE, remove, unique_name
+from pytrace_cas.store.reservations import KEPT_SECONDS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,15 +37,18 @@ class Staged:
 
     __slots__ = ("_layout", "_state", "fd", "moved", "path", "size")
 
-    def __init__(self, layout: Layout, function: DigestFunction) -> None:
+    def __init__(self, layout: Layout, function: DigestFunction, fd: int = -1, path: bytes = b"") -> None:
+        """Begin a new file, or take an empty one that is open and locked."""
         self._layout = layout
         self._state: Any = function.new()
         self.size = 0
         self.moved = False
-        self.fd = -1
+        self.fd = fd
+        self.path = path
         try:
             while self.fd < 0:
-                self.path, self.fd = _locked_file(layout)
+                self.path = layout.tmp + b"/" + unique_name()
+                self.fd = locked_file(layout, self.path)
         except OSError as error:
             raise disk_failure(layout.root, error) from error
         crashpoints.reached("staged")
@@ -77,6 +81,18 @@ class Staged:
         for chunk in chunks_of(source):
             self.write(chunk)
 
+    def resume(self) -> None:
+        """Go on behind the bytes that the file holds, which are hashed again."""
+        try:
+            self.size = feed(self.fd, self._state)
+            os.lseek(self.fd, self.size, os.SEEK_SET)
+        except OSError as error:
+            raise disk_failure(self._layout.root, error) from error
+
+    def is_in_place(self) -> bool:
+        """Whether the file has its name still; nobody takes it away under the store's write lock."""
+        return os.fstat(self.fd).st_nlink > 0
+
     def hash(self) -> str:
         """Hash of what was written, in hex."""
         return str(self._state.hexdigest())
@@ -93,8 +109,12 @@ class Staged:
         if self.fd >= 0:
             if not self.moved:
                 remove(self.path)
-            os.close(self.fd)
-            self.fd = -1
+            self.let_go()
+
+    def let_go(self) -> None:
+        """Unlock the file and leave it where it is."""
+        os.close(self.fd)
+        self.fd = -1
 
 
 def write_all(fd: int, chunk: bytes | memoryview) -> None:
@@ -146,10 +166,14 @@ def sweep_if_due(layout: Layout) -> None:
 
 
 def sweep(layout: Layout) -> int:
-    """Empty the trash, remove leftovers from `tmp/` and the oldest of the quarantine; return how many leftovers."""
-    count = sum(_remove_leftover(path) for path in files_in(layout.tmp))
+    """Empty the trash, remove leftovers, uploads that nobody went on with and the oldest of the quarantine.
+
+    Return how many files there were of the former two.
+    """
+    count = sum(_remove_leftover(path, FORGOTTEN_SECONDS) for path in files_in(layout.tmp))
+    count += sum(_remove_leftover(path, KEPT_SECONDS) for path in files_in(layout.uploads))
     empty_trash(layout)
-    for path in sorted(files_in(layout.quarantine), key=_changed)[:-QUARANTINED]:
+    for path in sorted(files_in(layout.quarantine), key=changed)[:-QUARANTINED]:
         remove(path)
     return count
 
@@ -168,9 +192,8 @@ def files_in(folder: bytes) -> list[bytes]:
         return []
 
 
-def _locked_file(layout: Layout) -> tuple[bytes, int]:
-    """A new file in `tmp/` and its descriptor, or -1 if a sweeper was faster than the lock."""
-    path = layout.tmp + b"/" + unique_name()
+def locked_file(layout: Layout, path: bytes) -> int:
+    """A new file's descriptor, or -1 if a sweeper was faster than the lock; raise `FileExistsError`."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, FILE_MODE)
@@ -180,15 +203,15 @@ def _locked_file(layout: Layout) -> tuple[bytes, int]:
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.fstat(fd).st_nlink:
-            return path, fd
+            return fd
     except BlockingIOError:
         pass
     os.close(fd)
-    return path, -1
+    return -1
 
 
-def _remove_leftover(path: bytes) -> bool:
-    if abs(time.time() - _changed(path)) < FORGOTTEN_SECONDS:
+def _remove_leftover(path: bytes, seconds: int) -> bool:
+    if abs(time.time() - changed(path)) < seconds:
         return False
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -204,7 +227,7 @@ def _remove_leftover(path: bytes) -> bool:
     return True
 
 
-def _changed(path: bytes) -> float:
+def changed(path: bytes) -> float:
     """Time of the last change; now for a file that is gone."""
     try:
         return os.stat(path).st_mtime

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from pytrace_cas.store.adding import Adder, BlobWriter
     from pytrace_cas.store.backup import Backup
     from pytrace_cas.store.check import CheckReport
+    from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted, Evictor
+    from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
 class Store:
@@ -45,11 +47,12 @@ class Store:
     meet. The empty blob is always there.
     """
 
-    def __init__(self, layout: Layout, fsync: bool, read_only: bool) -> None:
+    def __init__(self, layout: Layout, fsync: bool, read_only: bool, compress: bool) -> None:
         self.path = layout.root
         self.waits = False  # for nothing but this machine's disk
         self.read_only = read_only
         self._layout = layout
+        self._compress = compress
         self._index = Index(layout, fsync, read_only)
         self._pending = Pending(layout)
         self._counters = Counters(self._index)
@@ -58,6 +61,7 @@ class Store:
         self._room = Room(self._index, self._new_evictor)
         self._results = Results(self._index, self._room)
         self._adder: Adder | None = None
+        self._uploads: Uploads | None = None
 
     @classmethod
     def open(
@@ -69,18 +73,20 @@ class Store:
         fsync: bool = False,
         read_only: bool = False,
         create: bool = True,
+        compress: bool = False,
     ) -> Self:
         """Open the store in a directory, making it when there is none and `create`; raise a `StoreError`.
 
         One is made where nothing is, in an empty directory, or where a killed process had begun one; any other
         directory is `FolderInUse`.
         `max_size` (bytes) is kept in the store; a new one has 10 GiB. So is `min_lifetime` (seconds; 0 at first): for
-        that long after they were stored, found or part of a hit, blobs are not evicted. `StoreNotWritable` from an
+        that long after they were stored, found or part of a hit, blobs are not evicted. With `compress`, files that are
+        added are compressed if that saves something; both forms are read. `StoreNotWritable` from an
         existing store means that it can still be opened with `read_only`.
         """
         layout = Layout(os.path.abspath(os.fsencode(path)))
         _check_place(layout, read_only, create and not read_only)
-        store = cls(layout, fsync, read_only)
+        store = cls(layout, fsync, read_only, compress)
         try:
             store._begin(max_size, min_lifetime)
         except BaseException:
@@ -130,6 +136,21 @@ class Store:
         """Store a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
         return self._adding.writer(function, digest)
 
+    def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
+        """Begin an upload, or go on with one, of this process or another, at its `offset`; raise `WrongOffset`.
+
+        What it has brought is kept over the end of the process, and found again under its name.
+        """
+        return self._uploading.begin(name, function, digest, offset)
+
+    def uploaded(self, name: str) -> int:
+        """Bytes that an unfinished upload has brought, which it can go on behind."""
+        return self._uploading.committed(name)
+
+    def expire_uploads(self) -> None:
+        """Drop unfinished uploads that nobody went on with for an hour, and the oldest of too many."""
+        self._uploading.expire()
+
     def get(self, function: DigestFunction, digest: Digest) -> bytes:
         """All of a blob, verified; raise `BlobNotFound`."""
         return self._reader.get(function, digest)
@@ -139,6 +160,12 @@ class Store:
     ) -> BlobReader:
         """Open a blob for reading; raise `BlobNotFound`. With `verify` (from offset 0) its end may be `BlobCorrupt`."""
         return BlobReader(self._reader, function, digest, offset, verify)
+
+    def open_compressed(self, function: DigestFunction, digest: Digest, offset: int = 0) -> CompressedReader:
+        """Open a blob from an offset on as a zstd stream; raise `BlobNotFound`. From 0 on it is verified."""
+        from pytrace_cas.store.compressed import CompressedReader
+
+        return CompressedReader(self.open_blob(function, digest, offset, verify=not offset), offset)
 
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty open file; raise `BlobNotFound` and leave it empty."""
@@ -279,8 +306,16 @@ class Store:
         if self._adder is None:
             from pytrace_cas.store.adding import Adder
 
-            self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader)
+            self._adder = Adder(self._layout, self._index, self._pending, self._room, self._reader, self._compress)
         return self._adder
+
+    @property
+    def _uploading(self) -> Uploads:
+        if self._uploads is None:
+            from pytrace_cas.store.uploads import Uploads
+
+            self._uploads = Uploads(self._layout, self._index, self._room, self._adding)
+        return self._uploads
 
     def _new_evictor(self) -> Evictor:
         from pytrace_cas.store.eviction import Evictor

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_cas.services.backing import Writer
-    from pytrace_cas.store import BlobReader, BlobWriter, Evicted, Store
+    from pytrace_cas.services.backing import UploadWriter, Writer
+    from pytrace_cas.store import BlobReader, CompressedReader, Evicted, Store
     from pytrace_cas.upstream.tier import Tier
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,31 @@ class TieredStore:
         return _QueuedWriter(
             self._store.writer(function, digest), lambda: self._queue_blobs(function, (digest,)), self._wake
         )
+
+    def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
+        """Begin an upload or go on with one; stored here when `commit` returns, later there."""
+        return _QueuedUpload(
+            self._store.upload(name, function, digest, offset),
+            lambda: self._queue_blobs(function, (digest,)),
+            self._wake,
+        )
+
+    def uploaded(self, name: str) -> int:
+        """Bytes that an unfinished upload has brought here."""
+        return self._store.uploaded(name)
+
+    def expire_uploads(self) -> None:
+        """Drop unfinished uploads that nobody went on with."""
+        self._store.expire_uploads()
+
+    def open_compressed(self, function: DigestFunction, digest: Digest, offset: int = 0) -> CompressedReader:
+        """Open a blob as a zstd stream, once all of it is here; raise `BlobNotFound`."""
+        try:
+            return self._store.open_compressed(function, digest, offset)
+        except BlobNotFound:
+            if not self._fetch(function, digest):
+                raise
+        return self._store.open_compressed(function, digest, offset)
 
     def get(self, function: DigestFunction, digest: Digest) -> bytes:
         """All of a blob, verified; raise `BlobNotFound`."""
@@ -315,16 +340,19 @@ class TieredStore:
 class _QueuedWriter:
     """A store's writer whose blob is queued before it is seen."""
 
-    def __init__(self, writer: BlobWriter, queue: Callable[[], None], wake: Callable[[], None]) -> None:
-        self.written = 0
+    def __init__(self, writer: Writer, queue: Callable[[], None], wake: Callable[[], None]) -> None:
         self._writer = writer
         self._queue = queue
         self._wake = wake
 
+    @property
+    def written(self) -> int:
+        """Bytes that have arrived, in earlier streams too."""
+        return self._writer.written
+
     def write(self, chunk: bytes) -> None:
         """Append bytes."""
         self._writer.write(chunk)
-        self.written = self._writer.written
 
     def commit(self) -> Digest:
         """Store the blob here."""
@@ -336,3 +364,15 @@ class _QueuedWriter:
     def discard(self) -> None:
         """Drop what was written."""
         self._writer.discard()
+
+
+class _QueuedUpload(_QueuedWriter):
+    """The same of one that can be left and gone on with."""
+
+    def __init__(self, writer: UploadWriter, queue: Callable[[], None], wake: Callable[[], None]) -> None:
+        super().__init__(writer, queue, wake)
+        self._upload = writer
+
+    def leave(self) -> None:
+        """Keep what was written for whoever goes on."""
+        self._upload.leave()

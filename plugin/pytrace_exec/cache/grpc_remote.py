@@ -9,7 +9,7 @@ from uuid import uuid4
 import grpc
 
 from pytrace_cas import __version__
-from pytrace_cas.digest import FUNCTIONS, Digest
+from pytrace_cas.digest import TRUSTED, Digest
 from pytrace_exec.cache.errors import BlobMissing, RemoteDenied, RemoteFailed, RemoteRefused
 from pytrace_exec.cache.remote import LARGEST_RESULT, Terms
 from pytrace_proto import bytestream_pb2 as bytestream
@@ -70,7 +70,7 @@ class GrpcRemote:
         request = reapi.GetCapabilitiesRequest(instance_name=self._address.instance)
         answer = self._ask(CapabilitiesStub(self._channel).GetCapabilities, request)
         offered = answer.cache_capabilities
-        known = {function.number: name for name, function in FUNCTIONS.items()}
+        known = {function.number: name for name, function in TRUSTED.items()}
         functions = [known[number] for number in offered.digest_functions if number in known]
         said = offered.HasField("action_cache_update_capabilities")
         return Terms(

@@ -38,6 +38,8 @@ def failed(run: Run, call: Call, found: Found, changes: bool = False, access: in
         run.note(call, "change", "l", found.subject)
     elif error in _LOOKUPS:
         run.note(call, "error", "l" if changes else "", found.subject)
+        if not found.followed and not changes and error in ("ENOENT", "ENOTDIR"):
+            run.note(call, "error", "l", found.subject)  # a link that leads nowhere would have been there
         if changes and error == "ENOENT" and found.subject is not None:
             run.note(call, "error", "", os.path.dirname(found.subject))
     elif error in ("EACCES", "EROFS"):

@@ -41,7 +41,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
     if found.machine is not None:
         machine.looked(run, task, call, found.machine)
     elif call.error is not None:
-        _failed_look(run, task, call, found, follow)
+        _failed_look(run, task, call, found)
     elif found.node is None:
         run.refuse("input_changed", found.path(), call)
     else:
@@ -67,12 +67,10 @@ def _extent(run: Run, task: Task, found: Found) -> list[str]:
     return ["mode"] if programs.looks_at_mode_only(task.program) else []
 
 
-def _failed_look(run: Run, task: Task, call: Call, found: Found, follow: bool) -> None:
+def _failed_look(run: Run, task: Task, call: Call, found: Found) -> None:
     _note_look(run, task, found, spelled=True)
     task.last_look = None
     failed(run, call, found, changes=False)
-    if not follow and call.error in ("ENOENT", "ENOTDIR"):
-        run.note(call, "error", "l", found.subject)
 
 
 def _note_look(run: Run, task: Task, found: Found, spelled: bool) -> None:

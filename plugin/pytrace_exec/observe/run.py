@@ -232,6 +232,7 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
     if path == b"":
         return Place(Found(run.world.top, b"", None, None, "ENOENT")) if base is None else _node_place(run, task, base)
     found = run.found = run.world.walk(path, base or run.world.top, follow)
+    found.followed = follow
     run.touch(task, found.node)
     if not path.startswith(b"/") and found.subject is not None and not under(found.subject, run.setting.root):
         run.relative_outside = True

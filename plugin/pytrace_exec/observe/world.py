@@ -98,10 +98,11 @@ class Found:
 
     `subject` is the path before the run, or None when only the run's own doing is looked at; `spot` is what lay
     under this name before the run, whatever lies there now (None in a directory that the run made). `machine` is the
-    path when it leads into `/proc`, `/sys` or `/dev`, which no tree holds.
+    path when it leads into `/proc`, `/sys` or `/dev`, which no tree holds. `followed`: a link at the end would have
+    been followed.
     """
 
-    __slots__ = ("error", "machine", "name", "node", "parent", "spot", "subject")
+    __slots__ = ("error", "followed", "machine", "name", "node", "parent", "spot", "subject")
 
     def __init__(
         self,
@@ -119,6 +120,7 @@ class Found:
         self.error = error
         self.spot = spot
         self.machine: bytes | None = None
+        self.followed = True
 
     def path(self) -> bytes:
         """The path now."""

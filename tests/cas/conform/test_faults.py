@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pytrace_cas.services.byte_stream import Download
+    from pytrace_cas.services.byte_stream import CompressedDownload, Download
 
 JUDGED = ("22", "27", "43", "55", "56")
 
@@ -63,7 +63,7 @@ def no_limits(services: Services, patch: pytest.MonkeyPatch) -> None:
     """Read passes over read_limit."""
     read = services.byte_stream.read
 
-    def whole(request: bytestream.ReadRequest) -> Download:
+    def whole(request: bytestream.ReadRequest) -> Download | CompressedDownload:
         request.read_limit = min(request.read_limit, 0)
         return read(request)
 

@@ -19,6 +19,7 @@ from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import remote_execution_pb2_grpc
 from tests.support import messages
 from tests.support.server import running_server
+from tests.support.zstd import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -284,3 +285,33 @@ def test_metrics_have_the_names_that_dashboards_know(client: Client, channel: gr
     ):
         assert line in text
     assert SHA256.of(b"counted").hash not in text
+
+
+def test_zstd_both_ways(server: RunningServer) -> None:
+    data = b"a line that shrinks\n" * 200_000
+    digest, stream = SHA256.of(data), zstd.compress(data)
+    path = f"/cas/{digest.hash}"
+    size = str(digest.size_bytes)
+    with Client(server) as client:
+        for headers in (
+            {"Content-Encoding": "zstd"},
+            {"Content-Encoding": "zstd", "X-Digest-SizeBytes": "many"},
+            {"Content-Encoding": "zstd", "X-Digest-SizeBytes": str(digest.size_bytes - 1)},
+            {"Content-Encoding": "gzip", "X-Digest-SizeBytes": size},
+        ):
+            assert client.ask("PUT", path, stream, **headers)[0] == 400
+        headers = {"Content-Encoding": "zstd", "X-Digest-SizeBytes": size}
+        for wrong in (stream[:-1], stream + b"x", data, zstd.compress(data[:-1] + b"x"), b""):
+            assert client.ask("PUT", path, wrong, **headers)[0] == 400
+            assert client.ask("GET", path)[0] == 404
+        assert client.ask("PUT", path, stream, **headers)[0] == 200
+        assert client.ask("GET", path)[1] == data
+        for accepted in ("zstd", "gzip, zstd;q=0.5", "ZSTD ; q=1.0"):
+            status, body = client.ask("GET", path, None, **{"Accept-Encoding": accepted})
+            assert (status, zstd.decompress(body)) == (200, data)
+            assert len(body) < len(data) / 10
+        for refused in ("gzip", "zstd;q=0", "zstd; q=0.0", "*", ""):
+            assert client.ask("GET", path, None, **{"Accept-Encoding": refused}) == (200, data)
+        empty = SHA256.empty_digest().hash
+        assert zstd.decompress(client.ask("GET", f"/cas/{empty}", None, **{"Accept-Encoding": "zstd"})[1]) == b""
+        assert client.ask("GET", f"/cas/{HASH}", None, **{"Accept-Encoding": "zstd"})[0] == 404

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""WIRE 3.5: ByteStream.Write and QueryWriteStatus, in one life of the server."""
+"""WIRE 3.5: ByteStream.Write and QueryWriteStatus, over several servers of one store too."""
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ import pytest
 from pytrace_cas.digest import SHA256
 from pytrace_cas.services import Services
 from pytrace_cas.services.byte_stream import LOOK_EVERY
-from pytrace_cas.services.errors import InvalidRequest, UploadTakenOver
-from pytrace_cas.services.resource_names import parse_upload
-from pytrace_cas.services.uploads import KEPT_SECONDS, MOST_KEPT, Uploads
-from pytrace_cas.store import DigestMismatch, OutOfSpace, ReadOnlyStore, Store
+from pytrace_cas.services.errors import InvalidRequest
+from pytrace_cas.store import DigestMismatch, OutOfSpace, ReadOnlyStore, Store, UploadTakenOver
+from pytrace_cas.store.reservations import drop_abandoned
+from pytrace_cas.store.staging import files_in, sweep
+from pytrace_cas.store.uploads import MOST_KEPT
 from pytrace_proto import bytestream_pb2 as bytestream
 from tests.support import messages
+from tests.support.services import plain_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -224,22 +227,110 @@ def test_rule_40_another_stream_may_take_over_in_one_life(services: Services) ->
     assert stored(services, DATA)
 
 
-def test_rule_40_abandoned_uploads_expire(store: Store) -> None:
-    now = 0.0
-    uploads = Uploads(store, clock=lambda: now)
-    names = [messages.upload_name(b"%d" % number) for number in range(MOST_KEPT + 2)]
+def test_rule_40_another_server_goes_on(services: Services, tmp_path: Path) -> None:
+    """A resumed write may land at another worker, over the same store: the bytes and the hash are there."""
+    for data in (DATA, DATA[:5000]):
+        name = messages.upload_name(data)
+        begin(services, name, data[:1000]).abandon()
+        with Store.open(bytes(tmp_path / "store")) as same, Services(same) as other:
+            assert status(other, name) == (1000, False)
+            assert send(other, messages.write_requests(data, name, offset=1000)) == len(data)
+        assert stored(services, data)
+        assert plain_store(services).check(read_data=True).uploads == 0
+
+
+def test_rule_40_another_server_takes_a_stream_over(services: Services, tmp_path: Path) -> None:
+    """The old stream, whose end nobody has noticed, neither writes nor commits any more."""
+    name = messages.upload_name(DATA)
+    old, stuck = begin(services, name, DATA[:1000]), begin(services, name, DATA)
+    with Store.open(bytes(tmp_path / "store")) as same, Services(same) as other:
+        new = begin(other, name, DATA[1000:2000], 1000)
+        with pytest.raises(UploadTakenOver):
+            old.feed(Write(write_offset=1000, data=DATA[1000:], finish_write=True))
+        stuck.abandon()
+        assert status(services, name) == (2000, False)
+        new.feed(Write(write_offset=2000, data=DATA[2000:], finish_write=True))
+    assert stored(services, DATA)
+    assert _reservations(services) == []
+
+
+def _reservations(services: Services) -> list[tuple[str, int]]:
+    with plain_store(services)._index.read() as db:
+        return db.execute("SELECT file, charge FROM reservations").fetchall()
+
+
+def test_rule_40_a_takeover_after_all_bytes_have_come(services: Services) -> None:
+    """The old stream's end comes after another one owns the upload: it must not publish the other's file."""
+    name = messages.upload_name(DATA)
+    old = begin(services, name, DATA)
+    new = begin(services, name, b"", len(DATA))
+    with pytest.raises(UploadTakenOver):
+        old.feed(Write(write_offset=len(DATA), finish_write=True))
+    assert status(services, name) == (len(DATA), False)
+    new.feed(Write(write_offset=len(DATA), finish_write=True))
+    assert stored(services, DATA)
+
+
+def test_rule_40_unfinished_uploads_keep_their_room(services: Services) -> None:
+    name = messages.upload_name(DATA)
+    begin(services, name, DATA[:1000]).abandon()
+    ((file, charge),) = _reservations(services)
+    assert file.startswith("uploads/")
+    assert charge > len(DATA)
+    with plain_store(services)._index.write() as db:
+        assert drop_abandoned(db, plain_store(services)._layout) == 0
+    _age(services, 3600)
+    with plain_store(services)._index.write() as db:
+        assert drop_abandoned(db, plain_store(services)._layout) == charge
+    assert status(services, name) == (0, False)
+
+
+def _age(services: Services, seconds: int) -> None:
+    for path in files_in(plain_store(services)._layout.uploads):
+        then = os.stat(path).st_mtime - seconds
+        os.utime(path, (then, then))
+
+
+def test_rule_40_abandoned_uploads_expire(services: Services) -> None:
+    names = [messages.upload_name(b"%d" % number * 10) for number in range(MOST_KEPT + 2)]
     for name in names:
-        owner = object()
-        partial = uploads.take(name, parse_upload(name), 0, owner)
-        partial.write(owner, b"?")
-        uploads.leave(partial, owner)
-        now += 1
-    uploads.take(messages.upload_name(DATA), parse_upload(messages.upload_name(DATA)), 0, object())
-    assert [uploads.committed(name) for name in (names[0], names[1], names[2], names[-1])] == [0, 0, 1, 1]
-    now += KEPT_SECONDS
-    uploads.take(messages.upload_name(DATA), parse_upload(messages.upload_name(DATA)), 0, object())
-    assert uploads.committed(names[-1]) == 0
-    uploads.close()
+        begin(services, name, b"?").abandon()
+        _age(services, 10 if name is not names[-1] else 1)
+    services.store.expire_uploads()
+    assert [status(services, name)[0] for name in (names[0], names[1], names[2], names[-1])] == [0, 0, 1, 1]
+    assert plain_store(services).check().uploads == MOST_KEPT == len(_reservations(services))
+    active = begin(services, messages.upload_name(DATA), b"?")
+    _age(services, 3600)
+    assert plain_store(services).check().leftovers == MOST_KEPT + 1
+    services.store.expire_uploads()
+    assert [len(files_in(plain_store(services)._layout.uploads)), len(_reservations(services))] == [1, 1]
+    active.abandon()
+
+
+def test_rule_40_what_is_kept_is_bounded_in_bytes(tmp_path: Path) -> None:
+    with Store.open(bytes(tmp_path / "tiny"), max_size=1_000_000) as store, Services(store) as services:
+        blobs = [bytes([number]) * 100_000 for number in range(5)]
+        names = [messages.upload_name(data) for data in blobs]
+        for name, data in zip(names, blobs, strict=True):
+            begin(services, name, data[:10]).abandon()
+            _age(services, 10)
+        services.store.expire_uploads()
+        assert [status(services, name)[0] for name in names] == [0, 0, 0, 10, 10]
+
+
+def test_rule_40_the_sweeper_and_a_lost_index_know_of_uploads(services: Services) -> None:
+    name = messages.upload_name(DATA)
+    begin(services, name, DATA[:1000]).abandon()
+    assert sweep(plain_store(services)._layout) == 0
+    with plain_store(services)._index.write() as db:
+        db.execute("DELETE FROM reservations")
+    again = begin(services, name, DATA[1000:2000], 1000)
+    assert len(_reservations(services)) == 1
+    again.abandon()
+    _age(services, 3600)
+    assert sweep(plain_store(services)._layout) == 1
+    assert send(services, messages.write_requests(DATA, name)) == len(DATA)
+    assert _reservations(services) == []
 
 
 def test_rule_41_no_space_and_no_rights(tmp_path: Path, reading: Services) -> None:

@@ -67,10 +67,10 @@ def test_rule_19_the_blob_limit_is_enforced(bounded: Services, services: Service
     assert read.responses[0].data == large
 
 
-def test_rule_20_no_compression_is_announced(services: Services) -> None:
+def test_rule_20_zstd_is_announced(services: Services) -> None:
     cache = ask(services).cache_capabilities
-    assert not cache.supported_compressors
-    assert not cache.supported_batch_update_compressors
+    assert cache.supported_compressors == [reapi.Compressor.ZSTD]
+    assert cache.supported_batch_update_compressors == [reapi.Compressor.ZSTD]
 
 
 def test_rule_21_what_is_not_offered_is_not_announced(services: Services) -> None:

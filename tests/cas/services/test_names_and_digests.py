@@ -171,7 +171,20 @@ def test_rule_11_nothing_follows_a_download() -> None:
         parse_download(f"blobs/{H}/{N}/name.txt")
 
 
-@pytest.mark.parametrize("compressor", ["zstd", "identity", "gzip", ""])
+def test_rule_11_compressed_blobs_are_named_by_their_own_digest() -> None:
+    for resource in (
+        parse_download(f"i/compressed-blobs/zstd/{H}/{N}"),
+        parse_download(f"i/compressed-blobs/zstd/sha256/{H}/{N}"),
+        parse_upload(f"i/uploads/{UUID}/compressed-blobs/zstd/{H}/{N}/blobs/x"),
+    ):
+        assert (resource.instance_name, resource.digest, resource.compressed) == ("i", GOOD, True)
+    assert not parse_download(f"blobs/{H}/{N}").compressed
+    for tail in ("", f"/{H}", f"/{H}/{N}/x"):
+        with pytest.raises(InvalidRequest):
+            parse_download(f"compressed-blobs/zstd{tail}")
+
+
+@pytest.mark.parametrize("compressor", ["ZSTD", "blobs", "identity", "gzip", ""])
 def test_rule_12_compressors_that_are_not_offered_are_refused(compressor: str) -> None:
     with pytest.raises(InvalidRequest):
         parse_download(f"compressed-blobs/{compressor}/{H}/{N}")

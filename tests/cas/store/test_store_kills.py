@@ -21,11 +21,13 @@ EVICTING = ("rows-evicted", "file-removed", "files-evicted")
 ADDING = ("staged", "written", "announced", "file-moved-in", "before-commit", "after-commit")
 
 
-def _start(root: Path, seed: int, rounds: int, *point: str, evicts: float = 0.0) -> subprocess.Popen[bytes]:
+def _start(
+    root: Path, seed: int, rounds: int, *point: str, evicts: float = 0.0, compresses: bool = False
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, str(VICTIM), str(root), str(seed), str(rounds), *point],
         stdout=subprocess.PIPE,
-        env={**os.environ, "VICTIM_EVICTS": str(evicts)},
+        env={**os.environ, "VICTIM_EVICTS": str(evicts), **({"VICTIM_COMPRESSES": "1"} if compresses else {})},
     )
 
 
@@ -65,6 +67,17 @@ def test_killed_while_adding(tmp_path: Path, point: str, count: int) -> None:
     said = _said(victim)
     assert victim.returncode == -signal.SIGKILL
     _has_all(root, said)
+    _is_sound(root)
+
+
+@pytest.mark.parametrize("point", ADDING)
+def test_killed_while_adding_compressed(tmp_path: Path, point: str) -> None:
+    root = tmp_path / "s"
+    victim = _start(root, 3, 50, point, "8", evicts=0.3, compresses=True)
+    said = _said(victim)
+    assert victim.returncode == -signal.SIGKILL
+    assert list(root.glob("cas/*/*/*.zst"))
+    _results_are_whole(root, [text for kind, text in said if kind == "result"])
     _is_sound(root)
 
 

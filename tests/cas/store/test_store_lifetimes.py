@@ -161,6 +161,7 @@ def test_an_older_store_learns_of_lifetimes(place: Path) -> None:
         blobs = _fill(store, 3)
     with sqlite3.connect(place / "index.sqlite") as db:
         db.execute("ALTER TABLE store DROP COLUMN min_lifetime")
+        db.execute("ALTER TABLE blobs DROP COLUMN packed")
         db.execute("DROP TABLE reservations")
         for table in ("blobs", "results"):
             db.execute(f"DROP INDEX {table}_by_age")

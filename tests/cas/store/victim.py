@@ -34,7 +34,7 @@ def _say(line: str) -> None:
 def _round(store: Store, choice: random.Random) -> None:
     digests = []
     for size in (100, 20_000, 90_000):
-        data = choice.randbytes(size + choice.randrange(1000))
+        data = 2 * choice.randbytes((size + choice.randrange(1000)) // 2)  # half of which a compressing store saves
         if choice.random() < 0.5:
             digest = store.put(BLAKE3, data)
         else:
@@ -57,7 +57,7 @@ def main() -> None:
     choice = random.Random(int(sys.argv[2]))
     if len(sys.argv) > 4:
         _die_at(sys.argv[4], int(sys.argv[5]))
-    with Store.open(sys.argv[1]) as store:
+    with Store.open(sys.argv[1], compress=COMPRESS) as store:
         for number in range(int(sys.argv[3])):
             _round(store, choice)
             if number % 5 == 4:
@@ -65,6 +65,7 @@ def main() -> None:
                 _say(f"evicted-bytes {gone.bytes if gone else 0}")
 
 
+COMPRESS = "VICTIM_COMPRESSES" in os.environ
 EVICT = float(os.environ.get("VICTIM_EVICTS", "0"))
 
 if __name__ == "__main__":
