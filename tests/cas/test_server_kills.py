@@ -124,7 +124,7 @@ def test_killed_at_random_nothing_acknowledged_is_lost(
 
 @pytest.mark.parametrize("point", POINTS)
 def test_killed_at_a_named_point_nothing_acknowledged_is_lost(tmp_path: Path, point: str) -> None:
-    program = (sys.executable, str(DYING_SERVER), point, "15")
+    program = (sys.executable, str(DYING_SERVER), point, "24")
     server = start_server(tmp_path / "store", "--http-address", "none", program=program)
     clients = load(server, POINTS.index(point))
     wait_for_the_end(server, clients)

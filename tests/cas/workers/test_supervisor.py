@@ -48,7 +48,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def until(met: Callable[[], bool]) -> None:
     """Wait for a condition, for as long as tests may take."""
+    deadline = time.monotonic() + 120
     while not met():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
@@ -80,7 +82,7 @@ def hits(server: RunningServer) -> float:
 class SlowUpload:
     """An upload of which the server has the first byte, and gets the others when it is told to end."""
 
-    DATA = b"on its way when the signal came"
+    DATA = b"on its way when the signal came" * 1000  # what is small is not told before its stream ends
 
     def __init__(self, channel: grpc.Channel) -> None:
         self._name = messages.upload_name(self.DATA)
