@@ -53,7 +53,7 @@ class GrpcServer:
         servicers: tuple[Servicer, ...] = (
             CapabilitiesServicer(services.capabilities),
             ActionCacheServicer(services.action_cache, metrics),
-            ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
+            ContentAddressableStorageServicer(services.content_addressable_storage, services.chunked_blobs, metrics),
             ByteStreamServicer(services.byte_stream, metrics),
         )
         self._names = ("", *(servicer.SERVICE.full_name for servicer in servicers))

@@ -13,7 +13,6 @@ from pytrace_cas.store import crashpoints
 from pytrace_cas.store.ages import Clock, clock_of
 from pytrace_cas.store.index import PATIENCE, OutOfSpace
 from pytrace_cas.store.layout import StoreError, move, place_of, sync_directory
-from pytrace_cas.store.pending import has_file
 from pytrace_cas.store.reading import BlobNotFound
 from pytrace_cas.store.room import charge_of_blob
 from pytrace_cas.store.staging import Staged, chunks_of, sweep_if_due
@@ -240,9 +239,8 @@ class Adder:
 
         def work(db: sqlite.Connection, clock: Clock) -> None:
             self._pending.settle(db)
-            if has_file(db, place):
-                db.execute(_RENEW, (clock.now, clock.turn, *key))
-                return
+            if db.execute(_RENEW, (clock.now, clock.turn, *key)).rowcount:
+                return  # in whatever form
             self._pending.announce([place])
             self._move_in(staged, place)
             db.execute(_INSERT, (*key, digest.size_bytes, charge, clock.now, clock.turn, None))
@@ -283,6 +281,8 @@ class Adder:
             return False
         if isinstance(found, int):
             os.close(found)
+        elif not isinstance(found, bytes):
+            found.close()
         return True
 
     def _present(self, function: DigestFunction, wanted: Iterable[Digest]) -> tuple[dict[str, int], list[bytes]]:

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from pytrace_cas.store.counters import Counters
     from pytrace_cas.store.index import Index
     from pytrace_cas.store.layout import Layout
+    from pytrace_cas.store.parts import Joined, Range
     from pytrace_cas.store.pending import Pending
 
 CHUNK = 1 << 18  # bytes that iterating over a blob gives at a time
 _ATTEMPTS = 3  # looks at a blob that is evicted and stored again between row and file
 
 _ROW = """SELECT id, size, used, turn, data, (SELECT added FROM store), (SELECT max_size FROM store),
-(SELECT min_lifetime FROM store) FROM blobs WHERE function = ? AND hash = ?"""
+(SELECT min_lifetime FROM store), form FROM blobs WHERE function = ? AND hash = ?"""
 
 
 class BlobNotFound(StoreError):
@@ -51,7 +52,7 @@ class BlobReader:
     With `verify`, the end of the blob raises `BlobCorrupt` in place of the end if the bytes do not have the digest.
     """
 
-    __slots__ = ("_blobs", "_data", "_digest", "_fd", "_function", "_offset", "_state", "size")
+    __slots__ = ("_blobs", "_data", "_digest", "_fd", "_function", "_offset", "_parts", "_state", "size")
 
     def __init__(self, blobs: Reader, function: DigestFunction, digest: Digest, offset: int, verify: bool) -> None:
         if not 0 <= offset <= digest.size_bytes or (verify and offset):
@@ -64,11 +65,14 @@ class BlobReader:
         self._state: Any = function.new() if verify else None
         self._fd = -1
         self._data: bytes | None = None
+        self._parts: Range | Joined | None = None
         found = blobs.find(function, digest)
         if isinstance(found, int):
             self._fd = found
-        else:
+        elif isinstance(found, bytes):
             self._data = found
+        else:
+            self._parts = found
 
     def __enter__(self) -> BlobReader:
         return self
@@ -82,20 +86,27 @@ class BlobReader:
 
     def read(self, count: int) -> bytes:
         """At most `count` bytes; none at the end."""
-        if self._data is None:
-            chunk = os.pread(self._fd, count, self._offset)
-        else:
-            chunk = self._data[self._offset : self._offset + count]
+        chunk = self.pread(count, self._offset)
         self._offset += len(chunk)
         if self._state is not None and count:
             self._follow(chunk)
         return chunk
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """At most `count` bytes from an offset, unverified; none at the end."""
+        if self._parts is not None:
+            return self._parts.pread(count, offset)
+        if self._data is None:
+            return os.pread(self._fd, count, offset)
+        return self._data[offset : offset + count]
 
     def close(self) -> None:
         """Let go of the blob."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if self._parts is not None:
+            self._parts.close()
 
     def _follow(self, chunk: bytes) -> None:
         self._state.update(chunk)
@@ -119,6 +130,8 @@ class Reader:
         found = self.find(function, digest)
         if isinstance(found, bytes):
             return self._verified(function, digest, found, -1)
+        if not isinstance(found, int):
+            return self._verified(function, digest, b"".join(_all_of(found)), -1)
         try:
             with open(found, "rb", buffering=0, closefd=False) as file:
                 return self._verified(function, digest, file.read(), found)
@@ -139,18 +152,28 @@ class Reader:
         if isinstance(found, bytes):
             write_all(target, self._verified(function, digest, found, -1))
             return
+        landed = False
         try:
-            if _landed(function, digest, found, target):
+            landed = _landed(function, digest, found, target)
+            if landed:
                 return
-            os.ftruncate(target, 0)
-            os.lseek(target, 0, os.SEEK_SET)
-            self.condemn(function, digest, found)
         finally:
-            os.close(found)
+            if not landed:
+                os.ftruncate(target, 0)
+                os.lseek(target, 0, os.SEEK_SET)
+            if not isinstance(found, int):
+                found.close()
+        try:
+            self.condemn(function, digest, found if isinstance(found, int) else -1)
+        finally:
+            if isinstance(found, int):
+                os.close(found)
         raise BlobNotFound(self.layout.root, function, digest)
 
-    def find(self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE) -> bytes | int:
-        """A blob's bytes, or an open descriptor of its file, of the right size; raise `BlobNotFound`.
+    def find(
+        self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE
+    ) -> bytes | int | Range | Joined:
+        """A blob's bytes, or an open descriptor of its file, of the right size, or its parts; raise `BlobNotFound`.
 
         Its age is renewed, unless another process keeps the write lock for `patience` seconds.
         """
@@ -161,6 +184,13 @@ class Reader:
             row = self._row(function, digest, patience)
             if row is None:
                 raise BlobNotFound(self.layout.root, function, digest)
+            if row[8]:
+                from pytrace_cas.store.parts import open_parts
+
+                parts = open_parts(self, self._index, function, digest, row[0], row[8])
+                if parts is None:
+                    continue
+                return parts
             if row[4] is not None:
                 return bytes(row[4])
             try:
@@ -199,7 +229,7 @@ class Reader:
             row: tuple[Any, ...] | None = db.execute(_ROW, key).fetchone()
         if row is None or row[1] != digest.size_bytes:
             return None
-        if Clock(*row[5:]).stale(row[2], row[3]) and not self._renew(key, patience):
+        if Clock(*row[5:8]).stale(row[2], row[3]) and not self._renew(key, patience):
             return None
         return row
 
@@ -227,9 +257,17 @@ class Reader:
             return
         place = place_of(function.name, digest.hash)
         key = (function.number, bytes.fromhex(digest.hash))
+        with self._index.read() as db:
+            row = db.execute("SELECT id, form FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+        if row is not None and row[1]:
+            from pytrace_cas.store.parts import drop_damaged
+
+            drop_damaged(self, self._index, function, row[0])
+            self._counters.count("blobs_corrupt")
+            return
         with self._index.write() as db:
             self._pending.settle(db)
-            row = db.execute("SELECT id, data FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+            row = db.execute("SELECT id, data FROM blobs WHERE function = ? AND hash = ? AND form = 0", key).fetchone()
             if row is None or not self._is_still(place, row[1], fd):
                 return
             self._pending.announce([place])
@@ -259,15 +297,26 @@ class Reader:
             os.close(fd)
 
 
-def _landed(function: DigestFunction, digest: Digest, source: int, target: int) -> bool:
-    """Copy a file; say whether the bytes that went into the target have the digest."""
+def _all_of(parts: Range | Joined) -> Iterator[bytes]:
+    """The bytes of an open range or list, which is closed afterwards."""
+    try:
+        offset = 0
+        while chunk := parts.pread(CHUNK, offset):
+            yield chunk
+            offset += len(chunk)
+    finally:
+        parts.close()
+
+
+def _landed(function: DigestFunction, digest: Digest, source: int | Range | Joined, target: int) -> bool:
+    """Copy a blob; say whether the bytes that went into the target have the digest."""
     from pytrace_cas.store.staging import chunks_of, clone, feed, write_all
 
     state = function.new()
-    if clone(source, target):
+    if isinstance(source, int) and clone(source, target):
         return (feed(target, state), state.hexdigest()) == (digest.size_bytes, digest.hash)
     size = 0
-    for chunk in chunks_of(source):
+    for chunk in chunks_of(source) if isinstance(source, int) else _all_of(source):
         write_all(target, chunk)
         state.update(chunk)
         size += len(chunk)

@@ -52,6 +52,10 @@ class Repairer:
                 self._quarantine(problem.path or b"")
             case "row-malformed":
                 self._execute("DELETE FROM blobs WHERE id = ?", problem.row)
+            case "parts-wrong":
+                self._execute("DELETE FROM blobs WHERE id = ? AND form <> 0", problem.row)
+            case "parts-dangling":
+                self._execute("DELETE FROM parts WHERE whole = ?", problem.row)
             case "refs-dangling":
                 self._execute("DELETE FROM refs WHERE result = ?", problem.row)
             case "result-incomplete":
@@ -96,7 +100,10 @@ class Repairer:
                 self._pending.settle(db)
                 same = os.path.lexists(path) and os.path.samestat(os.lstat(path), os.fstat(fd))
                 if same and not has_file(db, place):
-                    _insert(db, function.number, digest)
+                    if _has_row(db, function.number, digest):
+                        self._quarantine(problem.path)  # the row has its bytes elsewhere
+                    else:
+                        _insert(db, function.number, digest)
         finally:
             os.close(fd)
 
@@ -109,6 +116,11 @@ class Repairer:
 
 def _quarantined(layout: Layout, name: bytes) -> bytes:
     return layout.quarantine + b"/" + name.replace(b"/", b"-") + b"-" + unique_name()
+
+
+def _has_row(db: sqlite.Connection, number: int, digest: Digest) -> bool:
+    key = (number, bytes.fromhex(digest.hash))
+    return db.execute("SELECT 1 FROM blobs WHERE function = ? AND hash = ?", key).fetchone() is not None
 
 
 def _insert(db: sqlite.Connection, number: int, digest: Digest) -> None:

@@ -145,21 +145,21 @@ def _fast_plainly(cutter: FastCdc, data: bytes) -> list[int]:
 
 
 def _rep_max_plainly(cutter: RepMaxCdc, data: bytes) -> list[int]:
-    table, found = gear_table(), []
-
-    def value(place: int) -> int:
-        return sum(table[data[place - back - 1]] << back for back in range(64)) % (1 << 64)
-
-    while data:
-        last = min(len(data), 2 * cutter.least + cutter.horizon) - cutter.least
-        place = len(data)
-        while len(data) >= 2 * cutter.least:
-            place = max(range(cutter.least, last + 1), key=value)
+    table, found, value, values = gear_table(), [], 0, [0]
+    for byte in data:
+        value = ((value << 1) + table[byte]) % (1 << 64)
+        values.append(value)  # that of the 64 bytes before the place
+    begin = 0
+    while size := len(data) - begin:
+        last = min(size, 2 * cutter.least + cutter.horizon) - cutter.least
+        place = size
+        while size >= 2 * cutter.least:
+            place = max(range(cutter.least, last + 1), key=lambda place: values[begin + place])
             if place < 2 * cutter.least:
                 break
             last = place - cutter.least
         found.append(place)
-        data = data[place:]
+        begin += place
     return found
 
 
