@@ -6,9 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import sqlite3
-
     import _sqlite3
+    import sqlite3
 
 
 def take_parts_away(db: sqlite3.Connection | _sqlite3.Connection) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -191,3 +193,12 @@ def test_a_damaged_chunk_is_not_blamed_on_the_client(services: Services, store: 
     store.put(SHA256, chunks[2])
     splice(services, DATA, chunks)
     assert store.get(SHA256, SHA256.of(DATA)) == DATA
+
+
+def test_numpy_is_imported_where_something_is_cut() -> None:
+    """It takes tens of megabytes, of each worker."""
+    program = (
+        "import sys, pytrace_cas.services.chunked_blobs as module\nassert 'numpy' not in sys.modules\n"
+        "list(module._chunks([b'x'], 1))\nassert 'numpy' in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
