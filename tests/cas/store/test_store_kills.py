@@ -50,8 +50,8 @@ def _is_sound(root: Path) -> None:
 def _has_all(root: Path, said: list[tuple[str, str]]) -> None:
     with Store.open(str(root), create=False) as store:
         for kind, text in said:
-            digest = Digest.parse(text) if kind in ("blob", "result") else None
-            if kind == "blob" and digest:
+            digest = Digest.parse(text) if kind in ("blob", "chunk", "result") else None
+            if kind in ("blob", "chunk") and digest:
                 assert BLAKE3.of(store.get(BLAKE3, digest)) == digest
             elif kind == "result" and digest:
                 assert store.get_action_result(BLAKE3, "", digest) == text.encode()
