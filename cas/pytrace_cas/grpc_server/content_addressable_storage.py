@@ -15,16 +15,18 @@ if TYPE_CHECKING:
 
     from pytrace_cas.grpc_server.calls import Context
     from pytrace_cas.server_metrics import ServerMetrics
+    from pytrace_cas.services.chunked_blobs import ChunkedBlobs
     from pytrace_cas.services.content_addressable_storage import ContentAddressableStorage
 
 
 class ContentAddressableStorageServicer:
-    """Adapter of `ContentAddressableStorage`."""
+    """Adapter of `ContentAddressableStorage` and `ChunkedBlobs`."""
 
     SERVICE = reapi.DESCRIPTOR.services_by_name["ContentAddressableStorage"]
 
-    def __init__(self, service: ContentAddressableStorage, metrics: ServerMetrics) -> None:
+    def __init__(self, service: ContentAddressableStorage, chunked: ChunkedBlobs, metrics: ServerMetrics) -> None:
         self._service = service
+        self._chunked = chunked
         self._metrics = metrics
 
     async def FindMissingBlobs(
@@ -62,6 +64,14 @@ class ContentAddressableStorageServicer:
         pages = await in_thread(self._service.get_tree, request)
         while (page := await in_thread(next, pages, None)) is not None:
             await context.write(page)
+
+    async def SplitBlob(self, request: reapi.SplitBlobRequest, context: Context) -> reapi.SplitBlobResponse:
+        """Cut in a thread."""
+        return await in_thread(self._chunked.split, request)
+
+    async def SpliceBlob(self, request: reapi.SpliceBlobRequest, context: Context) -> reapi.SpliceBlobResponse:
+        """Hash in a thread."""
+        return await in_thread(self._chunked.splice, request)
 
     def _count(self, method: str, good: str, bad: str, statuses: Iterable[Status]) -> None:
         codes = [status.code for status in statuses]

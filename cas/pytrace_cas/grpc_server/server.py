@@ -68,7 +68,7 @@ class GrpcServer:
         servicers: tuple[Servicer, ...] = (
             CapabilitiesServicer(services.capabilities, guard),
             ActionCacheServicer(services.action_cache, metrics),
-            ContentAddressableStorageServicer(services.content_addressable_storage, metrics),
+            ContentAddressableStorageServicer(services.content_addressable_storage, services.chunked_blobs, metrics),
             ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )
         if services.remote_asset is not None:

@@ -9,6 +9,7 @@ from pytrace_cas.services.action_cache import ActionCache
 from pytrace_cas.services.blobs_by_hash import BlobsByHash
 from pytrace_cas.services.byte_stream import ByteStream
 from pytrace_cas.services.capabilities import Capabilities
+from pytrace_cas.services.chunked_blobs import ChunkedBlobs
 from pytrace_cas.services.content_addressable_storage import ContentAddressableStorage
 from pytrace_cas.services.limits import Limits
 from pytrace_cas.services.remote_asset import AssetSettings, RemoteAsset
@@ -32,6 +33,7 @@ class Services:
         self.capabilities = Capabilities(store, limits)
         self.action_cache = ActionCache(store)
         self.content_addressable_storage = ContentAddressableStorage(store, limits)
+        self.chunked_blobs = ChunkedBlobs(store, limits)
         self.byte_stream = ByteStream(store, limits)
         self.blobs_by_hash = BlobsByHash(store, limits)
         self.web_files = WebFiles(store, limits)

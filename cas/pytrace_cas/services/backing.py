@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store import BlobReader, CompressedReader, Evicted
@@ -74,6 +74,16 @@ class Store(Protocol):
     def open_blob(
         self, function: DigestFunction, digest: Digest, offset: int = 0, *, verify: bool = False
     ) -> BlobReader: ...
+
+    def split(
+        self,
+        function: DigestFunction,
+        digest: Digest,
+        chunking: int,
+        cut: Callable[[Iterable[bytes]], Iterable[bytes]],
+    ) -> tuple[int, list[Digest]]: ...
+
+    def splice(self, function: DigestFunction, digest: Digest, chunks: Iterable[Digest], chunking: int) -> None: ...
 
     def get_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None: ...
 

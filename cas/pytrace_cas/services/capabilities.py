@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytrace_cas.digest import FUNCTIONS
+from pytrace_cas.services.chunked_blobs import FAST_CDC, REP_MAX_CDC
 from pytrace_cas.services.resource_names import check_instance_name
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import semver_pb2
@@ -44,5 +45,9 @@ def _cache(store: Store, limits: Limits) -> reapi.CacheCapabilities:
         supported_batch_update_compressors=[reapi.Compressor.ZSTD],
         max_batch_total_size_bytes=limits.batch_bytes,
         max_cas_blob_size_bytes=limits.blob_bytes,
+        split_blob_support=True,
+        splice_blob_support=not store.read_only,
+        fast_cdc_2020_params=FAST_CDC,
+        rep_max_cdc_params=REP_MAX_CDC,
         symlink_absolute_path_strategy=reapi.SymlinkAbsolutePathStrategy.ALLOWED,
     )

@@ -285,7 +285,7 @@ class Adder:
         def work(db: sqlite.Connection, clock: Clock) -> None:
             self._pending.settle(db)
             if db.execute(_RENEW, (clock.now, clock.turn, *key)).rowcount:
-                return
+                return  # in whatever form
             if not staged.is_in_place():
                 raise UploadTakenOver(self.layout.root)
             self._pending.announce([place])

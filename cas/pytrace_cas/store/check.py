@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -15,18 +16,22 @@ import attrs
 from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction, MalformedDigest
 from pytrace_cas.store.index import CorruptIndex
 from pytrace_cas.store.layout import place_of
-from pytrace_cas.store.packed import DamagedPack, PackedFile
+from pytrace_cas.store.packed import PackedFile
+from pytrace_cas.store.parts import LIST, are_whole, chunks_of_row
 from pytrace_cas.store.pending import has_file, is_place, places_of
+from pytrace_cas.store.reading import CHUNK, DamagedPack, read_at
 from pytrace_cas.store.reservations import KEPT_SECONDS
 from pytrace_cas.store.staging import changed, feed, files_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytrace_cas.store.index import Index
     from pytrace_cas.store.layout import Layout
     from pytrace_cas.store.pending import Pending
     from pytrace_cas.store.reading import Reader
+
+    Damage = Callable[[DigestFunction, Digest], str | None]
 
 _PAGE = 500  # rows looked at by one statement
 _BY_NUMBER = {function.number: function for function in FUNCTIONS.values()}
@@ -38,6 +43,14 @@ _DANGLING = "SELECT DISTINCT result FROM refs WHERE result NOT IN (SELECT id FRO
 _INCOMPLETE = """SELECT DISTINCT r.id, r.function, r.hash, r.size FROM results r JOIN refs f ON f.result = r.id
 WHERE r.complete AND NOT EXISTS
 (SELECT 1 FROM blobs b WHERE b.function = r.function AND b.hash = f.hash AND b.size = f.size)"""
+_LOOSE = """SELECT DISTINCT whole FROM parts
+WHERE whole NOT IN (SELECT id FROM blobs) OR chunk NOT IN (SELECT id FROM blobs)"""
+_RANGE_IS_RIGHT = """SELECT 1 FROM blobs b JOIN blobs s ON s.id = b.source
+WHERE b.id = ? AND s.form = 0 AND s.function = b.function AND b.start >= 0 AND b.start + b.size <= s.size"""
+# Where the bytes of a row are that is no list.
+_PLACE = """SELECT b.function, b.size, ifnull(b.start, 0), iif(s.id IS NULL, b.data, s.data), b.form,
+ifnull(s.hash, b.hash), ifnull(s.size, b.size), iif(s.id IS NULL, b.packed, s.packed)
+FROM blobs b LEFT JOIN blobs s ON s.id = b.source WHERE b.id = ?"""
 
 
 @attrs.frozen
@@ -45,7 +58,7 @@ class Problem:
     """One thing that does not hold.
 
     `code` is one of index-damaged, row-malformed, file-missing, file-size, data-corrupt, file-unindexed, file-stray,
-    totals-wrong, refs-dangling, result-incomplete. `path` is relative to the store.
+    parts-wrong, parts-dangling, totals-wrong, refs-dangling, result-incomplete. `path` is relative to the store.
     """
 
     code: str
@@ -141,9 +154,8 @@ class Checker:
                 yield Problem("index-damaged", f"SQLite finds the index damaged: {answer}")
 
     def _row_problems(self) -> Iterator[Problem]:
-        query = (
-            f"SELECT id, function, hash, size, data IS NULL, packed FROM blobs WHERE id > ? ORDER BY id LIMIT {_PAGE}"
-        )
+        query = f"""SELECT id, function, hash, size, data IS NULL, packed, form FROM blobs
+        WHERE id > ? ORDER BY id LIMIT {_PAGE}"""
         last = 0
         while True:
             with self._index.read() as db:
@@ -155,27 +167,25 @@ class Checker:
             for row in rows:
                 function = _BY_NUMBER.get(row[1])
                 if function is not None:  # a later version may know more functions
-                    digest = Digest(bytes(row[2]).hex(), row[3])
-                    yield from self._blob_problems(row[0], function, digest, bool(row[4]), row[5])
+                    digest, in_file = Digest(bytes(row[2]).hex(), row[3]), bool(row[4] and not row[6])
+                    damage: Damage = self._damage_of_parts if row[6] else self._damage_of_data
+                    if in_file:
+                        damage = partial(self._damage_of_file, packed=row[5])
+                    place = place_of(function.name, digest.hash, row[5] is not None) if in_file else None
+                    yield from self._blob_problems(row[0], function, digest, damage, place)
 
     def _blob_problems(
-        self, id: int, function: DigestFunction, digest: Digest, in_file: bool, packed: int | None
+        self, id: int, function: DigestFunction, digest: Digest, damage: Damage, place: str | None
     ) -> Iterator[Problem]:
         try:
             function.check(digest)
         except MalformedDigest as error:
             yield Problem("row-malformed", f"row {id} of blobs names no blob: {error}", row=id)
             return
-
-        def damage() -> str | None:
-            if in_file:
-                return self._damage_of_file(function, digest, packed)
-            return self._damage_of_data(function, digest)
-
-        code = damage()
+        code = damage(function, digest)
         # A blob that was evicted meanwhile has lost its row first; one that is back since has its file again.
-        if code and self._has_row(id, function, digest) and damage():
-            path = _shown(place_of(function.name, digest.hash, packed is not None)) if in_file else None
+        if code and self._has_row(id, function, digest) and damage(function, digest):
+            path = _shown(place) if place else None
             yield Problem(code, f"{function.name}:{digest} {_SAID[code]}", function.name, digest, path, id)
 
     def _damage_of_file(self, function: DigestFunction, digest: Digest, packed: int | None) -> str | None:
@@ -209,12 +219,56 @@ class Checker:
         return None if state.hexdigest() == digest.hash else "data-corrupt"
 
     def _damage_of_data(self, function: DigestFunction, digest: Digest) -> str | None:
-        query = "SELECT length(data), data FROM blobs WHERE function = ? AND hash = ? AND data IS NOT NULL"
+        query = "SELECT length(data), data FROM blobs WHERE function = ? AND hash = ? AND data IS NOT NULL AND form = 0"
         with self._index.read() as db:
             row = db.execute(query, (function.number, bytes.fromhex(digest.hash))).fetchone()
         if row is None or (row[0] == digest.size_bytes and not self._read_data):
             return None
         return None if function.of(bytes(row[1])) == digest else "data-corrupt"
+
+    def _damage_of_parts(self, function: DigestFunction, digest: Digest) -> str | None:
+        key = (function.number, bytes.fromhex(digest.hash))
+        with self._index.read() as db:
+            row = db.execute("SELECT id, form FROM blobs WHERE function = ? AND hash = ? AND form <> 0", key).fetchone()
+            if row is None:
+                return None
+            wrong = db.execute(_RANGE_IS_RIGHT, row[:1]).fetchone() is None
+            if row[1] == LIST:
+                wrong = not are_whole(chunks_of_row(db, row[0]), digest.size_bytes)
+        if wrong or not self._read_data:
+            return "parts-wrong" if wrong else None
+        try:
+            state = function.new()
+            for data in self._bytes_of(row[0]):
+                state.update(data)
+        except (OSError, DamagedPack):
+            return "data-corrupt"  # a file that is missing is told of as well
+        return None if state.hexdigest() == digest.hash else "data-corrupt"
+
+    def _bytes_of(self, id: int) -> Iterator[bytes]:
+        """What a row stands for, as far as it can be had; nothing is dropped on the way."""
+        with self._index.read() as db:
+            row = db.execute(_PLACE, (id,)).fetchone()
+            chunks = db.execute("SELECT chunk FROM parts WHERE whole = ? ORDER BY start", (id,)).fetchall()
+        if row is None:
+            return
+        number, size, start, data, form, hash, source_size, packed = row
+        if form == LIST:
+            for (chunk,) in chunks:
+                yield from self._bytes_of(chunk)
+        elif data is not None:
+            yield bytes(data)[start : start + size]
+        else:
+            place = place_of(_BY_NUMBER[number].name, bytes(hash).hex(), packed is not None)
+            fd = os.open(self._layout.blob(place), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                file = fd if packed is None else PackedFile(fd, source_size)
+                while size and (piece := read_at(file, min(size, CHUNK), start)):
+                    yield piece
+                    start += len(piece)
+                    size -= len(piece)
+            finally:
+                os.close(fd)
 
     def _has_row(self, id: int, function: DigestFunction, digest: Digest) -> bool:
         query = "SELECT 1 FROM blobs WHERE id = ? AND function = ? AND hash = ?"
@@ -249,6 +303,11 @@ class Checker:
         with self._index.read() as db:
             dangling = db.execute(_DANGLING).fetchall()
             incomplete = db.execute(_INCOMPLETE).fetchall()
+            loose = db.execute(_LOOSE).fetchall()
+        for (id,) in loose:
+            yield Problem(
+                "parts-dangling", f"parts of blob {id}, which is not there, or of which a chunk is not", row=id
+            )
         for (id,) in dangling:
             yield Problem("refs-dangling", f"references of result {id}, which is not there", row=id)
         for id, number, hash, size in incomplete:
@@ -271,6 +330,7 @@ _SAID = {
     "file-size": "has a file of another size",
     "file-stray": "is no blob's file",
     "file-unindexed": "is not in the index",
+    "parts-wrong": "does not come to its size, or depends on what is not there",
 }
 
 

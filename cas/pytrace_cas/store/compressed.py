@@ -45,10 +45,14 @@ class CompressedReader:
         return frame
 
     def _read(self, size: int) -> bytes:
-        data = self._blob.read(size)
-        if len(data) < size:
-            raise self._blob.cut_short()
-        return data
+        parts = []
+        while size:
+            data = self._blob.read(size)
+            if not data:
+                raise self._blob.cut_short()
+            parts.append(data)
+            size -= len(data)
+        return b"".join(parts)
 
     def __iter__(self) -> Iterator[bytes]:
         while frame := self.next():

@@ -14,6 +14,7 @@ from array import array
 from zlib import crc32
 
 from pytrace_cas.compression import FRAME, CorruptStream, deflate, inflate_frame
+from pytrace_cas.store.reading import DamagedPack
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,22 +31,19 @@ _TRIAL = 1  # frames after which it is told whether a blob shrinks
 _SHARE = 16  # at least a sixteenth must be saved
 
 
-class DamagedPack(Exception):
-    """A file is no blob of that size, or one of its frames is not what was written."""
-
-
 class PackedFile:
-    """An open file of frames; memory is 12 bytes a frame and what is asked for. For one thread at a time.
+    """An open file of frames; memory is 12 bytes a frame and the last one that was decoded. For one thread at a time.
 
     Owns the descriptor, unless it raises `DamagedPack` when it is made.
     """
 
-    __slots__ = ("_checks", "_starts", "fd", "size")
+    __slots__ = ("_checks", "_decoded", "_starts", "fd", "size")
     frame_size = FRAME
 
     def __init__(self, fd: int, size: int) -> None:
         self.fd = fd
         self.size = size
+        self._decoded = (-1, b"")
         count = -(-size // FRAME)
         length = count * _ENTRY.size + _TAIL.size
         table_at = os.fstat(fd).st_size - _HEAD.size - length
@@ -80,6 +78,15 @@ class PackedFile:
     def __iter__(self) -> Iterator[bytes]:
         """All that the frames hold, one after another."""
         return (self.data(number) for number in range(len(self._checks)))
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """At most `count` bytes of one frame from an offset of the blob; none behind its end. Raise `DamagedPack`."""
+        if offset >= self.size or not count:
+            return b""
+        number, start = divmod(offset, FRAME)
+        if self._decoded[0] != number:
+            self._decoded = (number, self.data(number))
+        return self._decoded[1][start : start + count]
 
     def close(self) -> None:
         """Close the file."""

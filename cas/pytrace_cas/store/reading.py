@@ -16,21 +16,25 @@ from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of, unique_nam
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from typing import Any
+    from collections.abc import Iterator
+    from typing import Any, TypeAlias
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.store.counters import Counters
     from pytrace_cas.store.index import Index
     from pytrace_cas.store.layout import Layout
     from pytrace_cas.store.packed import PackedFile
+    from pytrace_cas.store.parts import Joined, Range
     from pytrace_cas.store.pending import Pending
 
+    Found: TypeAlias = bytes | int | PackedFile | Range | Joined
+
 CHUNK = 1 << 18  # bytes that iterating over a blob gives at a time
+_PIECE = 1 << 20  # ... and that copying one asks for: a whole frame
 _ATTEMPTS = 3  # looks at a blob that is evicted and stored again between row and file
 
 _ROW = """SELECT id, size, used, turn, data, (SELECT added FROM store), (SELECT max_size FROM store),
-(SELECT min_lifetime FROM store), packed FROM blobs WHERE function = ? AND hash = ?"""
+(SELECT min_lifetime FROM store), packed, form FROM blobs WHERE function = ? AND hash = ?"""
 
 
 class BlobNotFound(StoreError):
@@ -46,13 +50,17 @@ class BlobCorrupt(BlobNotFound):
     """What was read of the blob does not have its digest; it is in quarantine now."""
 
 
+class DamagedPack(Exception):
+    """A file is no compressed blob of that size, or one of its frames is not what was written."""
+
+
 class BlobReader:
     """An open blob; it stays readable when the blob is evicted. For one thread at a time; a context manager.
 
     With `verify`, the end of the blob raises `BlobCorrupt` in place of the end if the bytes do not have the digest.
     """
 
-    __slots__ = ("_blobs", "_data", "_digest", "_fd", "_frame", "_function", "_offset", "_packed", "_state", "size")
+    __slots__ = ("_blobs", "_digest", "_found", "_function", "_offset", "_state", "size")
 
     def __init__(self, blobs: Reader, function: DigestFunction, digest: Digest, offset: int, verify: bool) -> None:
         if not 0 <= offset <= digest.size_bytes or (verify and offset):
@@ -63,17 +71,7 @@ class BlobReader:
         self._digest = digest
         self._offset = offset
         self._state: Any = function.new() if verify else None
-        self._fd = -1
-        self._data: bytes | None = None
-        self._packed: PackedFile | None = None
-        self._frame = (-1, b"")  # the last one that was decoded
-        found = blobs.find(function, digest)
-        if isinstance(found, int):
-            self._fd = found
-        elif isinstance(found, bytes):
-            self._data = found
-        else:
-            self._packed = found
+        self._found: Found = blobs.find(function, digest)
 
     def __enter__(self) -> BlobReader:
         return self
@@ -87,53 +85,40 @@ class BlobReader:
 
     def read(self, count: int) -> bytes:
         """At most `count` bytes; none at the end."""
-        if self._packed is not None:
-            chunk = self._decoded(self._packed, count)
-        elif self._data is None:
-            chunk = os.pread(self._fd, count, self._offset)
-        else:
-            chunk = self._data[self._offset : self._offset + count]
+        chunk = self.pread(count, self._offset)
         self._offset += len(chunk)
         if self._state is not None and count:
             self._follow(chunk)
         return chunk
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """At most `count` bytes from an offset, unverified; none at the end. Raise `BlobCorrupt`."""
+        try:
+            return read_at(self._found, count, offset)
+        except DamagedPack:
+            raise self._condemned() from None
 
     def stored_frame(self) -> bytes:
         """The zstd frame that begins where the reader is, as it lies in the store; none if no frame begins there.
 
         It is verified by itself, whether or not the blob is.
         """
-        packed = self._packed
-        if packed is None or self._offset >= self.size or self._offset % packed.frame_size:
+        from pytrace_cas.store.packed import PackedFile
+
+        packed = self._found
+        if not isinstance(packed, PackedFile) or self._offset >= self.size or self._offset % packed.frame_size:
             return b""
-        frame = self._sound(packed.frame, self._offset // packed.frame_size)
+        try:
+            frame = packed.frame(self._offset // packed.frame_size)
+        except DamagedPack:
+            raise self._condemned() from None
         self._offset = min(self.size, self._offset + packed.frame_size)
         return frame
 
-    def _decoded(self, packed: PackedFile, count: int) -> bytes:
-        if self._offset >= self.size:
-            return b""
-        number, start = divmod(self._offset, packed.frame_size)
-        if self._frame[0] != number:
-            self._frame = (number, self._sound(packed.data, number))
-        return self._frame[1][start : start + count]
-
-    def _sound(self, read: Callable[[int], bytes], number: int) -> bytes:
-        """Read a frame; raise `BlobCorrupt` for one that is damaged."""
-        from pytrace_cas.store.packed import DamagedPack
-
-        try:
-            return read(number)
-        except DamagedPack:
-            raise self._condemned() from None
-
     def close(self) -> None:
         """Let go of the blob."""
-        if self._packed is not None:
-            self._packed.close()
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        found, self._found = self._found, -1
+        close_found(found)
 
     def cut_short(self) -> StoreError:
         """Make the error of a file that ends before its blob does."""
@@ -146,7 +131,7 @@ class BlobReader:
             raise self._condemned()
 
     def _condemned(self) -> BlobCorrupt:
-        self._blobs.condemn(self._function, self._digest, self._packed.fd if self._packed else self._fd)
+        self._blobs.condemn(self._function, self._digest, file_of(self._found))
         return BlobCorrupt(self._blobs.layout.root, self._function, self._digest)
 
 
@@ -162,29 +147,12 @@ class Reader:
     def get(self, function: DigestFunction, digest: Digest) -> bytes:
         """All of a blob, verified; raise `BlobNotFound`."""
         found = self.find(function, digest)
-        if isinstance(found, bytes):
-            return self._verified(function, digest, found, -1)
-        if not isinstance(found, int):
-            return self._unpacked(function, digest, found)
         try:
-            with open(found, "rb", buffering=0, closefd=False) as file:
-                return self._verified(function, digest, file.read(), found)
+            return self._verified(function, digest, _all_of(found), file_of(found))
         except OSError as error:
             raise disk_failure(self.layout.root, error) from error
         finally:
-            os.close(found)
-
-    def _unpacked(self, function: DigestFunction, digest: Digest, packed: PackedFile) -> bytes:
-        from pytrace_cas.store.packed import DamagedPack
-
-        try:
-            try:
-                data = b"".join(packed)
-            except DamagedPack:
-                data = b""
-            return self._verified(function, digest, data, packed.fd)
-        finally:
-            packed.close()
+            close_found(found)
 
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty file that is open for writing.
@@ -198,20 +166,23 @@ class Reader:
         if isinstance(found, bytes):
             write_all(target, self._verified(function, digest, found, -1))
             return
+        landed = False
         try:
-            if _landed(function, digest, found, target):
+            landed = _landed(function, digest, found, target)
+            if landed:
                 return
-            os.ftruncate(target, 0)
-            os.lseek(target, 0, os.SEEK_SET)
-            self.condemn(function, digest, found if isinstance(found, int) else found.fd)
+            self.condemn(function, digest, file_of(found))
         finally:
             close_found(found)
+            if not landed:
+                os.ftruncate(target, 0)
+                os.lseek(target, 0, os.SEEK_SET)
         raise BlobNotFound(self.layout.root, function, digest)
 
-    def find(
-        self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE
-    ) -> bytes | int | PackedFile:
-        """A blob's bytes, an open descriptor of its file, of the right size, or its frames; raise `BlobNotFound`.
+    def find(self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE) -> Found:
+        """A blob's bytes, an open descriptor of its file, of the right size, its frames, or its parts.
+
+        Raise `BlobNotFound`. What was found is read with `read_at`, and let go of with `close_found`.
 
         Its age is renewed, unless another process keeps the write lock for `patience` seconds.
         """
@@ -222,6 +193,13 @@ class Reader:
             row = self._row(function, digest, patience)
             if row is None:
                 raise BlobNotFound(self.layout.root, function, digest)
+            if row[9]:
+                from pytrace_cas.store.parts import open_parts
+
+                parts = open_parts(self, self._index, function, digest, row[0], row[9])
+                if parts is None:
+                    continue
+                return parts
             if row[4] is not None:
                 return bytes(row[4])
             try:
@@ -250,7 +228,7 @@ class Reader:
             row = db.execute(query, (function.number, bytes.fromhex(hash))).fetchone()
         return Digest(hash, row[0]) if row else None
 
-    def _verified(self, function: DigestFunction, digest: Digest, data: bytes, fd: int) -> bytes:
+    def _verified(self, function: DigestFunction, digest: Digest, data: bytes, fd: int | None) -> bytes:
         if function.of(data) == digest:
             return data
         self.condemn(function, digest, fd)
@@ -283,15 +261,25 @@ class Reader:
     def condemn(self, function: DigestFunction, digest: Digest, fd: int | None) -> None:
         """Drop a blob that was found damaged, with the results that need it; its bytes go to quarantine.
 
-        `fd` is the file that was found so, -1 the bytes in the index, None a file that is not there. Nothing happens if
-        another process has put a good one in its place. A store that is open for reading only stays as it is.
+        `fd` is the file that was found so, -1 the bytes in the index, None parts or a file that is not there. Nothing
+        happens if another process has put a good one in its place. A store that is open for reading only stays as it
+        is.
         """
         if self._index.read_only:
             return
         key = (function.number, bytes.fromhex(digest.hash))
+        with self._index.read() as db:
+            row = db.execute("SELECT id, form FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+        if row is not None and row[1]:
+            from pytrace_cas.store.parts import drop_damaged
+
+            drop_damaged(self, self._index, function, row[0])
+            self._counters.count("blobs_corrupt")
+            return
         with self._index.write() as db:
             self._pending.settle(db)
-            row = db.execute("SELECT id, data, packed FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+            query = "SELECT id, data, packed FROM blobs WHERE function = ? AND hash = ? AND form = 0"
+            row = db.execute(query, key).fetchone()
             if row is None:
                 return
             place = place_of(function.name, digest.hash, row[2] is not None)
@@ -324,16 +312,56 @@ class Reader:
             os.close(fd)
 
 
-def close_found(found: bytes | int | PackedFile) -> None:
+def close_found(found: Found) -> None:
     """Let go of what `Reader.find` gave."""
     if isinstance(found, int):
-        os.close(found)
+        if found >= 0:
+            os.close(found)
     elif not isinstance(found, bytes):
         found.close()
 
 
+def read_at(found: Found, count: int, offset: int) -> bytes:
+    """At most `count` bytes of what `Reader.find` gave, from an offset of the blob; none behind its end.
+
+    Raise `DamagedPack`, or `BlobNotFound` if it depends on what is gone.
+    """
+    if isinstance(found, int):
+        return os.pread(found, count, offset)
+    if isinstance(found, bytes):
+        return found[offset : offset + count]
+    return found.pread(count, offset)
+
+
+def file_of(found: Found) -> int | None:
+    """The descriptor of what `Reader.find` gave, as `Reader.condemn` takes it."""
+    if isinstance(found, int):
+        return found
+    return -1 if isinstance(found, bytes) else found.fd
+
+
+def _all_of(found: Found) -> bytes:
+    """All of it; of damaged frames nothing."""
+    if isinstance(found, bytes):
+        return found
+    if isinstance(found, int):
+        with open(found, "rb", buffering=0, closefd=False) as file:
+            return file.read()
+    try:
+        return b"".join(_pieces(found))
+    except DamagedPack:
+        return b""
+
+
+def _pieces(found: Found) -> Iterator[bytes]:
+    offset = 0
+    while piece := read_at(found, _PIECE, offset):
+        yield piece
+        offset += len(piece)
+
+
 def _packed_file(fd: int, size: int, packed: int) -> PackedFile | None:
-    from pytrace_cas.store.packed import DamagedPack, PackedFile
+    from pytrace_cas.store.packed import PackedFile
 
     try:
         return PackedFile(fd, size) if os.fstat(fd).st_size == packed else None
@@ -341,33 +369,19 @@ def _packed_file(fd: int, size: int, packed: int) -> PackedFile | None:
         return None
 
 
-def _landed(function: DigestFunction, digest: Digest, source: int | PackedFile, target: int) -> bool:
-    """Copy a file; say whether the bytes that went into the target have the digest."""
+def _landed(function: DigestFunction, digest: Digest, source: Found, target: int) -> bool:
+    """Copy a blob; say whether the bytes that went into the target have the digest."""
     from pytrace_cas.store.staging import chunks_of, clone, feed, write_all
 
     state = function.new()
-    if not isinstance(source, int):
-        return _unpacked(function, digest, source, target)
-    if clone(source, target):
+    if isinstance(source, int) and clone(source, target):
         return (feed(target, state), state.hexdigest()) == (digest.size_bytes, digest.hash)
     size = 0
-    for chunk in chunks_of(source):
-        write_all(target, chunk)
-        state.update(chunk)
-        size += len(chunk)
-    return (size, state.hexdigest()) == (digest.size_bytes, digest.hash)
-
-
-def _unpacked(function: DigestFunction, digest: Digest, source: PackedFile, target: int) -> bool:
-    """As `_landed`, from frames."""
-    from pytrace_cas.store.packed import DamagedPack
-    from pytrace_cas.store.staging import write_all
-
-    state = function.new()
     try:
-        for data in source:
-            write_all(target, data)
-            state.update(data)
+        for piece in chunks_of(source) if isinstance(source, int) else _pieces(source):
+            write_all(target, piece)
+            state.update(piece)
+            size += len(piece)
     except DamagedPack:
         return False
-    return bool(state.hexdigest() == digest.hash)
+    return (size, state.hexdigest()) == (digest.size_bytes, digest.hash)

@@ -17,6 +17,7 @@ from pytrace_cas.store.index import DEFAULT_MAX_SIZE, CorruptIndex, StoreBusy
 from pytrace_cas.store.layout import Layout, StoreNotWritable, unique_name
 from pytrace_cas.store.mark import mark
 from pytrace_cas.store.pending import Pending
+from pytrace_cas.store.reading import BlobNotFound
 from pytrace_cas.store.results import OPAQUE, MissingBlobs
 from pytrace_cas.store.schema import create_index
 from pytrace_cas.store.store import Store
@@ -66,6 +67,7 @@ def rebuild(layout: Layout) -> None:
             salvage.restore_notes(store)
             salvage.restore_blobs(store)
             store.check(repair=True)  # indexes the files
+            salvage.restore_parts(store)
             salvage.restore_results(store)
     finally:
         salvage.close()
@@ -127,10 +129,26 @@ class Salvage:
     def restore_blobs(self, store: Store) -> None:
         """The blobs that live in the index and still have their digests."""
         for number, hash, size, data in self._rows("SELECT function, hash, size, data FROM blobs"):
-            if number in _BY_NUMBER and data is not None:
+            if number in _BY_NUMBER and data:
                 try:
                     store.put(_BY_NUMBER[number], data, Digest(hash.hex(), size))
                 except DigestMismatch:
+                    continue
+
+    def restore_parts(self, store: Store) -> None:
+        """Ranges and lists, as far as what they depend on is here: ranges first, on which lists may hang."""
+        query = (
+            "SELECT id, function, hash, size, chunking FROM blobs WHERE id IN (SELECT whole FROM parts) ORDER BY form"
+        )
+        for id, number, hash, size, chunking in self._rows(query):
+            chunks = (
+                "SELECT c.hash, c.size FROM parts p JOIN blobs c ON c.id = p.chunk WHERE p.whole = ? ORDER BY p.start"
+            )
+            digests = self._digests(chunks, id)
+            if number in _BY_NUMBER and digests:
+                try:
+                    store.splice(_BY_NUMBER[number], Digest(bytes(hash).hex(), size), digests, chunking or 0)
+                except (BlobNotFound, DigestMismatch):
                     continue
 
     def restore_results(self, store: Store) -> None:
@@ -154,8 +172,11 @@ class Salvage:
                     continue
 
     def _needs(self, id: int) -> list[Digest] | None:
+        return self._digests("SELECT hash, size FROM refs WHERE result = ?", id)
+
+    def _digests(self, query: str, id: int) -> list[Digest] | None:
         try:
-            rows = self._db.execute("SELECT hash, size FROM refs WHERE result = ?", (id,)).fetchall()
+            rows = self._db.execute(query, (id,)).fetchall()
         except sqlite.Error:
             return None
         return [Digest(bytes(hash).hex(), size) for hash, size in rows]

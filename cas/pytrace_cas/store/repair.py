@@ -14,9 +14,9 @@ import attrs
 from pytrace_cas.digest import FUNCTIONS, Digest, DigestFunction
 from pytrace_cas.store.ages import clock_of
 from pytrace_cas.store.layout import PACKED, move, unique_name
-from pytrace_cas.store.packed import DamagedPack, PackedFile, size_of
+from pytrace_cas.store.packed import PackedFile, size_of
 from pytrace_cas.store.pending import has_file
-from pytrace_cas.store.reading import BlobNotFound, BlobReader
+from pytrace_cas.store.reading import BlobNotFound, BlobReader, DamagedPack
 from pytrace_cas.store.room import charge_of_blob
 from pytrace_cas.store.staging import feed
 
@@ -53,6 +53,10 @@ class Repairer:
                 self._quarantine(problem.path or b"")
             case "row-malformed":
                 self._execute("DELETE FROM blobs WHERE id = ?", problem.row)
+            case "parts-wrong":
+                self._execute("DELETE FROM blobs WHERE id = ? AND form <> 0", problem.row)
+            case "parts-dangling":
+                self._execute("DELETE FROM parts WHERE whole = ?", problem.row)
             case "refs-dangling":
                 self._execute("DELETE FROM refs WHERE result = ?", problem.row)
             case "result-incomplete":
@@ -99,7 +103,7 @@ class Repairer:
                 if not same or has_file(db, place):
                     return
                 if _has_row(db, function.number, digest):
-                    self._quarantine(problem.path)  # it is kept in another form
+                    self._quarantine(problem.path)  # the row has its bytes elsewhere, or in another form
                 else:
                     _insert(db, function.number, digest, os.fstat(fd).st_size, is_packed)
         finally:

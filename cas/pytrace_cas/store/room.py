@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 ROW = 256  # bytes charged for an entry's rows
 BLOCK = 4096  # a file is charged by whole blocks
+PART = 64  # bytes charged for a chunk of a list, and for a range beside its row
 REF = 96  # bytes charged for a result's reference to a blob
 HIGH_WATER = 95  # percent of the limit above which eviction begins ...
 LOW_WATER = 90  # ... and where it ends

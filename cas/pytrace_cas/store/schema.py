@@ -41,7 +41,11 @@ CREATE TABLE blobs (
   used INTEGER NOT NULL,
   turn INTEGER NOT NULL,
   data BLOB,
-  packed INTEGER
+  packed INTEGER,
+  form INTEGER NOT NULL DEFAULT 0,
+  source INTEGER,
+  start INTEGER,
+  chunking INTEGER
 );
 CREATE UNIQUE INDEX blobs_by_hash ON blobs (function, hash);
 CREATE INDEX blobs_by_age ON blobs (turn, used);
@@ -94,6 +98,34 @@ CREATE TRIGGER result_dropped AFTER DELETE ON results BEGIN
   DELETE FROM refs WHERE result = OLD.id;
 END;
 """
+PARTS = """CREATE INDEX blobs_by_source ON blobs (source) WHERE source IS NOT NULL;
+CREATE TABLE parts (
+  whole INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  chunk INTEGER NOT NULL,
+  PRIMARY KEY (whole, start)
+) WITHOUT ROWID;
+CREATE INDEX parts_by_chunk ON parts (chunk);
+CREATE TRIGGER ranges_dropped BEFORE DELETE ON blobs BEGIN
+  DELETE FROM blobs WHERE source = OLD.id;
+END;
+CREATE TRIGGER lists_dropped BEFORE DELETE ON blobs BEGIN
+  DELETE FROM blobs WHERE id IN (SELECT whole FROM parts WHERE chunk = OLD.id) AND form = 2;
+END;
+CREATE TRIGGER parts_dropped AFTER DELETE ON blobs BEGIN
+  DELETE FROM parts WHERE whole IN (SELECT whole FROM parts WHERE chunk = OLD.id UNION ALL SELECT OLD.id);
+END;
+CREATE TRIGGER blob_renewed AFTER UPDATE OF used, turn ON blobs WHEN NEW.form <> 0 BEGIN
+  UPDATE blobs SET used = NEW.used, turn = NEW.turn WHERE id IN (
+    SELECT NEW.source
+    UNION ALL SELECT chunk FROM parts WHERE whole = NEW.id
+    UNION ALL SELECT c.source FROM parts p JOIN blobs c ON c.id = p.chunk WHERE p.whole = NEW.id
+  );
+END;
+CREATE TRIGGER blob_recharged AFTER UPDATE OF charge ON blobs BEGIN
+  UPDATE store SET bytes = bytes + NEW.charge - OLD.charge;
+END;
+"""
 
 
 def _add_lifetimes(db: sqlite.Connection) -> None:
@@ -108,8 +140,26 @@ def _add_packed(db: sqlite.Connection) -> None:
     db.execute("ALTER TABLE blobs ADD COLUMN packed INTEGER")
 
 
+def _add_parts(db: sqlite.Connection) -> None:
+    for column in ("form INTEGER NOT NULL DEFAULT 0", "source INTEGER", "start INTEGER", "chunking INTEGER"):
+        db.execute(f"ALTER TABLE blobs ADD COLUMN {column}")
+    for statement in statements(PARTS):
+        db.execute(statement)
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script one by one: `executescript` would commit before it begins."""
+    found, begun = [], ""
+    for line in script.splitlines(keepends=True):
+        begun += line
+        if sqlite.complete_statement(begun):
+            found.append(begun)
+            begun = ""
+    return found
+
+
 # From each older format to the next: a function that changes the tables inside the transaction it is given.
-MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes, 2: _add_packed}
+MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes, 2: _add_packed, 3: _add_parts}
 
 
 class NewerFormat(StoreError):
@@ -135,7 +185,7 @@ def build(db: sqlite.Connection, max_size: int) -> None:
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     db.executescript(
-        f"BEGIN; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
+        f"BEGIN; {TABLES} {PARTS} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
     )
     db.execute("INSERT INTO store (id, max_size, blobs, results, bytes, added) VALUES (1, ?, 0, 0, 0, 0)", (max_size,))
 

@@ -27,13 +27,14 @@ from pytrace_cas.store.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Self
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store.adding import Adder, BlobWriter
     from pytrace_cas.store.backup import Backup
     from pytrace_cas.store.check import CheckReport
+    from pytrace_cas.store.chunks import Chunks
     from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.uploads import Uploads, UploadWriter
@@ -62,6 +63,7 @@ class Store:
         self._results = Results(self._index, self._room)
         self._adder: Adder | None = None
         self._uploads: Uploads | None = None
+        self._chunker: Chunks | None = None
 
     @classmethod
     def open(
@@ -170,6 +172,26 @@ class Store:
     def copy_to(self, function: DigestFunction, digest: Digest, target: int) -> None:
         """Put a blob's verified bytes into an empty open file; raise `BlobNotFound` and leave it empty."""
         self._reader.copy_to(function, digest, target)
+
+    # -- chunks
+
+    def split(
+        self,
+        function: DigestFunction,
+        digest: Digest,
+        chunking: int,
+        cut: Callable[[Iterable[bytes]], Iterable[bytes]],
+    ) -> tuple[int, list[Digest]]:
+        """The number of the function that a blob is cut with, and its chunks, which are blobs here.
+
+        One that is not cut yet is cut by `cut`, whose number is `chunking`; its chunks take no room but for rows.
+        Raise `BlobNotFound`.
+        """
+        return self._chunks.split(function, digest, chunking, cut)
+
+    def splice(self, function: DigestFunction, digest: Digest, chunks: Iterable[Digest], chunking: int) -> None:
+        """Make a blob of chunks, of which no copy is made; raise `BlobNotFound`, `DigestMismatch`, `OutOfSpace`."""
+        self._chunks.splice(function, digest, chunks, chunking)
 
     # -- action results
 
@@ -316,6 +338,14 @@ class Store:
 
             self._uploads = Uploads(self._layout, self._index, self._room, self._adding)
         return self._uploads
+
+    @property
+    def _chunks(self) -> Chunks:
+        if self._chunker is None:
+            from pytrace_cas.store.chunks import Chunks
+
+            self._chunker = Chunks(self._layout, self._index, self._pending, self._room, self._reader, self._adding)
+        return self._chunker
 
     def _new_evictor(self) -> Evictor:
         from pytrace_cas.store.eviction import Evictor

@@ -184,6 +184,27 @@ class TieredStore:
                 raise
         return self._store.open_blob(function, digest, offset, verify=verify)
 
+    def split(
+        self,
+        function: DigestFunction,
+        digest: Digest,
+        chunking: int,
+        cut: Callable[[Iterable[bytes]], Iterable[bytes]],
+    ) -> tuple[int, list[Digest]]:
+        """Name a blob's chunks, once all of it is here; tiers have it whole. Raise `BlobNotFound`."""
+        if not self._store.contains(function, digest):
+            self._fetch(function, digest)
+        return self._store.split(function, digest, chunking, cut)
+
+    def splice(self, function: DigestFunction, digest: Digest, chunks: Iterable[Digest], chunking: int) -> None:
+        """Make a blob of chunks, which are here or there; tiers get it whole. Raise `BlobNotFound`."""
+        wanted = list(chunks)
+        for absent in self._store.missing(function, wanted):
+            self._fetch(function, absent)
+        self._queue_blobs(function, (digest,))
+        self._store.splice(function, digest, wanted, chunking)
+        self._wake()
+
     def _fetch(self, function: DigestFunction, digest: Digest) -> bool:
         """Bring a blob from the tier, once for all who want it now; say whether it is here."""
         return self._blobs.share((function.number, digest), lambda: self._bring(function, digest))

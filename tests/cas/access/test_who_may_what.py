@@ -99,6 +99,12 @@ REQUESTS: dict[str, Callable[[str, bytes], Any]] = {
     "ContentAddressableStorage.GetTree": lambda i, _: reapi.GetTreeRequest(
         instance_name=i, root_digest=messages.digest(ROOT)
     ),
+    "ContentAddressableStorage.SplitBlob": lambda i, _: reapi.SplitBlobRequest(
+        instance_name=i, blob_digest=messages.digest(HERE)
+    ),
+    "ContentAddressableStorage.SpliceBlob": lambda i, _: reapi.SpliceBlobRequest(
+        instance_name=i, blob_digest=messages.digest(2 * HERE), chunk_digests=2 * [messages.digest(HERE)]
+    ),
     "ByteStream.Read": lambda i, _: bytestream.ReadRequest(resource_name=f"{i}/{messages.read_name(HERE)}"),
     "ByteStream.Write": _write,
     "ByteStream.QueryWriteStatus": lambda i, _: bytestream.QueryWriteStatusRequest(
@@ -114,6 +120,8 @@ MAY = {
     "ContentAddressableStorage.BatchUpdateBlobs": "limited uploader",
     "ContentAddressableStorage.BatchReadBlobs": "reader limited",
     "ContentAddressableStorage.GetTree": "reader limited",
+    "ContentAddressableStorage.SplitBlob": "reader limited",
+    "ContentAddressableStorage.SpliceBlob": "limited uploader",
     "ByteStream.Read": "reader limited",
     "ByteStream.Write": "limited uploader",
     "ByteStream.QueryWriteStatus": "limited uploader",
@@ -383,6 +391,7 @@ def test_read_only_counts_for_everybody(tmp_path: Path) -> None:
         assert refused == {
             "ActionCache.UpdateActionResult",
             "ContentAddressableStorage.BatchUpdateBlobs",
+            "ContentAddressableStorage.SpliceBlob",
             "ByteStream.Write",
         }
         assert ask(server, "anonymous", "PUT", path_of("cas", OURS, b"x"), b"x")[0] == 401

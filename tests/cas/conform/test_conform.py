@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 SECRET = "Bearer-of-a-secret"
 # What the server does not offer, or not without more options than this test gives.
 NOT_OFFERED = {
-    *("50", "51", "52", "53", "54"),  # chunking
     *("A1", "A2", "A3", "A4", "A5", "A6", "A7"),  # Remote Asset
     "H13",  # credentials
 }

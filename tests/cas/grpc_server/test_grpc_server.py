@@ -226,6 +226,8 @@ def test_rule_68_codes_are_never_unknown(stubs: Stubs) -> None:
             lambda: stubs.stream.Write(iter([bytestream.WriteRequest(resource_name="?")])),
             lambda: stubs.stream.Write(iter([])),
             lambda: stubs.read_named("blobs/" + "0123" * 10_000),
+            lambda: stubs.cas.SplitBlob(reapi.SplitBlobRequest()),
+            lambda: stubs.cas.SpliceBlob(reapi.SpliceBlobRequest()),
             lambda: stubs.stream.QueryWriteStatus(bytestream.QueryWriteStatusRequest(resource_name="?")),
             lambda: stubs.stream.Write(messages.write_requests(b"wrong bytes", messages.upload_name(b"right bytes"))),
         ],
@@ -233,6 +235,12 @@ def test_rule_68_codes_are_never_unknown(stubs: Stubs) -> None:
             lambda: stubs.ac.GetActionResult(messages.get_result_request(b"never ran")),
             lambda: stubs.read(b"never stored"),
             lambda: list(stubs.cas.GetTree(reapi.GetTreeRequest(root_digest=messages.digest(b"no root")))),
+            lambda: stubs.cas.SplitBlob(reapi.SplitBlobRequest(blob_digest=messages.digest(b"never stored"))),
+            lambda: stubs.cas.SpliceBlob(
+                reapi.SpliceBlobRequest(
+                    blob_digest=messages.digest(b"never stored"), chunk_digests=[messages.digest(b"never stored")]
+                )
+            ),
         ],
         Code.FAILED_PRECONDITION: [
             lambda: stubs.ac.UpdateActionResult(
@@ -245,8 +253,6 @@ def test_rule_68_codes_are_never_unknown(stubs: Stubs) -> None:
             )
         ],
         Code.UNIMPLEMENTED: [
-            lambda: stubs.cas.SplitBlob(reapi.SplitBlobRequest()),
-            lambda: stubs.cas.SpliceBlob(reapi.SpliceBlobRequest()),
             lambda: list(stubs.execution.Execute(reapi.ExecuteRequest())),
         ],
     }

@@ -73,9 +73,12 @@ def test_rule_20_zstd_is_announced(services: Services) -> None:
     assert cache.supported_batch_update_compressors == [reapi.Compressor.ZSTD]
 
 
-def test_rule_21_what_is_not_offered_is_not_announced(services: Services) -> None:
+def test_rule_21_chunking_is_announced_with_the_recommended_numbers(services: Services, reading: Services) -> None:
     cache = ask(services).cache_capabilities
-    assert (cache.split_blob_support, cache.splice_blob_support) == (False, False)
-    assert not cache.HasField("fast_cdc_2020_params")
-    assert not cache.HasField("rep_max_cdc_params")
+    assert (cache.split_blob_support, cache.splice_blob_support) == (True, True)
+    assert (cache.fast_cdc_2020_params.avg_chunk_size_bytes, cache.fast_cdc_2020_params.seed) == (524288, 0)
+    numbers = cache.rep_max_cdc_params
+    assert (numbers.min_chunk_size_bytes, numbers.horizon_size_bytes) == (262144, 2097152)
     assert cache.symlink_absolute_path_strategy == reapi.SymlinkAbsolutePathStrategy.ALLOWED
+    only_read = ask(reading).cache_capabilities
+    assert (only_read.split_blob_support, only_read.splice_blob_support) == (True, False)

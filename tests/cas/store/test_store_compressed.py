@@ -20,6 +20,7 @@ from pytrace_cas.compression import FRAME
 from pytrace_cas.digest import BLAKE3, SHA256
 from pytrace_cas.store import BlobCorrupt, BlobNotFound, Store
 from pytrace_cas.store.rebuild import check_directory
+from tests.support.old_stores import take_packed_away
 from tests.support.zstd import zstd
 
 if TYPE_CHECKING:
@@ -278,8 +279,7 @@ def test_a_store_of_format_2_is_brought_up(place: Path) -> None:
     with Store.open(str(place)) as store:
         store.put(BLAKE3, TEXT)
     with sqlite3.connect(place / "index.sqlite") as db:
-        db.execute("ALTER TABLE blobs DROP COLUMN packed")
-        db.execute("PRAGMA user_version = 2")
+        take_packed_away(db)
     db.close()
     with Store.open(str(place), compress=True) as store:
         assert store.get(BLAKE3, BLAKE3.of(TEXT)) == TEXT

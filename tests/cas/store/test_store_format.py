@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "store-format.md"
 
 def test_page_has_the_tables_and_numbers() -> None:
     text = PAGE.read_text()
-    assert schema.TABLES.strip() in text
+    assert f"{schema.TABLES.strip()}\n{schema.PARTS.strip()}\n" in text
     assert f"Format {index.FORMAT}." in text
     assert hex(index.APPLICATION_ID) in text
     assert f"`pending` | {len(pending.EMPTY)} bytes" in text

@@ -52,8 +52,8 @@ def _is_sound(root: Path) -> None:
 def _has_all(root: Path, said: list[tuple[str, str]]) -> None:
     with Store.open(str(root), create=False) as store:
         for kind, text in said:
-            digest = Digest.parse(text) if kind in ("blob", "result") else None
-            if kind == "blob" and digest:
+            digest = Digest.parse(text) if kind in ("blob", "chunk", "result") else None
+            if kind in ("blob", "chunk") and digest:
                 assert BLAKE3.of(store.get(BLAKE3, digest)) == digest
             elif kind == "result" and digest:
                 assert store.get_action_result(BLAKE3, "", digest) == text.encode()
@@ -133,12 +133,13 @@ def test_file_of_a_killed_evictor_is_not_taken_for_a_new_one(tmp_path: Path) -> 
     _is_sound(root)
 
 
-def test_killed_at_random(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compresses", [False, True], ids=["plain", "zstd"])
+def test_killed_at_random(tmp_path: Path, compresses: bool) -> None:
     root, choice = tmp_path / "s", random.Random(7)
     Store.open(str(root)).close()
     seen: list[tuple[str, str]] = []
     for generation in range(4):
-        victims = [_start(root, 100 * generation + number, 10_000) for number in range(3)]
+        victims = [_start(root, 100 * generation + number, 10_000, compresses=compresses) for number in range(3)]
         for victim in victims:
             assert victim.stdout is not None
             victim.stdout.readline()  # it is writing
@@ -153,12 +154,14 @@ def test_killed_at_random(tmp_path: Path) -> None:
     _is_sound(root)
 
 
-def test_writers_and_evictors_killed_at_random(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compresses", [False, True], ids=["plain", "zstd"])
+def test_writers_and_evictors_killed_at_random(tmp_path: Path, compresses: bool) -> None:
     """With eviction under way no one can say what is left: what is left is right, and the last written is there."""
     root, choice = tmp_path / "s", random.Random(8)
     Store.open(str(root), max_size=3 << 20).close()
     for generation in range(4):
-        victims = [_start(root, 1000 + 100 * generation + number, 10_000, evicts=0.5) for number in range(3)]
+        seeds = range(1000 + 100 * generation, 1003 + 100 * generation)
+        victims = [_start(root, seed, 10_000, evicts=0.5, compresses=compresses) for seed in seeds]
         for victim in victims:
             assert victim.stdout is not None
             victim.stdout.readline()

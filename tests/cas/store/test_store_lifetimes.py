@@ -11,6 +11,7 @@ import pytest
 
 from pytrace_cas.digest import BLAKE3, Digest
 from pytrace_cas.store import OutOfSpace, Store
+from tests.support.old_stores import take_packed_away
 
 LIMIT = 1 << 20
 FILE = 60_000
@@ -160,8 +161,8 @@ def test_an_older_store_learns_of_lifetimes(place: Path) -> None:
     with _open(place, 0) as store:
         blobs = _fill(store, 3)
     with sqlite3.connect(place / "index.sqlite") as db:
+        take_packed_away(db)
         db.execute("ALTER TABLE store DROP COLUMN min_lifetime")
-        db.execute("ALTER TABLE blobs DROP COLUMN packed")
         db.execute("DROP TABLE reservations")
         for table in ("blobs", "results"):
             db.execute(f"DROP INDEX {table}_by_age")

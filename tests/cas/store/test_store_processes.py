@@ -30,13 +30,14 @@ def test_processes_write_at_once(tmp_path: Path) -> None:
     with Store.open(str(root), create=False) as store:
         lines = [line.partition(" ") for text in texts for line in text.splitlines()]
         blobs = [Digest.parse(rest) for kind, _, rest in lines if kind == "blob"]
+        chunks = [Digest.parse(rest) for kind, _, rest in lines if kind == "chunk"]
         assert len(blobs) == 6 * 45
-        assert store.missing(BLAKE3, blobs) == []
+        assert store.missing(BLAKE3, blobs + chunks) == []
         for kind, _, rest in lines:
             if kind == "result":
                 assert store.get_action_result(BLAKE3, "", Digest.parse(rest)) == rest.encode()
         report = store.check(read_data=True)
-        assert (report.problems, report.blobs, report.results) == ((), 3 * 45, 3 * 15)
+        assert (report.problems, report.blobs, report.results) == ((), len({*blobs, *chunks}), 3 * 15)
 
 
 def test_threads_share_a_store(store: Store) -> None:

@@ -123,7 +123,7 @@ def _sizes(answer: reapi.SplitBlobResponse, least: int, most: int) -> str:
 def _split_by(cache: Cache, function: int, wanted: int) -> reapi.SplitBlobResponse:
     if wanted > MOST_CHUNKED:
         raise NotOffered(f"chunks so large that a blob of more than {MOST_CHUNKED} bytes would be needed")
-    blob = cache.large if wanted <= len(cache.large.data) else cache.fresh(wanted)
+    blob = cache.fresh(wanted)  # of its own: a cache may keep the chunks that a blob was first cut into
     cache.upload(blob)
     answer = _split(cache, blob, function)
     if answer.chunking_function != function:
