@@ -133,16 +133,17 @@ class Adder:
 
     def missing(self, function: DigestFunction, digests: Iterable[Digest]) -> list[Digest]:
         """The digests that are not here, in order, each once; the others' ages are renewed."""
-        wanted = dict.fromkeys(function.check(digest) for digest in digests)
-        sizes, stale = self._present(function, wanted)
+        checked = map(function.check, digests)
+        wanted = {(bytes.fromhex(digest.hash), digest.size_bytes): digest for digest in checked}
+        sizes, stale = self._present(function, sorted(hash for hash, _ in wanted))
         if stale and not self._index.read_only:
             with self._index.write() as db:
                 clock = clock_of(db)
                 for hash in stale:
                     row = (clock.now, clock.turn, function.number, hash)
                     if not db.execute(_RENEW, row).rowcount:
-                        del sizes[hash.hex()]  # evicted since
-        return [digest for digest in wanted if digest.size_bytes and sizes.get(digest.hash) != digest.size_bytes]
+                        del sizes[hash]  # evicted since
+        return [digest for (hash, size), digest in wanted.items() if size and sizes.get(hash) != size]
 
     def put(self, function: DigestFunction, data: bytes, digest: Digest | None = None) -> Digest:
         """Store bytes; raise `DigestMismatch` if they are not the digest's, `OutOfSpace`."""
@@ -329,18 +330,17 @@ class Adder:
         close_found(found)
         return True
 
-    def _present(self, function: DigestFunction, wanted: Iterable[Digest]) -> tuple[dict[str, int], list[bytes]]:
-        """Sizes of those of the digests that have a row, by hash, and the hashes that have to be renewed."""
-        sizes: dict[str, int] = {}
+    def _present(self, function: DigestFunction, hashes: list[bytes]) -> tuple[dict[bytes, int], list[bytes]]:
+        """Sizes of those that have a row, by hash, and the hashes that have to be renewed; best in order."""
+        sizes: dict[bytes, int] = {}
         stale: list[bytes] = []
-        hashes = [bytes.fromhex(digest.hash) for digest in wanted]
         with self._index.read() as db:
             clock = clock_of(db)
             for start in range(0, len(hashes), _LOOKUP):
                 part = hashes[start : start + _LOOKUP]
                 query = _PRESENT.format(",".join("?" * len(part)))
                 for hash, size, used, turn in db.execute(query, (function.number, *part)):
-                    sizes[hash.hex()] = size
+                    sizes[hash] = size
                     if clock.stale(used, turn):
                         stale.append(hash)
         return sizes, stale
