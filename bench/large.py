@@ -13,6 +13,7 @@ import attrs
 import grpc
 
 from bench.endpoint import started
+from bench.idle import children, share_bytes
 from bench.report import Table, seconds, spread
 from bench.timing import Spread
 from bench.workloads import installed
@@ -116,20 +117,8 @@ def _calls(endpoint: Endpoint, asked: list[reapi.Digest], count: int) -> list[fl
 
 
 def _memory(endpoint: Endpoint) -> int:
-    """What its processes hold, shared pages counted once for all (proc(5), `Pss` of `smaps_rollup`)."""
-    total = 0
-    for pid in _with_children(endpoint.pids):
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
-            total += sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Pss:"))
-    return total
-
-
-def _with_children(pids: Sequence[int]) -> list[int]:
-    found = list(pids)
-    for pid in found:
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as line:
-            found += map(int, line.read().split())
-    return found
+    """What its processes hold, shared pages counted once for all."""
+    return share_bytes([*endpoint.pids, *(child for pid in endpoint.pids for child in children(pid))])
 
 
 def _row(seen: Seen) -> tuple[str, ...]:

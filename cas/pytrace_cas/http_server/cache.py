@@ -7,29 +7,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 
 from pytrace_cas.access.demands import of_http
 from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
+from pytrace_cas.http_server.bodies import BYTES, outcome, receive, stream, stream_compressed
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
-from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from starlette.requests import Request
 
     from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
-    from pytrace_cas.services.blobs_by_hash import Sink
     from pytrace_cas.services.byte_stream import CompressedDownload, Download
 
 # A result names files, it does not hold them; this much names a hundred thousand.
 LARGEST_RESULT = 16 << 20
-BYTES = "application/octet-stream"
 JSON = "application/json"
 _VARIES = {"vary": "accept-encoding"}
 D = TypeVar("D", "Download", "CompressedDownload")
@@ -80,7 +78,7 @@ class CacheEndpoint:
             response = refusal(error)
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
-        self._metrics.requested(_METHODS[request.method], kind, _outcome(request.method, response.status_code))
+        self._metrics.requested(_METHODS[request.method], kind, outcome(request.method, response.status_code))
         return response
 
     async def _answer(self, request: Request, key: Key) -> Response:
@@ -90,12 +88,12 @@ class CacheEndpoint:
         if key.kind == "ac":
             return await self._result(request, key)
         if request.method == "GET" and _accepts_zstd(request):
-            return _stream_compressed(await self._open(key, self._services.blobs_by_hash.open_compressed))
+            return stream_compressed(await self._open(key, self._services.blobs_by_hash.open_compressed), _VARIES)
         download = await self._open(key, self._services.blobs_by_hash.open)
         if request.method == "HEAD":
             with download:
                 return _headers_only(download.remaining)
-        return _stream(download)
+        return stream(download, _VARIES)
 
     async def _result(self, request: Request, key: Key) -> Response:
         service, as_json = self._services.action_cache, JSON in request.headers.get("accept", "")
@@ -128,7 +126,7 @@ class CacheEndpoint:
         compressed = encoding == "zstd"
         size = _number(request, "x-digest-sizebytes" if compressed else "content-length")
         with self._services.blobs_by_hash.upload(key.instance, key.hash, size, compressed=compressed) as sink:
-            await _receive(request, sink, small=0 if compressed else SMALL)
+            await receive(request, sink, small=0 if compressed else SMALL)
             digest = await in_thread(sink.commit)
         self._metrics.stored(digest.size_bytes)
 
@@ -151,49 +149,9 @@ def _accepts_zstd(request: Request) -> bool:
     return False
 
 
-async def _receive(request: Request, sink: Sink, small: int) -> None:
-    """Write the body in pieces that are worth a switch to a thread; a `small` rest goes directly."""
-    pending = bytearray()
-    async for chunk in request.stream():
-        pending += chunk
-        if len(pending) >= CHUNK:
-            await in_thread(sink.write, bytes(pending))
-            pending.clear()
-    if len(pending) > small:
-        await in_thread(sink.write, bytes(pending))
-    elif pending:
-        sink.write(bytes(pending))
-
-
 def _body(request: Request, body: bytes, media_type: str) -> Response:
     return _headers_only(len(body), media_type) if request.method == "HEAD" else Response(body, media_type=media_type)
 
 
 def _headers_only(size: int, media_type: str = BYTES) -> Response:
     return Response(headers={"content-length": str(size)}, media_type=media_type)
-
-
-def _stream(download: Download) -> Response:
-    size = download.remaining
-    if size <= SMALL:
-        with download:
-            return Response(b"".join(message.data for message in download), media_type=BYTES, headers=_VARIES)
-    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-length": str(size), **_VARIES})
-
-
-def _stream_compressed(download: CompressedDownload) -> Response:
-    return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-encoding": "zstd", **_VARIES})
-
-
-async def _pieces(download: Download | CompressedDownload) -> AsyncIterator[bytes]:
-    with download:
-        while (message := await in_thread(download.next)) is not None:
-            yield message.data
-
-
-def _outcome(method: str, status: int) -> str:
-    if status == 404:
-        return "miss"
-    if status >= 400:
-        return "error"
-    return "ok" if method == "PUT" else "hit"

@@ -8,27 +8,23 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 from starlette.requests import ClientDisconnect
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response
 
 from pytrace_cas.access import demands
-from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
+from pytrace_cas.blocking import in_thread, open_in_thread
+from pytrace_cas.http_server.bodies import BYTES, outcome, receive, stream
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED
-from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from starlette.requests import Request
 
     from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
-    from pytrace_cas.services.byte_stream import Download
     from pytrace_cas.services.web_files import WebFiles
 
 METHODS = ("GET", "HEAD", "PUT", "DELETE", "MKCOL", "PROPFIND", "OPTIONS")
-_BYTES = "application/octet-stream"
 _COUNTED = {"GET": "get", "HEAD": "contains", "PROPFIND": "contains", "PUT": "put"}
 _FOLDER = "<D:collection/>"
 
@@ -53,7 +49,7 @@ class WebDavEndpoint:
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
         if request.method in _COUNTED:
-            self._metrics.requested(_COUNTED[request.method], "webdav", _outcome(request.method, response.status_code))
+            self._metrics.requested(_COUNTED[request.method], "webdav", outcome(request.method, response.status_code))
         return response
 
     async def _answer(self, request: Request, name: str) -> Response:
@@ -71,21 +67,15 @@ class WebDavEndpoint:
                 return Response(headers={"DAV": "1", "Allow": ", ".join(METHODS)})
             case "HEAD":
                 file = self._files.find(name)
-                return Response(headers={"content-length": str(file.digest.size_bytes)}, media_type=_BYTES)
+                return Response(headers={"content-length": str(file.digest.size_bytes)}, media_type=BYTES)
             case _:
                 if self._files.waits:
-                    return _body(await open_in_thread(self._files.open, name))
-                return _body(self._files.open(name))
+                    return stream(await open_in_thread(self._files.open, name))
+                return stream(self._files.open(name))
 
     async def _put(self, request: Request, name: str) -> Response:
         with self._files.upload(name) as sink:
-            pending = bytearray()
-            async for piece in request.stream():
-                pending += piece
-                if len(pending) >= CHUNK:
-                    await in_thread(sink.write, bytes(pending))
-                    pending.clear()
-            sink.write(bytes(pending))
+            await receive(request, sink)
             digest = await in_thread(sink.commit)
         self._metrics.stored(digest.size_bytes)
         return Response(status_code=201)
@@ -105,25 +95,3 @@ class WebDavEndpoint:
             "</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat></D:response></D:multistatus>\n"
         )
         return Response(text, status_code=207, media_type="application/xml")
-
-
-def _body(download: Download) -> Response:
-    size = download.remaining
-    if size <= SMALL:
-        with download:
-            return Response(b"".join(message.data for message in download), media_type=_BYTES)
-    return StreamingResponse(_pieces(download), media_type=_BYTES, headers={"content-length": str(size)})
-
-
-async def _pieces(download: Download) -> AsyncIterator[bytes]:
-    with download:
-        while (message := await in_thread(download.next)) is not None:
-            yield message.data
-
-
-def _outcome(method: str, status: int) -> str:
-    if status == 404:
-        return "miss"
-    if status >= 400:
-        return "error"
-    return "ok" if method == "PUT" else "hit"

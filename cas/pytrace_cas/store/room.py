@@ -118,9 +118,9 @@ class Room:
         while vain < _ATTEMPTS:
             with self._index.read() as db:
                 used, limit, _, min_lifetime = db.execute(_TAKEN).fetchone()
+                if used + charge <= limit:
+                    return
                 kept = reserved(db)
-            if used + charge <= limit:
-                return
             if kept and self._drop_abandoned():
                 continue
             if charge + kept > limit or (vain and min_lifetime):
