@@ -43,7 +43,12 @@ _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
 (SELECT b.id FROM results r CROSS JOIN refs f ON f.result = r.id
  CROSS JOIN blobs b ON b.function = r.function AND b.hash = f.hash
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
-_COMPLETE_ROW = "SELECT id FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"
+_COMPLETE_ROW = """SELECT message FROM results
+WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"""
+_NEEDING = """SELECT r.instance, r.hash, r.size, r.used, length(r.message) FROM refs f CROSS JOIN results r ON r.id = f.result
+WHERE f.hash = ? AND f.size = ? AND r.function = ? AND r.instance = ? ORDER BY f.result DESC LIMIT ?"""
+_NEEDS = """SELECT f.hash, f.size FROM results r JOIN refs f ON f.result = r.id
+WHERE r.function = ? AND r.hash = ? AND r.instance = ? AND r.size = ?"""
 _INSERT = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
@@ -98,8 +103,10 @@ class Results:
         needs: Iterable[Digest],
         allow_missing: bool,
         keep_complete: bool = False,
-    ) -> None:
+    ) -> bytes | None:
         """Store a result in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
+
+        Return the message of the earlier one if it was complete.
 
         With `allow_missing`, a result whose blobs are not all here is kept and answered once they are. With
         `keep_complete`, one that was stored with all its blobs stays in place of the new one.
@@ -110,8 +117,11 @@ class Results:
         refs = {(bytes.fromhex(function.check(need).hash), need.size_bytes) for need in needs if need.size_bytes}
         charge = charge_of_result(len(message), len(refs))
 
+        earlier: list[bytes] = []
+
         def work(db: sqlite.Connection, clock: Clock) -> None:
-            if keep_complete and db.execute(_COMPLETE_ROW, key).fetchone():
+            earlier[:] = [bytes(message) for (message,) in db.execute(_COMPLETE_ROW, key)]
+            if keep_complete and earlier:
                 return
             row = _replace(db, key, message, charge, clock)
             db.executemany("INSERT INTO refs VALUES (?, ?, ?)", [(row, *ref) for ref in sorted(refs)])
@@ -124,6 +134,7 @@ class Results:
             _renew(db, row, clock)
 
         self._room.add(charge, work)
+        return earlier[0] if earlier else None
 
     def remove(self, function: DigestFunction, instance: str, digest: Digest, incomplete: bool = False) -> bool:
         """Drop a result, with `incomplete` only one stored without all its blobs; say whether there was one."""
@@ -140,6 +151,19 @@ class Results:
         with self._index.read() as db:
             row = db.execute(query, (bytes.fromhex(hash), function.number)).fetchone()
         return Digest(hash, row[0]) if row else None
+
+    def needing(self, function: DigestFunction, instance: str, digest: Digest, limit: int) -> list[StoredResult]:
+        """The results that need a blob, those stored last first."""
+        key = (bytes.fromhex(digest.hash), digest.size_bytes, function.number, instance, limit)
+        with self._index.read() as db:
+            rows = db.execute(_NEEDING, key).fetchall()
+        return [StoredResult(function, row[0], Digest(row[1].hex(), row[2]), row[3], row[4]) for row in rows]
+
+    def needs(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that goes with a result; none if there is no such result."""
+        key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+        with self._index.read() as db:
+            return [Digest(hash.hex(), size) for hash, size in db.execute(_NEEDS, key).fetchall()]
 
     def all(
         self, function: DigestFunction | None, instance: str | None, newest_first: bool = False

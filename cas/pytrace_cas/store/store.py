@@ -14,6 +14,7 @@ from pytrace_cas.store.layout import (
     Layout,
     NetworkFileSystem,
     NoStore,
+    StoreError,
     StoreIsFile,
     StoreNotWritable,
     StoreUnreadable,
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from pytrace_cas.store.compressed import CompressedReader
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.uploads import Uploads, UploadWriter
+
+RESERVED = "actions/"
+"""What instance names of this server's own records begin with; they change in place. No client's name can (REAPI)."""
 
 
 class Store:
@@ -217,9 +221,12 @@ class Store:
         """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
         With `allow_missing` a result is kept without all its blobs and answered once they are here; with
-        `keep_complete` it does not take the place of one that was stored with all of them.
+        `keep_complete` it does not take the place of one that was stored with all of them. If the earlier one has other
+        outputs, that is noted (`nondeterminism`).
         """
-        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
+        earlier = self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
+        if earlier not in (None, message) and not instance.startswith(RESERVED):
+            self._note_other_outputs(function, instance, digest, earlier, message)
 
     def remove_action_result(
         self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
@@ -230,6 +237,16 @@ class Store:
     def find_needed(self, function: DigestFunction, hash: str) -> Digest | None:
         """Digest of a blob with that hash that a result needs, here or not; None if no result does."""
         return self._results.needed(function, hash)
+
+    def results_needing(
+        self, function: DigestFunction, instance: str, digest: Digest, limit: int = 64
+    ) -> list[StoredResult]:
+        """The results that need a blob, or were stored along with it; those stored last first."""
+        return self._results.needing(function, instance, digest, limit)
+
+    def needs_of(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that a result needs or that was stored along with it, in no order."""
+        return self._results.needs(function, instance, digest)
 
     def action_results(
         self, function: DigestFunction | None = None, instance: str | None = None, *, newest_first: bool = False
@@ -274,6 +291,10 @@ class Store:
     def recall(self, kind: str, key: bytes) -> bytes | None:
         """The value that was noted under a key."""
         return self._notes.recall(kind, key)
+
+    def noted(self, kind: str) -> list[bytes]:
+        """Every value noted of a kind, the last used first."""
+        return self._notes.all(kind)
 
     def forget(self, kind: str, key: bytes) -> None:
         """Drop a note if there is one."""
@@ -322,6 +343,17 @@ class Store:
         from pytrace_cas.store.backup import back_up
 
         return back_up(self._index, target)
+
+    def _note_other_outputs(
+        self, function: DigestFunction, instance: str, digest: Digest, earlier: bytes | None, message: bytes
+    ) -> None:
+        """Note that an action gave other outputs; the result is stored, and no failure of a note undoes that."""
+        from pytrace_cas.nondeterminism import note
+
+        try:
+            note(self, function, instance, digest, earlier or b"", message)
+        except StoreError:
+            return
 
     @property
     def _adding(self) -> Adder:
