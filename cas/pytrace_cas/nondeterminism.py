@@ -185,9 +185,7 @@ def _outputs(result: _Outputs, function: DigestFunction) -> dict[str, str | None
     return found
 
 
-def _same_code(
-    store: Store, function: DigestFunction, name: str, values: tuple[str | None, str | None]
-) -> bool:
+def _same_code(store: Store, function: DigestFunction, name: str, values: tuple[str | None, str | None]) -> bool:
     """Whether two files are compiled Python that differs only in the stamp of its source."""
     old, new = values
     if not name.endswith(_STAMPED) or old is None or new is None:

@@ -14,7 +14,9 @@ from pytrace_cas.store import Store
 ACTION = BLAKE3.of(b"an action")
 
 
-def _put(store: Store, *files: tuple[str, bytes], action: Digest = ACTION, instance: str = "", **fields: object) -> None:
+def _put(
+    store: Store, *files: tuple[str, bytes], action: Digest = ACTION, instance: str = "", **fields: object
+) -> None:
     outputs = [OutputFile(path=path, digest=store.put(BLAKE3, data)) for path, data in files]
     message = ActionResult(output_files=outputs, **fields)  # type: ignore[arg-type]
     store.put_action_result(BLAKE3, instance, action, message.encode(), message.needs())

@@ -45,7 +45,8 @@ _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
 _COMPLETE_ROW = """SELECT message FROM results
 WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"""
-_NEEDING = """SELECT r.instance, r.hash, r.size, r.used, length(r.message) FROM refs f CROSS JOIN results r ON r.id = f.result
+_NEEDING = """SELECT r.instance, r.hash, r.size, r.used, length(r.message)
+FROM refs f CROSS JOIN results r ON r.id = f.result
 WHERE f.hash = ? AND f.size = ? AND r.function = ? AND r.instance = ? ORDER BY f.result DESC LIMIT ?"""
 _NEEDS = """SELECT f.hash, f.size FROM results r JOIN refs f ON f.result = r.id
 WHERE r.function = ? AND r.hash = ? AND r.instance = ? AND r.size = ?"""
