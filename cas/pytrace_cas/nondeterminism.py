@@ -1,20 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Equal inputs, other outputs: noted in the store when a result takes the place of one that says something else.
+"""Equal inputs, other outputs: actions whose result took the place of one with other outputs.
 
-Two machines that raced, a run that was made again, and any client of the server leave such notes. Only what an action
-put out counts: no times, and of a `.pyc` not the stamp of its source. A note has both digests of each output that
-came out differently; it is bounded, and so is the number of notes (`store.notes`).
+Two machines that raced, a run that was made again, and any client of the server leave such results; the store keeps a
+bounded number of those that were replaced. Only what an action put out counts: no times, and of a `.pyc` not the stamp
+of its source.
 """
 
 from __future__ import annotations
 
-import json
-import time
+from itertools import pairwise
 
-from pytrace_cas.digest import FUNCTIONS, Digest
+from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import ActionResult, MalformedMessage, Message, OutputFile, OutputSymlink
 from pytrace_cas.store.layout import StoreError
-from pytrace_cas.store.notes import LONGEST_NOTE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,12 +21,8 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.store import Store
 
-KIND = "nondeterministic"
-MAX_OUTPUTS = 64
-"""Of so many outputs of one action the digests are kept."""
-MAX_VALUES = 8
-"""So many different values of one output are kept, those seen last."""
-LONGEST_NAME = 400
+RESERVED = "actions/"
+"""What instance names of a server's own records begin with, which change in place; no client's name can (REAPI)."""
 
 _OWN_FILES = ".pytrace/"
 _STAMPED = ".pyc"
@@ -65,78 +59,55 @@ class Nondeterminism:
     """One action that gave different outputs for equal inputs.
 
     `outputs`: the values seen of each output that differed, the earliest first: HASH/SIZE of a file (with ` x` if it is
-    executable), a link's target after `-> `, an exit status, or None where there was none. `times`: how often.
+    executable), a link's target after `-> `, an exit status, or None where there was none. `last`: when the one before
+    the present one was stored (seconds of Unix time); `times`: how many different ones are known.
     """
 
-    __slots__ = ("action", "first", "function", "instance", "last", "omitted", "outputs", "times")
+    __slots__ = ("action", "function", "instance", "last", "outputs", "times")
 
-    def __init__(self, function: DigestFunction, instance: str, action: Digest) -> None:
+    def __init__(
+        self,
+        function: DigestFunction,
+        instance: str,
+        action: Digest,
+        last: int,
+        times: int,
+        outputs: dict[str, list[str | None]],
+    ) -> None:
         self.function = function
         self.instance = instance
         self.action = action
-        self.outputs: dict[str, list[str | None]] = {}
-        self.first = self.last = time.time()
-        self.times = 0
-        self.omitted = 0
-
-    def add(self, differing: dict[str, tuple[str | None, str | None]]) -> None:
-        """Note that a result with other outputs was stored."""
-        self.last, self.times = time.time(), self.times + 1
-        for name, values in differing.items():
-            short = name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
-            if short not in self.outputs and len(self.outputs) >= MAX_OUTPUTS:
-                self.omitted += 1
-                continue
-            seen = self.outputs.setdefault(short, [])
-            seen += [value for value in values if value not in seen]
-            del seen[:-MAX_VALUES]
-
-    def encode(self) -> bytes:
-        """The note; what does not fit into one is left out."""
-        while len(data := self._encoded()) > LONGEST_NOTE:
-            self.outputs.popitem()
-            self.omitted += 1
-        return data
-
-    def _encoded(self) -> bytes:
-        fields = {name: getattr(self, name) for name in ("first", "last", "times", "omitted", "outputs")}
-        named = {"function": self.function.name, "instance": self.instance, "action": str(self.action)}
-        return json.dumps({**named, **fields}).encode()
-
-    @classmethod
-    def decode(cls, data: bytes) -> Nondeterminism:
-        """Read a note; raise ValueError or KeyError for what is none."""
-        fields = json.loads(data)
-        functions = {function.name: function for function in FUNCTIONS.values()}
-        found = cls(functions[fields["function"]], fields["instance"], Digest.parse(fields["action"]))
-        for name in ("first", "last", "times", "omitted", "outputs"):
-            setattr(found, name, fields[name])
-        return found
+        self.last = last
+        self.times = times
+        self.outputs = outputs
 
 
-def note(store: Store, function: DigestFunction, instance: str, action: Digest, old: bytes, new: bytes) -> bool:
-    """Hold the message of a result against the one that it took the place of; say whether the outputs differ."""
-    differing = differences(store, function, old, new)
-    if not differing:
-        return False
-    key = _key(function, instance, action)
-    found = _read(store.recall(KIND, key)) or Nondeterminism(function, instance, action)
-    found.add(differing)
-    store.remember(KIND, key, found.encode())
-    return True
-
-
-def noted(store: Store) -> Iterator[Nondeterminism]:
-    """Every action whose outputs were seen to differ, the latest first."""
-    for value in store.noted(KIND):
-        found = _read(value)
+def nondeterministic(store: Store) -> Iterator[Nondeterminism]:
+    """Every action of which results with other outputs are known, the last changed first."""
+    for function, instance, action in store.replaced_keys():
+        found = known_of(store, function, instance, action)
         if found is not None:
             yield found
 
 
-def noted_of(store: Store, function: DigestFunction, instance: str, action: Digest) -> Nondeterminism | None:
-    """What is known of one action."""
-    return _read(store.recall(KIND, _key(function, instance, action)))
+def known_of(store: Store, function: DigestFunction, instance: str, action: Digest) -> Nondeterminism | None:
+    """The different outputs that are known of one action; None if there is but one result."""
+    if instance.startswith(RESERVED):
+        return None
+    earlier = store.replaced_results(function, instance, action)
+    present = store.get_action_result(function, instance, action)
+    messages = [message for _, message in reversed(earlier)] + ([present] if present is not None else [])
+    outputs: dict[str, list[str | None]] = {}
+    times = 1
+    for old, new in pairwise(messages):
+        differing = differences(store, function, old, new)
+        times += bool(differing)
+        for name, values in differing.items():
+            seen = outputs.setdefault(name, [])
+            seen += [value for value in values if value not in seen]
+    if not outputs:
+        return None
+    return Nondeterminism(function, instance, action, earlier[0][0], times, dict(sorted(outputs.items())))
 
 
 def differences(
@@ -152,17 +123,6 @@ def differences(
     names = (name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name))
     found = {name: (before.get(name), now.get(name)) for name in names}
     return {name: values for name, values in found.items() if not _same_code(store, function, name, values)}
-
-
-def _key(function: DigestFunction, instance: str, action: Digest) -> bytes:
-    return f"{function.number} {action} {instance}".encode()
-
-
-def _read(value: bytes | None) -> Nondeterminism | None:
-    try:
-        return None if value is None else Nondeterminism.decode(value)
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _outputs(result: _Outputs, function: DigestFunction) -> dict[str, str | None] | None:

@@ -3,11 +3,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from pytrace_cas import nondeterminism
 from pytrace_cas.digest import BLAKE3, SHA256, Digest
-from pytrace_cas.nondeterminism import note, noted, noted_of
+from pytrace_cas.nondeterminism import known_of, nondeterministic
 from pytrace_cas.reapi import ActionResult, OutputFile, OutputSymlink
 from pytrace_cas.store import Store
 
@@ -24,19 +21,19 @@ def _put(
 
 def test_both_digests_of_what_differs_are_kept(store: Store) -> None:
     _put(store, ("a", b"1"), ("same", b"s"))
-    assert list(noted(store)) == []
+    assert list(nondeterministic(store)) == []
     _put(store, ("a", b"2"), ("same", b"s"))
     _put(store, ("a", b"2"), ("same", b"s"))  # the same again is no news
-    (found,) = noted(store)
-    assert (found.action, found.function, found.instance, found.times) == (ACTION, BLAKE3, "", 1)
+    (found,) = nondeterministic(store)
+    assert (found.action, found.function, found.instance, found.times) == (ACTION, BLAKE3, "", 2)
     assert found.outputs == {"a": [str(BLAKE3.of(b"1")), str(BLAKE3.of(b"2"))]}
     _put(store, ("same", b"s"), stdout_raw=b"x", exit_code=3)
-    (found,) = noted(store)
+    (found,) = nondeterministic(store)
     assert found.outputs["a"] == [str(BLAKE3.of(b"1")), str(BLAKE3.of(b"2")), None]
     assert found.outputs["<exit status>"] == ["0", "3"]
     assert found.outputs["<stdout>"] == [str(BLAKE3.of(b"")), str(BLAKE3.of(b"x"))]
-    assert noted_of(store, BLAKE3, "", ACTION) is not None
-    assert noted_of(store, BLAKE3, "other", ACTION) is None
+    assert known_of(store, BLAKE3, "", ACTION) is not None
+    assert known_of(store, BLAKE3, "other", ACTION) is None
 
 
 def test_the_form_of_a_message_is_no_output(store: Store) -> None:
@@ -44,13 +41,13 @@ def test_the_form_of_a_message_is_no_output(store: Store) -> None:
     _put(store, stdout_raw=b"out")
     _put(store, stdout_digest=digest)
     _put(store, (".pytrace/effects", b"in another order"), stdout_digest=digest)
-    assert list(noted(store)) == []
+    assert list(nondeterministic(store)) == []
 
 
 def test_links_and_modes_are_outputs(store: Store) -> None:
     _put(store, output_symlinks=[OutputSymlink(path="l", target="a")])
     _put(store, output_symlinks=[OutputSymlink(path="l", target="b")])
-    (found,) = noted(store)
+    (found,) = nondeterministic(store)
     assert found.outputs == {"l": ["-> a", "-> b"]}
 
 
@@ -58,38 +55,16 @@ def test_what_is_to_change_is_no_news(store: Store) -> None:
     for data in (b"1", b"2"):
         _put(store, (f"sets/{data.hex()}", data), ("index", data))
         _put(store, ("record", data), instance="actions/webdav")
-    assert list(noted(store)) == []
+    assert list(nondeterministic(store)) == []
 
 
 def test_of_compiled_python_the_stamp_does_not_count(store: Store) -> None:
     magic = b"\xa7\r\r\n"
     _put(store, ("x.pyc", magic + bytes(4) + b"stamp  1" + b"code"))
     _put(store, ("x.pyc", magic + bytes(4) + b"stamp  2" + b"code"))
-    assert list(noted(store)) == []
+    assert list(nondeterministic(store)) == []
     _put(store, ("x.pyc", magic + bytes(4) + b"stamp  2" + b"edoc"))
-    assert [list(found.outputs) for found in noted(store)] == [["x.pyc"]]
-
-
-def test_notes_are_bounded(store: Store) -> None:
-    def message(mark: bytes) -> bytes:
-        files = [OutputFile(path=f"{'n' * 900}{i}", digest=BLAKE3.of(mark + b"%d" % i)) for i in range(300)]
-        links = [OutputSymlink(path=f"{'m' * 300}{i}", target=f"{mark!r}" * 900) for i in range(30)]
-        return ActionResult(output_files=files, output_symlinks=links).encode()
-
-    for number in range(20):
-        assert note(store, BLAKE3, "", ACTION, message(b"%d" % number), message(b"%d" % (number + 1)))
-    (found,) = noted(store)
-    assert found.times == 20
-    assert 0 < len(found.outputs) <= nondeterminism.MAX_OUTPUTS
-    assert found.omitted
-    assert max(map(len, found.outputs.values())) == nondeterminism.MAX_VALUES
-
-
-@pytest.mark.parametrize("junk", [b"", b"{}", b"[]", b'{"function": "none"}', b"\xff"])
-def test_a_note_that_cannot_be_read_is_none(store: Store, junk: bytes) -> None:
-    store.remember(nondeterminism.KIND, b"key", junk)
-    assert list(noted(store)) == []
-    assert not note(store, SHA256, "", ACTION, b"\xff", b"\xff")
+    assert [list(found.outputs) for found in nondeterministic(store)] == [["x.pyc"]]
 
 
 def test_who_needs_a_blob(store: Store) -> None:

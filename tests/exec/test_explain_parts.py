@@ -146,8 +146,6 @@ def test_what_was_the_same_then_did_not_change() -> None:
 
 def test_of_a_secret_only_its_name_is_told() -> None:
     places = Places(b"/r")
-    commands = [
-        make_command((b"cc",), {b"KEY": b"sha256:" + digest}, places, b"/r", 0o22, 0) for digest in (b"1", b"2")
-    ]
-    (found,) = command_differences(*commands, places)
+    old, new = (make_command((b"cc",), {b"KEY": b"sha256:" + end}, places, b"/r", 0o22, 0) for end in (b"1", b"2"))
+    (found,) = command_differences(old, new, places)
     assert (found["name"], found["old"], found["new"], found["hidden"]) == ("KEY", "(not shown)", "(not shown)", True)

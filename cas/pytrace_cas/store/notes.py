@@ -76,12 +76,6 @@ class Notes:
             self._renew(row[0])
         return bytes(row[1])
 
-    def all(self, kind: str) -> list[bytes]:
-        """Every value of a kind, the last used first."""
-        with self._index.read() as db:
-            rows = db.execute("SELECT value FROM notes WHERE kind = ? ORDER BY used DESC, id DESC", (kind,)).fetchall()
-        return [bytes(value) for (value,) in rows]
-
     def forget(self, kind: str, key: bytes) -> None:
         """Drop a note if there is one."""
         with self._index.write() as db:

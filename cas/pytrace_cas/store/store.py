@@ -14,7 +14,6 @@ from pytrace_cas.store.layout import (
     Layout,
     NetworkFileSystem,
     NoStore,
-    StoreError,
     StoreIsFile,
     StoreNotWritable,
     StoreUnreadable,
@@ -37,11 +36,10 @@ if TYPE_CHECKING:
     from pytrace_cas.store.check import CheckReport
     from pytrace_cas.store.chunks import Chunks
     from pytrace_cas.store.compressed import CompressedReader
+    from pytrace_cas.store.events import Event
     from pytrace_cas.store.eviction import Evicted, Evictor
+    from pytrace_cas.store.history import History
     from pytrace_cas.store.uploads import Uploads, UploadWriter
-
-RESERVED = "actions/"
-"""What instance names of this server's own records begin with; they change in place. No client's name can (REAPI)."""
 
 
 class Store:
@@ -217,26 +215,23 @@ class Store:
         *,
         allow_missing: bool = False,
         keep_complete: bool = False,
+        mutable: bool = False,
     ) -> None:
         """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
         With `allow_missing` a result is kept without all its blobs and answered once they are here; with
-        `keep_complete` it does not take the place of one that was stored with all of them. If the earlier one has other
-        outputs, that is noted (`nondeterminism`).
+        `keep_complete` it does not take the place of one that was stored with all of them. An earlier one that said
+        otherwise is told by `replaced_results`, unless the entry is `mutable`, as a list is.
         """
-        earlier = self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
-        if earlier not in (None, message) and not instance.startswith(RESERVED):
-            self._note_other_outputs(function, instance, digest, earlier, message)
+        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete, mutable)
 
-    def remove_action_result(
-        self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
-    ) -> bool:
-        """Drop a result, with `incomplete` only if it was stored without all its blobs; say whether there was one."""
-        return self._results.remove(function, instance, digest, incomplete)
+    def replaced_results(self, function: DigestFunction, instance: str, digest: Digest) -> list[tuple[int, bytes]]:
+        """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
+        return self._results.replaced(function, instance, digest)
 
-    def find_needed(self, function: DigestFunction, hash: str) -> Digest | None:
-        """Digest of a blob with that hash that a result needs, here or not; None if no result does."""
-        return self._results.needed(function, hash)
+    def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
+        """Function, instance and digest of each key that `replaced_results` tells something of, the last first."""
+        return self._results.replaced_keys()
 
     def results_needing(
         self, function: DigestFunction, instance: str, digest: Digest, limit: int = 64
@@ -247,6 +242,16 @@ class Store:
     def needs_of(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
         """Every blob that a result needs or that was stored along with it, in no order."""
         return self._results.needs(function, instance, digest)
+
+    def remove_action_result(
+        self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
+    ) -> bool:
+        """Drop a result, with `incomplete` only if it was stored without all its blobs; say whether there was one."""
+        return self._results.remove(function, instance, digest, incomplete)
+
+    def find_needed(self, function: DigestFunction, hash: str) -> Digest | None:
+        """Digest of a blob with that hash that a result needs, here or not; None if no result does."""
+        return self._results.needed(function, hash)
 
     def action_results(
         self, function: DigestFunction | None = None, instance: str | None = None, *, newest_first: bool = False
@@ -292,10 +297,6 @@ class Store:
         """The value that was noted under a key."""
         return self._notes.recall(kind, key)
 
-    def noted(self, kind: str) -> list[bytes]:
-        """Every value noted of a kind, the last used first."""
-        return self._notes.all(kind)
-
     def forget(self, kind: str, key: bytes) -> None:
         """Drop a note if there is one."""
         self._notes.forget(kind, key)
@@ -303,6 +304,21 @@ class Store:
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a statistic; never waits, never fails."""
         self._counters.count(name, amount)
+
+    def record(self, counts: Iterable[str], events: Iterable[Event] = ()) -> None:
+        """Add one to each of some statistics, and write down what happened, in one go; never waits, never fails."""
+        self._counters.record([(name, 1) for name in counts], events)
+
+    def fold(self) -> None:
+        """Bring what was counted and written down into the index, where it can be asked for, unless read only."""
+        self._counters.fold()
+
+    @property
+    def history(self) -> History:
+        """What happened: hits, runs, requests, and statistics by hour."""
+        from pytrace_cas.store.history import History
+
+        return History(self._index)
 
     def counters(self) -> dict[str, int]:
         """Every statistic."""
@@ -343,17 +359,6 @@ class Store:
         from pytrace_cas.store.backup import back_up
 
         return back_up(self._index, target)
-
-    def _note_other_outputs(
-        self, function: DigestFunction, instance: str, digest: Digest, earlier: bytes | None, message: bytes
-    ) -> None:
-        """Note that an action gave other outputs; the result is stored, and no failure of a note undoes that."""
-        from pytrace_cas.nondeterminism import note
-
-        try:
-            note(self, function, instance, digest, earlier or b"", message)
-        except StoreError:
-            return
 
     @property
     def _adding(self) -> Adder:
