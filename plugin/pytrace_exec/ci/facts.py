@@ -42,8 +42,9 @@ class Values:
         self._folders: dict[bytes, bytes] = {b"": b"d" + tree}
 
     def state(self, path: bytes) -> bytes:
-        """What stands at a path, links not followed: `-` absent, `/` below no folder; `d`, `f`, `x`, `@`, `s`, each with
-        an id. Below a link or a gitlink it is that one's state after a `>`.
+        """What stands at a path, links not followed: `-` absent, `/` below no folder, else a letter and an id.
+
+        The letters are `d`, `f`, `x`, `@` and `s`; below a link or a gitlink it is that one's state after a `>`.
         """
         if not path:
             return self._folders[b""]

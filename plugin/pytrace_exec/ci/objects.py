@@ -78,7 +78,7 @@ class Objects:
 
     def tree_of(self, commit: bytes) -> bytes:
         """The tree of a commit by its id; raise `ObjectMissing`."""
-        found = self.repository.get(pygit2.Oid(raw=commit))
+        found: object = self.repository.get(pygit2.Oid(raw=commit))
         if not isinstance(found, pygit2.Commit):
             raise ObjectMissing("commit", commit)
         return found.tree_id.raw
