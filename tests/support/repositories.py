@@ -74,7 +74,7 @@ class Pytrace:
                 ["pytrace", *arguments], cwd=str(cwd or self.base), env=self.environment(**variables),
                 stdin=null.fileno(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0o022, timeout=SECONDS,
             )  # fmt: skip
-        return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return Ended(done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import re
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.observe.facts import Subject
+    from pytrace_cas.recorded.subjects import Subject
 
 NOTHING, TREE, HEAD, HISTORY = "nothing", "tree", "head", "history"
 
@@ -22,6 +22,10 @@ _OF_RUNNER = re.compile(
     re.DOTALL,
 )
 _TYPE_ONLY = frozenset({"access", "attribute", "change", "error", "link", "order", "status", "target"})
+# Where git looks for the name HEAD, to warn of one that is ambiguous: nobody calls a branch or tag so.
+_HEADS = frozenset({
+    b"HEAD", b"refs/HEAD", b"refs/tags/HEAD", b"refs/heads/HEAD", b"refs/remotes/HEAD", b"refs/remotes/HEAD/HEAD",
+})  # fmt: skip
 _FOLDERS = frozenset({b"refs", b"refs/heads", b"refs/tags", b"refs/remotes", b"refs/replace", b"HEAD", b"index"})
 
 
@@ -30,8 +34,9 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
     path = _inside_of_worktree(path)
     named = b"refs/heads/" + os.fsencode(branch) if branch else b"HEAD"
     if subject.kind == "content" and subject.arg.startswith("refs "):
-        names = subject.arg.split(" ")[1:]
-        return HEAD if all(name in ("HEAD", os.fsdecode(named)) or _replaces(name) for name in names) else HISTORY
+        names = bytes.fromhex(subject.arg.removeprefix("refs ")).split(b"\0")[:-1]
+        told = all(name == named or name in _HEADS or name.startswith(b"refs/replace/") for name in names)
+        return HEAD if told else HISTORY
     if subject.kind == "content" and subject.arg.startswith("short "):
         return HISTORY
     if _OF_RUNNER.fullmatch(path) and not subject.arg.startswith("index"):
@@ -58,7 +63,3 @@ def _inside_of_worktree(path: bytes) -> bytes:
             if name in parts[1:]:
                 return b"/".join(parts[parts.index(name) :])
     return path
-
-
-def _replaces(name: str) -> bool:
-    return name.startswith("refs/replace")

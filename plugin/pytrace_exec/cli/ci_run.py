@@ -170,6 +170,8 @@ class _Teller:
     def close(self, status: int) -> None:
         """Write the object that was asked for, after all that the command wrote."""
         if self._answer.format == "json":
+            if not self._found["skip"]:
+                self._answer.line()  # the command's last line may not be ended
             self._answer.json({**self._found, "exit_code": status})
             self._answer.stream.flush()
 

@@ -22,7 +22,7 @@ def tested(repository: Repository) -> Repository:
 def test_nothing_changed(tested: Repository) -> None:
     assert tested.check().status == 0
     again = tested.run(*JOB)
-    assert (again.status, again.json["skip"], again.stdout.count("\n")) == (0, True, 1)
+    assert (again.status, again.json["skip"], again.stdout.count("\n")) == (0, True, 1)  # the object alone
 
 
 def test_a_byte_in_a_file_that_it_read(tested: Repository) -> None:
