@@ -24,9 +24,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.ci.facts import Fact
     from pytrace_exec.miss import Traced
-    from pytrace_cas.recorded.subjects import Subject
 
 # Where DESIGN 5 refuses a replay only: nothing is put back here, and the runner is in the fingerprint.
 _OF_REPLAY = frozenset({
