@@ -31,7 +31,7 @@ SCHEME = "1"
 """Version of the key scheme: results stored under another one are never found."""
 
 FACTS = "facts"
-TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp"}
+TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp", b"%W": "workspace", b"%X": "execroot", b"%O": "output-base"}
 
 
 class Key:
