@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.facts import Subject, value_of
+from pytrace_cas.recorded.places import Places
+from pytrace_cas.recorded.subjects import Subject
+from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.surroundings import Surroundings
 from pytrace_exec.observe.times import holds
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.observe.world import under
-from pytrace_exec.places import Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ import _sqlite3 as sqlite
 import os
 import time
 
-from pytrace_exec.keys.pathset import decode_subject, encode_subject
-from pytrace_exec.places import Places
+from pytrace_cas.recorded.places import Places
+from pytrace_cas.recorded.subjects import decode_subject, encode_subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytrace_exec.observe.facts import Subject
+    from pytrace_cas.recorded.subjects import Subject
 
 FILE = b"workspaces.sqlite"
 MAX_FACTS = 100_000

@@ -18,8 +18,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.lookup import LookUp
-    from pytrace_exec.observe.facts import Subject
 
 
 class NotNoted(Exception):

@@ -16,8 +16,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.bazel.inputs import Declared
-    from pytrace_exec.observe.facts import Subject
 
 
 def unused(declared: Declared, subjects: Iterable[Subject], root: bytes) -> list[bytes]:

@@ -9,13 +9,13 @@ from typing import Any
 
 import click
 
+from pytrace_cas.json_fields import text_fields
 from pytrace_exec.bazel.note import Note, NoteFailed
 from pytrace_exec.bazel.status import Status, validate
 from pytrace_exec.cli.answer import Answer
 from pytrace_exec.cli.choices import chosen, folder_of, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
-from pytrace_exec.json_fields import text_fields
 from pytrace_exec.places import find_root
 
 NAME = "STABLE_PYTRACE"
