@@ -13,13 +13,13 @@ def _variables(ctx):
     outs, srcs = ctx.outputs.outs, ctx.files.srcs
     folder = _folder(ctx)
     found = {
+        # Of a single output, its folder, else the package's, as in a genrule.
+        "@D": outs[0].dirname if len(outs) == 1 else folder,
         "BINDIR": ctx.bin_dir.path,
         "GENDIR": ctx.genfiles_dir.path,
         "OUTS": " ".join([out.path for out in outs]),
         "RULEDIR": folder,
         "SRCS": " ".join([src.path for src in srcs]),
-        # Of a single output, its folder, else the package's, as in a genrule.
-        "@D": outs[0].dirname if len(outs) == 1 else folder,
     }
     if len(srcs) == 1:
         found["<"] = srcs[0].path
@@ -99,7 +99,7 @@ _traced_genrule = rule(
         ),
         tools = attr.label_list(
             allow_files = True,
-            cfg = "host",
+            cfg = "exec",
             doc = "Tools that it runs, with their runfiles.",
         ),
         _setup = attr.label(

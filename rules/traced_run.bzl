@@ -87,13 +87,13 @@ single output, and `$(DIR:name)` for each of `out_dirs`.
         ),
         tool = attr.label(
             allow_files = True,
-            cfg = "host",
+            cfg = "exec",
             doc = "What runs: an executable target or file.",
             executable = True,
         ),
         tools = attr.label_list(
             allow_files = True,
-            cfg = "host",
+            cfg = "exec",
             doc = "Further executables that it runs, with their runfiles.",
         ),
     ),

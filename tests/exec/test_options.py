@@ -99,7 +99,6 @@ def test_a_value_follows_or_is_part_of_the_word(argv: list[str]) -> None:
         (["--str", "x"], "--str"),
         (["--units", "x"], "--units"),
         (["--unused-inputs-list", "f", "x"], "--unused-inputs-list"),
-        (["--inputs-file", "f", "x"], "--inputs-file"),
         (["--remote-only", "x"], "--remote-only"),
         (["-z", "x"], "-z"),
         (["--a\nb", "x"], "'--a\\nb'"),

@@ -24,6 +24,7 @@ PROGRAMS = {
     "git": ("git",),
     "go": ("go",),
     "haproxy": ("haproxy",),
+    "hmmer": ("hmmbuild", "hmmsearch"),
     "java": ("javac",),
     "make": ("make", "gcc"),
     "ninja": ("ninja", "cmake", "gcc"),

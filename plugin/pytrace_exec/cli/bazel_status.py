@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from pytrace_cas.json_fields import text_fields
+from pytrace_cas.store import StoreError
 from pytrace_exec.bazel.note import Note, NoteFailed
 from pytrace_exec.bazel.status import Status, validate
 from pytrace_exec.cli.answer import Answer
@@ -17,6 +18,7 @@ from pytrace_exec.cli.choices import chosen, folder_of, format_options, twin, wr
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
 from pytrace_exec.places import find_root
+from pytrace_exec.store_opening import open_folder
 
 NAME = "STABLE_PYTRACE"
 _TOLD = 10
@@ -48,14 +50,12 @@ def bazel_status(verbose: bool, workspace: bytes | None, format: str, as_json: b
 
 
 def _status(folder: bytes) -> Status:
-    store = folder_of(chosen())
-    if not os.path.exists(
-        os.path.join(store, b"index.sqlite")
-    ):  # no digest may ever come back, so that even this one is new
-        return Status(os.urandom(16).hex(), 0, (), None)
+    options = chosen()
     try:
+        store = open_folder(folder_of(options), options.max_size).path  # made now, so that the first digest lasts
         return validate(Note(store, folder), os.path.join(store, b"digests.sqlite"))
-    except NoteFailed as error:
+    except (NoteFailed, StoreError) as error:
+        # No digest may ever come back, so that even this one is new.
         click.echo(f"pytrace: {error}; every traced action is asked again", err=True)
         return Status(os.urandom(16).hex(), 0, (), None)
 
