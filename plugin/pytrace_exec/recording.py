@@ -11,7 +11,6 @@ from pytrace_cas.reapi import ActionResult, OutputFile
 from pytrace_cas.store import StoreError
 from pytrace_exec.cache.candidates import put_first
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.keys.messages import strong_key
 from pytrace_exec.keys.pathset import PathSet
 from pytrace_exec.observe.facts import Subject
 from pytrace_exec.policy.bytecode import made_by_import
@@ -204,7 +203,7 @@ def store(
 ) -> Key:
     """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key."""
     places = look_up.invocation.places
-    key = strong_key(look_up.command, values, look_up.salt, places, look_up.function)
+    key = look_up.key(values)
     path_set = PathSet(values, produced).encode(places)
     encoded = effects.encode()
     set_digest, effects_digest = look_up.function.of(path_set), look_up.function.of(encoded)

@@ -8,7 +8,9 @@ from itertools import islice
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
+from pytrace_exec.explain.invalidated import by_facts, by_salt
 from pytrace_exec.explain.reasons import in_order, reason
+from pytrace_exec.generations.applying import KIND
 from pytrace_exec.keys.values import MalformedKey, read_command, read_key
 from pytrace_exec.places import MalformedText
 from pytrace_exec.policy.terms import asked_for, serves
@@ -56,8 +58,9 @@ def differences(look_up: LookUp, action: Digest) -> list[dict[str, object]]:
     if key is None:
         return [reason("unknown")]
     reasons = list(command_differences(key.command, look_up.command, look_up.invocation.places))
+    reasons += by_salt(look_up, key.action.salt)
     comparison = compare(look_up, key)
-    same = not comparison.differing and serves(look_up.invocation.options, key.values)
+    same = not (comparison.differing or any(by_facts(look_up, key))) and serves(look_up.invocation.options, key.values)
     return in_order([*reasons, *(() if same else told(look_up, comparison, key))])
 
 
@@ -70,13 +73,15 @@ def _read(look_up: LookUp, action: Digest) -> StoredKey | None:
 
 def compare(look_up: LookUp, key: StoredKey) -> Comparison:
     """Hold a result's values against today's."""
-    return Comparison(key.values, look_up.value, look_up.invocation.places)
+    seen = {subject: value for subject, value in key.values.items() if subject.kind != KIND}
+    return Comparison(seen, look_up.value, look_up.invocation.places)
 
 
 def told(look_up: LookUp, comparison: Comparison, key: StoredKey) -> list[dict[str, object]]:
     """The differences as reasons; without any, the result itself is what is missing."""
     options = look_up.invocation.options
-    reasons = list(comparison.reasons(produced_by(look_up, key.digest), look_up.view.digest))
+    reasons = list(by_facts(look_up, key))
+    reasons += comparison.reasons(produced_by(look_up, key.digest), look_up.view.digest)
     if not serves(options, key.values):
         reasons.append(reason("options_changed", name=asked_for(options, key.values)))
     if reasons:
@@ -113,7 +118,8 @@ def nearest_command(look_up: LookUp) -> list[dict[str, object]]:
     if key is None:
         return reasons or [reason("unknown")]
     comparison = compare(look_up, key)
-    return [*reasons, *(told(look_up, comparison, key) if comparison.differing or not reasons else ())]
+    differing = comparison.differing or any(by_facts(look_up, key))
+    return [*reasons, *(told(look_up, comparison, key) if differing or not reasons else ())]
 
 
 def _closest(look_up: LookUp) -> Ranked | None:
@@ -138,8 +144,7 @@ def _ranked(look_up: LookUp, digest: Digest, known: dict[Digest, Command]) -> Ra
     if command.arguments[:1] != ours.arguments[:1]:
         return None
     reasons = list(command_differences(command, ours, look_up.invocation.places))
-    if action.salt != look_up.salt:
-        reasons.append(reason("invalidated"))
+    reasons += by_salt(look_up, action.salt)
     words = len(set(command.arguments) ^ set(ours.arguments))
     return (command.arguments != ours.arguments, words, len(reasons)), reasons, digest
 

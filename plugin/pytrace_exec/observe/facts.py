@@ -309,6 +309,11 @@ def _order(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
     return around.ranks(view, arg, paths)
 
 
+def _generation(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
+    """A look-up knows it, and no path set names it: what was invalidated is no observation."""
+    return b"none"
+
+
 KINDS: dict[str, Callable[..., bytes]] = {
     "access": _access,
     "attribute": _attribute,
@@ -316,6 +321,7 @@ KINDS: dict[str, Callable[..., bytes]] = {
     "content": _content,
     "error": _type,
     "fact": _host,
+    "generation": _generation,
     "identity": _identity,
     "link": _link,
     "listing": _listing,
