@@ -13,6 +13,9 @@ import click
 
 from pytrace_cas.digest import Digest, MalformedDigest
 from pytrace_cas.generations import WHOLE_STORE
+from pytrace_cas.json_fields import list_fields, text_fields
+from pytrace_cas.recorded.invalidations import LONGEST_TEXT, Invalidation
+from pytrace_cas.recorded.places import MalformedText, unescape
 from pytrace_exec.cache.errors import RemoteRefused, RemoteTrouble
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import (
@@ -28,10 +31,8 @@ from pytrace_exec.cli.exit_status import NOT_AUTHORISED, NOT_FOUND, USAGE, state
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.stored import Finder
 from pytrace_exec.generations.dropping import Ledgers, NoSuchInvalidation
-from pytrace_exec.generations.record import LONGEST_TEXT, Invalidation
-from pytrace_exec.json_fields import list_fields, text_fields
 from pytrace_exec.option_values import pair
-from pytrace_exec.places import MalformedText, Places, unescape
+from pytrace_exec.places import discover
 from pytrace_exec.store_opening import open_folder
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _stated(store: Store, options: Options, ref: str | None, given: dict[str, An
         named: bytes = given["path"]
         folder, last = os.path.split(os.path.abspath(named))
         path = os.path.join(os.path.realpath(folder), last)
-        places = Places.discover(os.getcwdb(), os.environb, root or options.root)
+        places = discover(os.getcwdb(), os.environb, root or options.root)
         yield "path", places.encode_path(path)
         yield "at", path
 

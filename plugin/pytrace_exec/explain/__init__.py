@@ -7,6 +7,7 @@ of running it.
 
 from __future__ import annotations
 
+from pytrace_exec.explain.invalidated import without_old
 from pytrace_exec.explain.nearest import nearest, nearest_command
 from pytrace_exec.explain.reasons import in_order, reason
 
@@ -25,4 +26,4 @@ def why_missed(look_up: LookUp) -> list[dict[str, object]]:
     if look_up.invocation.options.mode == "recache":
         return [reason("recache")]
     found = nearest(look_up) if look_up.candidates.sets else nearest_command(look_up)
-    return in_order(found)
+    return in_order(without_old(found))

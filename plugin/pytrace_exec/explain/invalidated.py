@@ -12,8 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pytrace_exec.generations.record import Invalidation
-    from pytrace_exec.keys.values import StoredKey
+    from pytrace_cas.recorded.invalidations import Invalidation
+    from pytrace_cas.recorded.keys import StoredKey
     from pytrace_exec.lookup import LookUp
 
 _SALT = b"generations: "
@@ -45,6 +45,13 @@ def by_facts(look_up: LookUp, key: StoredKey) -> Iterator[dict[str, object]]:
     yield from _between(set(), {one.id for one in dropped}, dropped)
 
 
+def without_old(reasons: Iterable[dict[str, object]]) -> list[dict[str, object]]:
+    """Leave out what was taken back where something else holds: the result compared with came between the two."""
+    found = list(reasons)
+    holds = any(one.get("holds") for one in found)
+    return [one for one in found if one.get("holds", True) or not holds]
+
+
 def _ids(value: bytes) -> set[str]:
     return {os.fsdecode(id) for id in value.split(b" ")} - {os.fsdecode(_NONE)}
 
@@ -56,7 +63,7 @@ def _between(
     by_id = {one.id: one for one in known}
     for id in sorted(then ^ now):
         said = _said(by_id.get(id)) if id in now else "this was taken back since"
-        yield {**reason("invalidated", path, name=shown + said), "invalidation": id}
+        yield {**reason("invalidated", path, name=shown + said), "invalidation": id, "holds": id in now}
 
 
 def _said(one: Invalidation | None) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytrace_exec.generations.record import Invalidation
+    from pytrace_cas.recorded.invalidations import Invalidation
     from pytrace_exec.keys.messages import Key
 
 KIND = "generation"

@@ -6,10 +6,10 @@ from __future__ import annotations
 import time
 
 from pytrace_cas.generations import WHOLE_STORE, Ledger, ledgers, of_instance, of_remote, rows
+from pytrace_cas.recorded.invalidations import Invalidation, invalidations, undoing
 from pytrace_exec.cache.errors import RemoteFailed
 from pytrace_exec.cache.remote import Address, connect
 from pytrace_exec.generations.known import keep, refresh
-from pytrace_exec.generations.record import Invalidation, invalidations, undoing
 from pytrace_exec.generations.shared import SharedLedger
 
 TYPE_CHECKING = False

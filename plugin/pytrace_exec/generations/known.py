@@ -100,7 +100,7 @@ def _found(store: Store, name: str, standing: Ledger) -> None:
 
 def _begin_anew(store: Store, shared: SharedLedger, known: Ledger) -> None:
     """Invalidate everything, for all who use the remote; where it takes no writes, for those who use this store."""
-    from pytrace_exec.generations.record import Invalidation
+    from pytrace_cas.recorded.invalidations import Invalidation
 
     everything = Invalidation.new((), b"pytrace-exec", LOST).ledger()
     try:

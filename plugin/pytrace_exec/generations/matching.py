@@ -5,16 +5,16 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.recorded.invalidations import invalidations
+from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.generations.applying import Generations, is_below
-from pytrace_exec.generations.record import invalidations
-from pytrace_exec.places import MalformedText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.generations import Ledger
-    from pytrace_exec.generations.record import Invalidation
+    from pytrace_cas.recorded.invalidations import Invalidation
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.invocation import Invocation
-    from pytrace_exec.places import Places
 
 
 def applying(ledger: Ledger, invocation: Invocation) -> Generations:

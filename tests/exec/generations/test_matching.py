@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from pytrace_cas.digest import BLAKE3
 from pytrace_cas.generations import Ledger
+from pytrace_cas.recorded.invalidations import SCOPES, Invalidation, invalidations, undoing
+from pytrace_cas.recorded.places import Places
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.generations.applying import ACTION, Generations
 from pytrace_exec.generations.matching import applying, is_target
-from pytrace_exec.generations.record import SCOPES, Invalidation, invalidations, undoing
 from pytrace_exec.invocation import Invocation
 from pytrace_exec.keys.messages import Key
-from pytrace_exec.observe.facts import Subject
 from pytrace_exec.options import parse
-from pytrace_exec.places import Places
 from pytrace_exec.standard_streams import StandardStreams
 
 ROOT = b"/work/root"

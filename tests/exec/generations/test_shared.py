@@ -12,12 +12,12 @@ import pytest
 
 from pytrace_cas.digest import SHA256
 from pytrace_cas.generations import Ledger, entry_key
+from pytrace_cas.recorded.invalidations import Invalidation, invalidations
 from pytrace_cas.store import Store
 from pytrace_exec.cache.errors import RemoteRefused
 from pytrace_exec.cache.remote import Address, connect
 from pytrace_exec.generations.dropping import Ledgers, NoSuchInvalidation
-from pytrace_exec.generations.record import Invalidation, invalidations
-from pytrace_exec.generations.shared import SLOTS, SharedLedger
+from pytrace_exec.generations.shared import SharedLedger
 from pytrace_exec.options import Options, parse
 from tests.exec.cache.conftest import Open, closed, tiered
 from tests.support.foreign_grpc import Code, ForeignCache, foreign_grpc
@@ -103,14 +103,15 @@ def _grows(url: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["silently", "aloud"])
-def test_a_cache_that_overwrites_nothing_has_slots(how: str) -> None:
+def test_a_cache_that_overwrites_nothing_has_slots(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytrace_exec.generations.shared.SLOTS", 4)
     with foreign_grpc(ForeignCache(overwriting=how)) as url:
         ledger = shared(url)
-        for number in range(SLOTS):
+        for number in range(4):
             assert len(ledger.add(Ledger({f"{number:02x}": "x"})).lines) == number + 1
         with pytest.raises(RemoteRefused):
             ledger.add(Ledger({"ff": "x"}))
-        assert len(names(shared(url).read())) == SLOTS
+        assert len(names(shared(url).read())) == 4
 
 
 def test_a_cache_that_takes_nothing_says_so(cache: ForeignCache, url: str) -> None:

@@ -11,7 +11,7 @@ import os
 import time
 
 from pytrace_cas.generations import Ledger
-from pytrace_exec.places import MalformedText, escape, unescape
+from pytrace_cas.recorded.places import MalformedText, escape, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
