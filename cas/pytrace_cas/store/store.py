@@ -229,6 +229,20 @@ class Store:
         """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
         return self._results.replaced(function, instance, digest)
 
+    def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
+        """Function, instance and digest of each key that `replaced_results` tells something of, the last first."""
+        return self._results.replaced_keys()
+
+    def results_needing(
+        self, function: DigestFunction, instance: str, digest: Digest, limit: int = 64
+    ) -> list[StoredResult]:
+        """The results that need a blob, or were stored along with it; those stored last first."""
+        return self._results.needing(function, instance, digest, limit)
+
+    def needs_of(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that a result needs or that was stored along with it, in no order."""
+        return self._results.needs(function, instance, digest)
+
     def remove_action_result(
         self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
     ) -> bool:
