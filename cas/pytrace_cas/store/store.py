@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.events import Event
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.history import History
+    from pytrace_cas.store.index import Writing
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -323,6 +324,14 @@ class Store:
         from pytrace_cas.store.history import History
 
         return History(self._index)
+
+    def index_uri(self) -> str:
+        """The index for SQLite, to be read beside another database: `ATTACH DATABASE`."""
+        return self._index.reading_uri()
+
+    def exclusive(self) -> Writing:
+        """Keep every other writer of the store away: `with store.exclusive()`."""
+        return self._index.write()
 
     def counters(self) -> dict[str, int]:
         """Every statistic."""
