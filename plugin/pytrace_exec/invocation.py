@@ -33,9 +33,6 @@ class NothingDeclared:
 
 NOTHING_DECLARED = NothingDeclared()
 
-SALT = b"generations: none"
-"""The place of the generations in keys (DESIGN 10)."""
-
 
 class CommandNotFound(Exception):
     """The command is no program: `status` 127 when nothing has that name, 126 when it may not be executed."""

@@ -15,6 +15,7 @@ from pytrace_exec.tracer.plain import run_plain
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
     "bazel": ("bazel",),
+    "browser": ("chromium", "node", "npm"),
     "bubblewrap": ("bwrap",),
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),
@@ -25,6 +26,7 @@ PROGRAMS = {
     "go": ("go",),
     "haproxy": ("haproxy",),
     "hmmer": ("hmmbuild", "hmmsearch"),
+    "nginx": ("nginx",),
     "java": ("javac",),
     "make": ("make", "gcc"),
     "ninja": ("ninja", "cmake", "gcc"),
