@@ -90,14 +90,7 @@ class Outcome:
         """The command was run; `action`: where its result is stored, or None and the reasons why it is not."""
         self.kind = "miss" if action is not None else "not_stored"
         self.action = action
-        self.reasons[:0] = [
-            {
-                "code": reason.code,
-                "message": reason.message,
-                "path": None if reason.path is None else os.fsdecode(reason.path),
-            }
-            for reason in reasons
-        ]
+        self.reasons[:0] = [reason.described() for reason in reasons]
         if action is not None or self.invocation.options.mode == "readonly":
             self.reasons += self._missed_because
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytrace_exec.lookup import Hit
     from pytrace_exec.miss import Traced
     from pytrace_exec.observe.snapshot import Snapshot
+    from pytrace_exec.policy.reasons import Reason
     from pytrace_exec.tracer.running import Trace
 
 
@@ -169,12 +170,21 @@ class Session:
             traced.seen.reasons.insert(0, Reason("timeout"))
         moved = self.invocation.streams.moved_by() if traced.seen.run.stdin_read else None
         action, reasons = store_result(look_up, traced, moved)
+        self._note_why(look_up, reasons)
         self.outcome.missed(look_up, traced, action, reasons)
         if self.outcome.expected is not None:
             from pytrace_exec.verifying import differences
 
             self.outcome.verified(differences(look_up, self.outcome.expected, traced))
         self._write_depfile(*_of_run(traced))
+
+    def _note_why(self, look_up: LookUp, reasons: list[Reason]) -> None:
+        """Note in the store why the result was not stored, for who asks later; none: forget what was noted."""
+        from pytrace_exec.explain.not_stored import note
+
+        store = look_up.cache.store
+        if not store.read_only and self.options.mode != "readonly":
+            note(store, look_up.weak.digest, [reason.described() for reason in reasons])
 
     def _run_unseen(self, look_up: LookUp) -> int:
         """Run the command without a tracer, since nothing is stored anyway."""

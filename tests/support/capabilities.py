@@ -15,6 +15,7 @@ from pytrace_exec.tracer.plain import run_plain
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
     "bazel": ("bazel",),
+    "browser": ("chromium", "node", "npm"),
     "bubblewrap": ("bwrap",),
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),

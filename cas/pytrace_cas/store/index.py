@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.store.layout import Layout
 
-FORMAT = 4  # of the store that this version reads and writes; kept as the index's `user_version`
+FORMAT = 5  # of the store that this version reads and writes; kept as the index's `user_version`
 APPLICATION_ID = 0x70797463  # "pytc": tells an index from any other database
 DEFAULT_MAX_SIZE = 10 << 30
 PATIENCE = 30.0  # seconds to wait for another writer
@@ -143,6 +143,11 @@ class Index:
     def write(self, patience: float = PATIENCE) -> Writing:
         """Hold the write lock: `with index.write() as db`; commits at the end, undoes everything on an exception."""
         return Writing(self, patience)
+
+    def reading_uri(self) -> str:
+        """The URI of the index for a connection that only reads."""
+        with self.read():  # an index that nobody can be writing is opened as such
+            return "".join(chr(b) if b < 0x80 else f"%{b:02x}" for b in self._uri.replace(b"?mode=rw", b"?mode=ro"))
 
     def close(self) -> None:
         """Close the idle connections; the last process to do so folds the log into the index."""

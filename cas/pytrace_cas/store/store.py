@@ -36,7 +36,10 @@ if TYPE_CHECKING:
     from pytrace_cas.store.check import CheckReport
     from pytrace_cas.store.chunks import Chunks
     from pytrace_cas.store.compressed import CompressedReader
+    from pytrace_cas.store.events import Event
     from pytrace_cas.store.eviction import Evicted, Evictor
+    from pytrace_cas.store.history import History
+    from pytrace_cas.store.index import Writing
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -213,13 +216,33 @@ class Store:
         *,
         allow_missing: bool = False,
         keep_complete: bool = False,
+        mutable: bool = False,
     ) -> None:
         """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
         With `allow_missing` a result is kept without all its blobs and answered once they are here; with
-        `keep_complete` it does not take the place of one that was stored with all of them.
+        `keep_complete` it does not take the place of one that was stored with all of them. An earlier one that said
+        otherwise is told by `replaced_results`, unless the entry is `mutable`, as a list is.
         """
-        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
+        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete, mutable)
+
+    def replaced_results(self, function: DigestFunction, instance: str, digest: Digest) -> list[tuple[int, bytes]]:
+        """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
+        return self._results.replaced(function, instance, digest)
+
+    def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
+        """Function, instance and digest of each key that `replaced_results` tells something of, the last first."""
+        return self._results.replaced_keys()
+
+    def results_needing(
+        self, function: DigestFunction, instance: str, digest: Digest, limit: int = 64
+    ) -> list[StoredResult]:
+        """The results that need a blob, or were stored along with it; those stored last first."""
+        return self._results.needing(function, instance, digest, limit)
+
+    def needs_of(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that a result needs or that was stored along with it, in no order."""
+        return self._results.needs(function, instance, digest)
 
     def remove_action_result(
         self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
@@ -282,6 +305,29 @@ class Store:
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a statistic; never waits, never fails."""
         self._counters.count(name, amount)
+
+    def record(self, counts: Iterable[str], events: Iterable[Event] = ()) -> None:
+        """Add one to each of some statistics, and write down what happened, in one go; never waits, never fails."""
+        self._counters.record([(name, 1) for name in counts], events)
+
+    def fold(self) -> None:
+        """Bring what was counted and written down into the index, where it can be asked for, unless read only."""
+        self._counters.fold()
+
+    @property
+    def history(self) -> History:
+        """What happened: hits, runs, requests, and statistics by hour."""
+        from pytrace_cas.store.history import History
+
+        return History(self._index)
+
+    def index_uri(self) -> str:
+        """The index for SQLite, to be read beside another database: `ATTACH DATABASE`."""
+        return self._index.reading_uri()
+
+    def exclusive(self) -> Writing:
+        """Keep every other writer of the store away: `with store.exclusive()`."""
+        return self._index.write()
 
     def counters(self) -> dict[str, int]:
         """Every statistic."""

@@ -213,19 +213,38 @@ def _link(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
 
 
 def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
-    """`listing`; argument `less HEX`: without these names, which are declared outputs."""
+    """`listing`: the digest of its canonical form, or the error."""
+    listed = listing_of(view, around, arg, path)
+    return listed.encode() if isinstance(listed, str) else str(around.function.of(listed)).encode()
+
+
+def listing_of(view: View, around: Surroundings, arg: str, path: bytes) -> bytes | str:
+    """What counts of a directory in canonical form, or an error's name.
+
+    Argument `less HEX`: without these names, which are declared outputs.
+    """
     names = view.names(path)
     if isinstance(names, str):
-        return names.encode()
+        return names
     if arg:
         left_out = set(bytes.fromhex(arg.removeprefix("less ")).split(b"/"))
         names = [(name, letter) for name, letter in names if name not in left_out]
-    return str(around.function.of(canonical_listing(around.counting(path, names)))).encode()
+    return canonical_listing(around.counting(path, names))
 
 
 def canonical_listing(names: list[tuple[bytes, str]]) -> bytes:
     """Names and types of a directory in canonical form: sorted by name, each ended by NUL and its type's letter."""
     return b"".join(name + b"\0" + letter.encode() for name, letter in sorted(names))
+
+
+def read_listing(data: bytes) -> dict[bytes, str]:
+    """The letter of each name's type, from the canonical form; raise ValueError for anything else."""
+    found, at = {}, 0
+    while at < len(data):
+        end = data.index(b"\0", at)
+        found[data[at:end]] = data[end + 1 : end + 2].decode("ascii")
+        at = end + 2
+    return found
 
 
 def _attribute(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
