@@ -25,6 +25,7 @@ PROGRAMS = {
     "git": ("git",),
     "go": ("go",),
     "haproxy": ("haproxy",),
+    "nginx": ("nginx",),
     "java": ("javac",),
     "make": ("make", "gcc"),
     "ninja": ("ninja", "cmake", "gcc"),
