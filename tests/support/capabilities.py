@@ -25,6 +25,7 @@ PROGRAMS = {
     "git": ("git",),
     "go": ("go",),
     "haproxy": ("haproxy",),
+    "hmmer": ("hmmbuild", "hmmsearch"),
     "nginx": ("nginx",),
     "java": ("javac",),
     "make": ("make", "gcc"),
