@@ -26,6 +26,7 @@ PROGRAMS = {
     "git_lfs": ("git", "git-lfs"),
     "go": ("go",),
     "haproxy": ("haproxy",),
+    "hmmer": ("hmmbuild", "hmmsearch"),
     "nginx": ("nginx",),
     "java": ("javac",),
     "make": ("make", "gcc"),
