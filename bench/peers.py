@@ -47,7 +47,7 @@ instances:
         storage: *storage
       - !action-cache
         cache: *cache
-thread-pool-size: 20
+thread-pool-size: 100
 """
 
 
