@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.conform.titles import TITLES
-from pytrace_exec.keys.messages import SCHEME
-from pytrace_exec.observe.facts import KINDS
+from pytrace_cas.recorded.scheme import SCHEME
+from pytrace_cas.recorded.subjects import KINDS
+from pytrace_exec.observe.facts import VALUES
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.policy.reasons import SENTENCES
 
@@ -68,7 +69,7 @@ def test_the_conformance_table_has_every_rule_and_ours_breaks_none() -> None:
 
 def test_every_kind_of_fact_is_explained() -> None:
     text = (DOCS / "facts.md").read_text()
-    assert set(FIRST_CELL.findall(text)) == KINDS.keys()
+    assert set(FIRST_CELL.findall(text)) == KINDS == VALUES.keys()
     assert all(f"`{name}`" in text for name in IDENTITY)
 
 

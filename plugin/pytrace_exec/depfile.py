@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pytrace_exec.observe.facts import Subject
+    from pytrace_cas.recorded.subjects import Subject
 
 _SPECIAL = re.compile(rb"(\\*)([ \t#:])|(\\+)$")
 

@@ -7,9 +7,9 @@ import os
 import stat
 import sys
 
+from pytrace_cas.recorded.names import path_of
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.replay.apply import ReplayRefused, UndoFailed, prepare
-from pytrace_exec.replay.names import path_of
 from pytrace_exec.streams.replay import StreamFailed, replay_streams
 
 TYPE_CHECKING = False

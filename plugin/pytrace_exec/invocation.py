@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.keys.messages import make_command
-from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.surroundings import Surroundings
-from pytrace_exec.places import Places
+from pytrace_exec.places import discover
 from pytrace_exec.policy import environment, terms
 from pytrace_exec.policy.left_out import LeftOut
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import Command
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.options import Options
     from pytrace_exec.standard_streams import StandardStreams
 
@@ -137,7 +138,7 @@ def find_places(options: Options, cwd: bytes, environ: Mapping[bytes, bytes]) ->
             raise BadRoot(f"--root {os.fsdecode(root)}: no folder that can be read; name an existing one")
         if cwd != real and not cwd.startswith(real.rstrip(b"/") + b"/"):
             raise BadRoot(f"--root {os.fsdecode(root)} does not hold the working directory; name a folder above it")
-    return Places.discover(cwd, environ, root)
+    return discover(cwd, environ, root)
 
 
 def _absolute(path: bytes) -> bytes:

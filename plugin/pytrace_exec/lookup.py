@@ -6,16 +6,16 @@ from __future__ import annotations
 import time
 
 from pytrace_cas.reapi import ActionResult
+from pytrace_cas.recorded.candidates import Candidates
+from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
+from pytrace_cas.recorded.path_sets import MalformedPathSet, PathSet
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.invocation import SALT
-from pytrace_exec.keys.entries import Candidates
 from pytrace_exec.keys.messages import strong_key, weak_key
-from pytrace_exec.keys.pathset import MalformedPathSet, PathSet
 from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.policy.terms import serves
-from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
 from pytrace_exec.replay.results import check_result
 
 TYPE_CHECKING = False
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import Command
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.cache.interface import Tier
     from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.keys.messages import Key
     from pytrace_exec.observe.digest_cache import DigestCache
-    from pytrace_exec.observe.facts import Subject
 
 
 class Hit:

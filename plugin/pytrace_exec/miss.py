@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import re
 
+from pytrace_cas.recorded.bytecode import source_of
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
-from pytrace_exec.observe.bytecode import source_of
 from pytrace_exec.observe.conclude import conclude
-from pytrace_exec.observe.facts import BYTECODE, Subject, value_of
+from pytrace_exec.observe.facts import BYTECODE, value_of
 from pytrace_exec.observe.reader import read_events
 from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot

@@ -8,15 +8,7 @@ import stat
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import ActionResult, OutputFile
-from pytrace_cas.store import StoreError
-from pytrace_exec.cache.candidates import put_first
-from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.keys.messages import strong_key
-from pytrace_exec.keys.pathset import PathSet
-from pytrace_exec.observe.facts import Subject
-from pytrace_exec.policy.bytecode import made_by_import
-from pytrace_exec.replay.effects import EFFECTS_PATH, Effects, InvalidEffects
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     DIRECTORY,
     NOW,
     PLAIN,
@@ -31,12 +23,21 @@ from pytrace_exec.replay.entries import (
     Symlink,
     Times,
 )
-from pytrace_exec.replay.names import UnstorablePath, link_text, name_of
+from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects, InvalidEffects
+from pytrace_cas.recorded.names import UnstorablePath, link_text, name_of
+from pytrace_cas.recorded.path_sets import PathSet
+from pytrace_cas.recorded.subjects import Subject
+from pytrace_cas.store import StoreError
+from pytrace_exec.cache.candidates import put_first
+from pytrace_exec.cache.errors import BlobMissing, CacheFailed
+from pytrace_exec.keys.messages import strong_key
+from pytrace_exec.policy.bytecode import made_by_import
 from pytrace_exec.replay.plan import Plan, ReplayRefused
 from pytrace_exec.replay.results import output_files, output_symlinks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytrace_cas.recorded.effect_entries import Entry
     from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.keys.messages import Key
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from pytrace_exec.observe.before import EarlierView
     from pytrace_exec.observe.conclude import Observations
     from pytrace_exec.observe.outputs import Output
-    from pytrace_exec.replay.entries import Entry
     from pytrace_exec.streams.capture import Recorded
 
 

@@ -14,12 +14,12 @@ from pytrace_exec.store_opening import NoPlaceForStore, StoreRefused, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_cas.store import Store
     from pytrace_exec.cache.local import LocalCache
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import Hit
     from pytrace_exec.miss import Traced
-    from pytrace_exec.observe.facts import Subject
     from pytrace_exec.observe.snapshot import Snapshot
     from pytrace_exec.tracer.running import Trace
 
@@ -257,7 +257,7 @@ def _told(error: Exception) -> str:
 
 def _of_hit(look_up: LookUp, hit: Hit) -> tuple[list[bytes], dict[Subject, bytes]]:
     """The files that a stored result makes, and the values of what it read."""
-    from pytrace_exec.replay.names import path_of
+    from pytrace_cas.recorded.names import path_of
 
     made = [path_of(look_up.invocation.places, file.path) for file in hit.effects.files()]
     return made, {subject: look_up.value(subject) for subject in look_up.subjects_of(hit)}

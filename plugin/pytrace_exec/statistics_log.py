@@ -7,7 +7,7 @@ import json
 import os
 import time
 
-from pytrace_exec.json_fields import list_fields, reason_fields, text_fields
+from pytrace_cas.json_fields import list_fields, reason_fields, text_fields
 from pytrace_exec.run_log import append
 
 TYPE_CHECKING = False

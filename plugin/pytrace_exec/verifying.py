@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import stat
 
-from pytrace_exec.observe.bytecode import split
+from pytrace_cas.recorded.bytecode import split
+from pytrace_cas.recorded.effect_entries import Dir, File, Move, Remove, Symlink
+from pytrace_cas.recorded.names import link_target, path_of
 from pytrace_exec.observe.view import hash_file
-from pytrace_exec.replay.entries import Dir, File, Move, Remove, Symlink
-from pytrace_exec.replay.names import link_target, path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 
 from pytrace_cas.digest import BLAKE3
+from pytrace_cas.recorded.places import escape, unescape
 from pytrace_exec.observe.facts import canonical_listing
-from pytrace_exec.places import escape, unescape
 from tests.support.tree import Tree
 
 LETTERS = {"/": "d", "@": "l", "|": "o"}

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
+from pytrace_cas.recorded.places import Places
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.reasons import SENTENCES, in_order, reason
 from pytrace_exec.keys.messages import make_command
-from pytrace_exec.observe.facts import Subject
-from pytrace_exec.places import Places
 from pytrace_exec.shortening import LONGEST, shortened
 
 PLACES = Places(b"/r", b"/home/u", b"/tmp")

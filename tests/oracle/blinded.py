@@ -27,9 +27,9 @@ def blind(kind: str) -> None:
     from pytrace_exec.observe import facts
 
     for name in SPLIT.get(kind, (kind,)):
-        if name not in facts.KINDS:
-            raise SystemExit(f"no facts of kind {name!r}: there are {', '.join(sorted(facts.KINDS))}")
-        facts.KINDS[name] = _unseen
+        if name not in facts.VALUES:
+            raise SystemExit(f"no facts of kind {name!r}: there are {', '.join(sorted(facts.VALUES))}")
+        facts.VALUES[name] = _unseen
 
 
 def _unseen(*arguments: object) -> bytes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics: counted by appending a line to a file, which a hit can afford, and folded into the index now and then."""
+"""Statistics and events: lines appended to a file, which a hit can afford, and folded into the index now and then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pytrace_cas.store.layout import FILE_MODE, StoreError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _sqlite3 as sqlite
+    from collections.abc import Iterable
 
+    from pytrace_cas.store.events import Event
     from pytrace_cas.store.index import Index
 
 _FOLD = 1 << 16  # bytes of lines after which they are folded
@@ -30,13 +32,28 @@ class Counters:
 
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a counter. Never waits long; a store that is full or read only goes uncounted."""
-        if self._index.read_only or not amount:
+        self.record([(name, amount)])
+
+    def record(self, counts: Iterable[tuple[str, int]], events: Iterable[Event] = ()) -> None:
+        """Add to counters and write events down, in one piece; otherwise as `count`."""
+        if self._index.read_only:
             return
+        hour = int(time.time()) // 3600
+        lines = [f"{name}@{hour} {amount}\n".encode() for name, amount in counts if amount]
+        data = b"".join([*lines, *(event.line() for event in events)])
         try:
-            if self._append(f"{name} {amount}\n".encode()) > _FOLD:
+            if data and self._append(data) > _FOLD:
                 self._fold()
         except (OSError, StoreError):
             return  # a statistic is not worth a failure
+
+    def fold(self) -> None:
+        """Bring all lines into the index, unless there are none or the store is read only."""
+        try:
+            if not self._index.read_only and os.stat(self._path).st_size:
+                self._fold(PATIENCE)
+        except FileNotFoundError:
+            return
 
     def totals(self) -> dict[str, int]:
         """Every counter that was ever counted."""
@@ -44,9 +61,11 @@ class Counters:
             totals = dict(db.execute("SELECT name, value FROM counters").fetchall())
         try:
             with open(self._path, "rb") as file:
-                _add(totals, file.read())
+                counted = _counted(file.read())
         except FileNotFoundError:
             return totals
+        for (name, _), value in counted.items():
+            totals[name] = totals.get(name, 0) + value
         return totals
 
     def reset(self) -> None:
@@ -54,6 +73,7 @@ class Counters:
         self._fold(PATIENCE)
         with self._index.write() as db:
             db.execute("DELETE FROM counters")
+            db.execute("DELETE FROM hours")
 
     def _append(self, line: bytes) -> int:
         """Append a line, whole; return the file's size."""
@@ -70,9 +90,7 @@ class Counters:
         try:
             with self._index.write(patience) as db:
                 fcntl.flock(fd, fcntl.LOCK_EX)  # who appends holds it for one write
-                totals: dict[str, int] = {}
-                _add(totals, os.pread(fd, os.fstat(fd).st_size, 0))
-                _store(db, totals)
+                _store(db, os.pread(fd, os.fstat(fd).st_size, 0))
             os.ftruncate(fd, 0)
         finally:
             os.close(fd)
@@ -89,14 +107,25 @@ def _lock_shared(fd: int) -> None:
     fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
-def _store(db: sqlite.Connection, totals: dict[str, int]) -> None:
+def _store(db: sqlite.Connection, lines: bytes) -> None:
+    from pytrace_cas.store.history import keep_event, keep_hours
+
+    counted = _counted(lines)
     query = "INSERT INTO counters VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value"
-    db.executemany(query, totals.items())
+    db.executemany(query, [(name, value) for (name, _), value in counted.items()])
+    keep_hours(db, [(hour, name, value) for (name, hour), value in counted.items() if hour])
+    for line in lines.split(b"\n"):
+        if line.startswith(b"@"):
+            keep_event(db, line[1:])
 
 
-def _add(totals: dict[str, int], lines: bytes) -> None:
-    """Sum up lines of a name and an amount; one that power loss has torn counts nothing."""
-    for line in lines.decode("utf-8", "replace").splitlines():
+def _counted(lines: bytes) -> dict[tuple[str, int], int]:
+    """Sum up lines of a name, its hour and an amount (hour 0: none); one that power loss has torn counts nothing."""
+    counted: dict[tuple[str, int], int] = {}
+    for line in lines.decode("utf-8", "replace").split("\n"):
         name, _, amount = line.rpartition(" ")
-        if name and amount.removeprefix("-").isdecimal():
-            totals[name] = totals.get(name, 0) + int(amount)
+        if name and not name.startswith("@") and amount.removeprefix("-").isdecimal():
+            name, _, hour = name.partition("@")
+            key = name, int(hour) if hour.isdecimal() else 0
+            counted[key] = counted.get(key, 0) + int(amount)
+    return counted

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.store.layout import Layout
 
-FORMAT = 4  # of the store that this version reads and writes; kept as the index's `user_version`
+FORMAT = 5  # of the store that this version reads and writes; kept as the index's `user_version`
 APPLICATION_ID = 0x70797463  # "pytc": tells an index from any other database
 DEFAULT_MAX_SIZE = 10 << 30
 PATIENCE = 30.0  # seconds to wait for another writer

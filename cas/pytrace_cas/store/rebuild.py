@@ -13,7 +13,8 @@ import attrs
 from pytrace_cas.digest import FUNCTIONS, Digest
 from pytrace_cas.store.adding import DigestMismatch
 from pytrace_cas.store.check import CheckReport, Problem
-from pytrace_cas.store.index import DEFAULT_MAX_SIZE, CorruptIndex, StoreBusy
+from pytrace_cas.store.history import COLUMNS as HISTORY_COLUMNS
+from pytrace_cas.store.index import DEFAULT_MAX_SIZE, CorruptIndex, Index, StoreBusy
 from pytrace_cas.store.layout import Layout, StoreNotWritable, unique_name
 from pytrace_cas.store.mark import mark
 from pytrace_cas.store.pending import Pending
@@ -69,6 +70,7 @@ def rebuild(layout: Layout) -> None:
             store.check(repair=True)  # indexes the files
             salvage.restore_parts(store)
             salvage.restore_results(store)
+        salvage.restore_history(layout)
     finally:
         salvage.close()
 
@@ -116,15 +118,25 @@ class Salvage:
         return 0
 
     def restore_notes(self, store: Store) -> None:
-        """Settings, generations, counters and notes."""
+        """Settings, generations and notes."""
         for name, value in self._rows("SELECT name, value FROM settings"):
             store.set_setting(name, value)
         for scope, value in self._rows("SELECT scope, value FROM generations"):
             store.set_generation(scope, value)
-        for name, value in self._rows("SELECT name, value FROM counters"):
-            store.count(name, value)
         for kind, key, value in self._rows("SELECT kind, key, value FROM notes ORDER BY used"):
             store.remember(kind, key, value)
+
+    def restore_history(self, layout: Layout) -> None:
+        """Statistics and what happened, as they stand there."""
+        index = Index(layout, fsync=False, read_only=False)
+        try:
+            with index.write() as db:
+                for table, columns in HISTORY_COLUMNS.items():
+                    marks = ", ".join("?" * len(columns))
+                    rows = list(self._rows(f"SELECT {', '.join(columns)} FROM {table}"))
+                    db.executemany(f"INSERT OR IGNORE INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)
+        finally:
+            index.close()
 
     def restore_blobs(self, store: Store) -> None:
         """The blobs that live in the index and still have their digests."""

@@ -44,8 +44,14 @@ _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
  CROSS JOIN blobs b ON b.function = r.function AND b.hash = f.hash
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
 _COMPLETE_ROW = "SELECT id FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"
-_INSERT = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+# An id is never used twice, so that what was seen of the results can be told from what came after.
+_INSERT = """INSERT INTO results (id, function, hash, instance, size, complete, charge, used, turn, message, stored)
+VALUES ((SELECT last_result + 1 FROM store), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_KEY = "function = ? AND hash = ? AND instance = ? AND size = ?"
+_KEEP_REPLACED = f"""INSERT INTO replaced (function, hash, instance, size, time, message)
+SELECT function, hash, instance, size, stored, message FROM results WHERE {_KEY} AND message <> ?"""
+_TRIM_REPLACED = f"""DELETE FROM replaced WHERE id <= (SELECT max(id) FROM replaced) - 4096 OR id IN
+(SELECT id FROM replaced WHERE {_KEY} ORDER BY id DESC LIMIT -1 OFFSET 4)"""
 
 
 class MissingBlobs(StoreError):
@@ -98,11 +104,13 @@ class Results:
         needs: Iterable[Digest],
         allow_missing: bool,
         keep_complete: bool = False,
+        mutable: bool = False,
     ) -> None:
         """Store a result in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
         With `allow_missing`, a result whose blobs are not all here is kept and answered once they are. With
-        `keep_complete`, one that was stored with all its blobs stays in place of the new one.
+        `keep_complete`, one that was stored with all its blobs stays in place of the new one. What an earlier one said
+        otherwise is kept (`replaced`), unless the entry is `mutable`.
         """
         from pytrace_cas.store.room import charge_of_result
 
@@ -113,6 +121,8 @@ class Results:
         def work(db: sqlite.Connection, clock: Clock) -> None:
             if keep_complete and db.execute(_COMPLETE_ROW, key).fetchone():
                 return
+            if not mutable:
+                _keep_replaced(db, key, message)
             row = _replace(db, key, message, charge, clock)
             db.executemany("INSERT INTO refs VALUES (?, ?, ?)", [(row, *ref) for ref in sorted(refs)])
             absent = db.execute(_ABSENT, (row, function.number)).fetchall()
@@ -131,6 +141,13 @@ class Results:
         with self._index.write() as db:
             key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
             return bool(db.execute(f"{query} AND NOT complete" if incomplete else query, key).rowcount)
+
+    def replaced(self, function: DigestFunction, instance: str, digest: Digest) -> list[tuple[int, bytes]]:
+        """Messages that stood under a key before and said otherwise, the last first, with the time they were stored."""
+        query = f"SELECT time, message FROM replaced WHERE {_KEY} ORDER BY id DESC"
+        key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+        with self._index.read() as db:
+            return [(time, bytes(message)) for time, message in db.execute(query, key)]
 
     def needed(self, function: DigestFunction, hash: str) -> Digest | None:
         """Digest of a blob with that hash that some result needs, whether the blob is here or not."""
@@ -202,7 +219,13 @@ class Results:
 def _replace(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes, charge: int, clock: Clock) -> int:
     """Put a row in place of one of the same key; return its id. Its refs are still to be written."""
     db.execute("DELETE FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ?", key)
-    return int(db.execute(_INSERT, (*key, 1, charge, clock.now, clock.turn, message)).lastrowid or 0)
+    return int(db.execute(_INSERT, (*key, 1, charge, clock.now, clock.turn, message, clock.now)).lastrowid or 0)
+
+
+def _keep_replaced(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes) -> None:
+    """Keep a result that is about to be replaced by another: of each key the last 4, of all the last 4096."""
+    if db.execute(_KEEP_REPLACED, (*key, message)).rowcount:
+        db.execute(_TRIM_REPLACED, key)
 
 
 def _renew(db: sqlite.Connection, id: int, clock: Clock) -> None:

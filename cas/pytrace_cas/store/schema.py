@@ -30,7 +30,8 @@ CREATE TABLE store (
   results INTEGER NOT NULL,
   bytes INTEGER NOT NULL,
   added INTEGER NOT NULL,
-  min_lifetime INTEGER NOT NULL DEFAULT 0
+  min_lifetime INTEGER NOT NULL DEFAULT 0,
+  last_result INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE blobs (
   id INTEGER PRIMARY KEY,
@@ -59,7 +60,8 @@ CREATE TABLE results (
   charge INTEGER NOT NULL,
   used INTEGER NOT NULL,
   turn INTEGER NOT NULL,
-  message BLOB NOT NULL
+  message BLOB NOT NULL,
+  stored INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX results_by_key ON results (function, hash, instance, size);
 CREATE INDEX results_by_age ON results (turn, used);
@@ -90,13 +92,63 @@ CREATE TRIGGER blob_dropped AFTER DELETE ON blobs BEGIN
   UPDATE store SET blobs = blobs - 1, bytes = bytes - OLD.charge;
   DELETE FROM results WHERE id IN (SELECT result FROM refs WHERE hash = OLD.hash) AND +function = OLD.function;
 END;
-CREATE TRIGGER result_added AFTER INSERT ON results BEGIN
-  UPDATE store SET results = results + 1, bytes = bytes + NEW.charge, added = added + NEW.charge;
-END;
 CREATE TRIGGER result_dropped AFTER DELETE ON results BEGIN
   UPDATE store SET results = results - 1, bytes = bytes - OLD.charge;
   DELETE FROM refs WHERE result = OLD.id;
 END;
+"""
+HISTORY = """CREATE TRIGGER result_added AFTER INSERT ON results BEGIN
+  SELECT RAISE(ABORT, 'the id of a result was used before') FROM store WHERE NEW.id <= last_result;
+  UPDATE store SET results = results + 1, bytes = bytes + NEW.charge, added = added + NEW.charge, last_result = NEW.id;
+END;
+CREATE TABLE replaced (
+  id INTEGER PRIMARY KEY,
+  function INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  instance TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  message BLOB NOT NULL
+);
+CREATE INDEX replaced_by_key ON replaced (function, hash, instance, size);
+CREATE TABLE hits (
+  function INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  instance TEXT NOT NULL,
+  hits INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  PRIMARY KEY (function, hash, instance, size)
+) WITHOUT ROWID;
+CREATE TABLE hours (hour INTEGER, name TEXT, value INTEGER NOT NULL, PRIMARY KEY (hour, name)) WITHOUT ROWID;
+CREATE TABLE runs (
+  id INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL,
+  outcome TEXT NOT NULL,
+  instance TEXT NOT NULL,
+  function INTEGER NOT NULL,
+  weak TEXT NOT NULL,
+  action TEXT NOT NULL,
+  command TEXT NOT NULL,
+  reasons TEXT NOT NULL
+);
+CREATE INDEX runs_by_command ON runs (command);
+CREATE TABLE requests (
+  function INTEGER NOT NULL,
+  hash BLOB NOT NULL,
+  size INTEGER NOT NULL,
+  instance TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  tool TEXT NOT NULL,
+  version TEXT NOT NULL,
+  invocation TEXT NOT NULL,
+  correlated TEXT NOT NULL,
+  mnemonic TEXT NOT NULL,
+  target TEXT NOT NULL,
+  configuration TEXT NOT NULL,
+  PRIMARY KEY (function, hash, instance, size, kind)
+) WITHOUT ROWID;
 """
 PARTS = """CREATE INDEX blobs_by_source ON blobs (source) WHERE source IS NOT NULL;
 CREATE TABLE parts (
@@ -147,6 +199,16 @@ def _add_parts(db: sqlite.Connection) -> None:
         db.execute(statement)
 
 
+def _add_history(db: sqlite.Connection) -> None:
+    db.execute("ALTER TABLE store ADD COLUMN last_result INTEGER NOT NULL DEFAULT 0")
+    db.execute("ALTER TABLE results ADD COLUMN stored INTEGER NOT NULL DEFAULT 0")
+    db.execute("UPDATE results SET stored = used")
+    db.execute("UPDATE store SET last_result = (SELECT ifnull(max(id), 0) FROM results)")
+    db.execute("DROP TRIGGER result_added")
+    for statement in statements(HISTORY):
+        db.execute(statement)
+
+
 def statements(script: str) -> list[str]:
     """The statements of a script one by one: `executescript` would commit before it begins."""
     found, begun = [], ""
@@ -159,7 +221,12 @@ def statements(script: str) -> list[str]:
 
 
 # From each older format to the next: a function that changes the tables inside the transaction it is given.
-MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {1: _add_lifetimes, 2: _add_packed, 3: _add_parts}
+MIGRATIONS: dict[int, Callable[[sqlite.Connection], None]] = {
+    1: _add_lifetimes,
+    2: _add_packed,
+    3: _add_parts,
+    4: _add_history,
+}
 
 
 class NewerFormat(StoreError):
@@ -185,7 +252,8 @@ def build(db: sqlite.Connection, max_size: int) -> None:
     db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     db.executescript(
-        f"BEGIN; {TABLES} {PARTS} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
+        f"BEGIN; {TABLES} {PARTS} {HISTORY}"
+        f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT"
     )
     db.execute("INSERT INTO store (id, max_size, blobs, results, bytes, added) VALUES (1, ?, 0, 0, 0, 0)", (max_size,))
 

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from pytrace_cas.store.check import CheckReport
     from pytrace_cas.store.chunks import Chunks
     from pytrace_cas.store.compressed import CompressedReader
+    from pytrace_cas.store.events import Event
     from pytrace_cas.store.eviction import Evicted, Evictor
+    from pytrace_cas.store.history import History
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -213,13 +215,19 @@ class Store:
         *,
         allow_missing: bool = False,
         keep_complete: bool = False,
+        mutable: bool = False,
     ) -> None:
         """Store a result and the digests it needs in place of an earlier one; raise `MissingBlobs`, `OutOfSpace`.
 
         With `allow_missing` a result is kept without all its blobs and answered once they are here; with
-        `keep_complete` it does not take the place of one that was stored with all of them.
+        `keep_complete` it does not take the place of one that was stored with all of them. An earlier one that said
+        otherwise is told by `replaced_results`, unless the entry is `mutable`, as a list is.
         """
-        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete)
+        self._results.put(function, instance, digest, message, needs, allow_missing, keep_complete, mutable)
+
+    def replaced_results(self, function: DigestFunction, instance: str, digest: Digest) -> list[tuple[int, bytes]]:
+        """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
+        return self._results.replaced(function, instance, digest)
 
     def remove_action_result(
         self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
@@ -282,6 +290,21 @@ class Store:
     def count(self, name: str, amount: int = 1) -> None:
         """Add to a statistic; never waits, never fails."""
         self._counters.count(name, amount)
+
+    def record(self, counts: Iterable[str], events: Iterable[Event] = ()) -> None:
+        """Add one to each of some statistics, and write down what happened, in one go; never waits, never fails."""
+        self._counters.record([(name, 1) for name in counts], events)
+
+    def fold(self) -> None:
+        """Bring what was counted and written down into the index, where it can be asked for, unless read only."""
+        self._counters.fold()
+
+    @property
+    def history(self) -> History:
+        """What happened: hits, runs, requests, and statistics by hour."""
+        from pytrace_cas.store.history import History
+
+        return History(self._index)
 
     def counters(self) -> dict[str, int]:
         """Every statistic."""

@@ -7,8 +7,8 @@ which has a weak key of its own. A race that is lost costs a later miss: whoever
 
 from __future__ import annotations
 
+from pytrace_cas.recorded.candidates import Candidates, index_digest, parse_index
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.keys.entries import Candidates, index_digest, parse_index
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

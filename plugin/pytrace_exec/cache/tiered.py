@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from pytrace_cas.digest import MalformedDigest
 from pytrace_cas.reapi import ActionResult, MalformedMessage
+from pytrace_cas.recorded.candidates import INDEX
+from pytrace_cas.recorded.effects import EFFECTS_PATH
 from pytrace_cas.store import DigestMismatch, OutOfSpace, RefusedBlobs
 from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteLacks, RemoteRefused
 from pytrace_exec.cache.line import Line
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.cache.remembered import Remembered
 from pytrace_exec.cache.remote import Address
-from pytrace_exec.keys.entries import INDEX
-from pytrace_exec.replay.effects import EFFECTS_PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

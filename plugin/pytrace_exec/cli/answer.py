@@ -78,3 +78,16 @@ def _style(style: str) -> dict[str, Any]:
 def one_line(text: str) -> str:
     """Text that keeps to its line and its characters on a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def line_of(observation: dict[str, Any]) -> str:
+    """An observation, or an output, as one line: its kind, its path or name, then what is known of it."""
+    rest = dict(observation)
+    kind, name = rest.pop("kind"), rest.pop("path", rest.pop("name", None))
+    exact = [key for key in rest if key.endswith("_b64")]
+    words = [f"{key}={_word(value)}" for key, value in rest.items() if key not in exact and value is not None]
+    return one_line("  ".join([f"{kind:9}", *([str(name)] if name is not None else []), *words]))
+
+
+def _word(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)

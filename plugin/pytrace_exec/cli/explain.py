@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_cas.json_fields import reason_fields
+from pytrace_cas.recorded.keys import MalformedKey, properties, read_key
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing, RemoteLacks
 from pytrace_exec.cli.answer import Answer, one_line
@@ -25,11 +27,8 @@ from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated, st
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
 from pytrace_exec.explain import why_missed
-from pytrace_exec.explain.commands import properties
 from pytrace_exec.explain.facts import STREAMS
 from pytrace_exec.explain.nearest import differences, stored_in
-from pytrace_exec.json_fields import reason_fields
-from pytrace_exec.keys.values import MalformedKey, read_key
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.standard_streams import inherited_descriptors
 

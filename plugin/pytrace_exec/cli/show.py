@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytrace_exec.cli.answer import Answer
+from pytrace_cas.json_fields import below, list_fields, text_fields
+from pytrace_cas.recorded.described import described, reading_order
+from pytrace_cas.recorded.described_effects import described_effect
+from pytrace_cas.recorded.keys import properties, variables
+from pytrace_exec.cli.answer import Answer, line_of
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
-from pytrace_exec.cli.observations import described, line_of, reading_order
 from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
-from pytrace_exec.explain.commands import properties, variables
-from pytrace_exec.json_fields import below, list_fields, text_fields
-from pytrace_exec.replay.entries import Dir, File, Hardlink, LinkTo, Mode, Move, Remove, Symlink, Times
-from pytrace_exec.replay.names import link_target, path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytrace_exec.places import Places
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.places import Places
 
 _STATUSES = stated("0 shown", more="13 remote unreachable; 20 no such result")
 _HASHED = b"sha256:"
@@ -80,7 +76,7 @@ def _described(run: StoredRun, places: Places, parts: dict[str, bool]) -> dict[s
         subjects = sorted(run.key.values, key=lambda subject: reading_order(subject, places.root))
         found["inputs"] = [described(subject, run.key.values[subject], places.root) for subject in subjects]
     if parts["outputs"]:
-        found["outputs"] = [output for entry in run.effects.entries for output in _outputs(entry, places)]
+        found["outputs"] = [described_effect(entry, places) for entry in run.effects.entries]
     return found
 
 
@@ -96,38 +92,6 @@ def _variable(name: str, value: str, places: Places) -> dict[str, Any]:
         **text_fields("name", places.restore(name.encode())),
         **text_fields("value", places.restore(value.encode())),
     }
-
-
-def _outputs(entry: Entry, places: Places) -> Iterator[dict[str, Any]]:
-    """An entry of the effects as `pytrace trace` tells outputs."""
-
-    def named(field: str, name: bytes) -> dict[str, Any]:
-        return text_fields(field, below(path_of(places, name), places.root))
-
-    if isinstance(entry, File):
-        yield {"kind": "file", **named("path", entry.path), "digest": str(entry.digest), "mode": f"{entry.mode:04o}"}
-    elif isinstance(entry, Dir):
-        yield {"kind": "directory", **named("path", entry.path), "mode": f"{entry.mode:04o}"}
-    elif isinstance(entry, Symlink):
-        yield {
-            "kind": "symlink",
-            **named("path", entry.path),
-            **text_fields("target", link_target(places, entry.target)),
-        }
-    elif isinstance(entry, Hardlink | LinkTo):
-        yield {"kind": "hardlink", **named("path", entry.path), **named("target", entry.other)}
-    elif isinstance(entry, Remove):
-        yield {
-            "kind": "removed",
-            **named("path", entry.path),
-            "type": "directory" if entry.type == "dir" else entry.type,
-        }
-    elif isinstance(entry, Move):
-        yield {"kind": "moved", **named("path", entry.to), **named("moved_from", entry.path)}
-    elif isinstance(entry, Mode):
-        yield {"kind": "metadata", **named("path", entry.path), "mode": f"{entry.mode:04o}"}
-    elif isinstance(entry, Times):
-        yield {"kind": "metadata", **named("path", entry.path), "atime": entry.atime, "mtime": entry.mtime}
 
 
 def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> None:

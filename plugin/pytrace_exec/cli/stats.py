@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from pytrace_cas.json_fields import text_fields
 from pytrace_cas.store import Store
 from pytrace_exec.cli.answer import Answer
 from pytrace_exec.cli.choices import chosen, folder_of, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.main import Failed, cli
-from pytrace_exec.json_fields import text_fields
 from pytrace_exec.option_values import duration
 
 if TYPE_CHECKING:

@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
+from pytrace_cas.recorded.candidates import index_digest, parse_index
+from pytrace_cas.recorded.effect_entries import Move
+from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
+from pytrace_cas.recorded.keys import StoredKey, read_key
+from pytrace_cas.recorded.names import path_of
+from pytrace_cas.recorded.places import MalformedText, Places
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.cache.remote import Address
@@ -17,21 +23,15 @@ from pytrace_exec.cli.choices import open_chosen_cache, open_store, open_store_f
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, status_of
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.invocation import find_places
-from pytrace_exec.keys.entries import index_digest, parse_index
-from pytrace_exec.keys.values import StoredKey, read_key
-from pytrace_exec.places import MalformedText, Places
-from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
-from pytrace_exec.replay.entries import Move
-from pytrace_exec.replay.names import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import ActionResult
+    from pytrace_cas.recorded.effect_entries import Entry
     from pytrace_cas.store import Store, StoredResult
     from pytrace_exec.options import Options
-    from pytrace_exec.replay.entries import Entry
 
 _HEX = re.compile(r"[0-9a-f]{4,}")
 

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from pytrace_exec.cli.answer import Answer
+from pytrace_exec.cli.answer import Answer, line_of
 from pytrace_exec.cli.asking import asked
 from pytrace_exec.cli.choices import chosen, format_options, function_of, twin, wrapper_options
 from pytrace_exec.cli.exit_status import DIFFERENT, USAGE, stated
 from pytrace_exec.cli.main import Failed, cli
-from pytrace_exec.cli.observations import line_of
 from pytrace_exec.standard_streams import inherited_descriptors
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from pytrace_cas.json_fields import below, list_fields, text_fields
+from pytrace_cas.recorded.described import described, reading_order, with_entries
 from pytrace_exec.calls.numbers import call_name
 from pytrace_exec.calls.table import TABLE
-from pytrace_exec.cli.observations import described, reading_order, with_entries
-from pytrace_exec.json_fields import below, list_fields, text_fields
 from pytrace_exec.observe.facts import type_name
 from pytrace_exec.observe.view import hash_file
 from pytrace_exec.policy.storing import allowed_reasons
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.miss import Traced
-    from pytrace_exec.observe.facts import Subject
     from pytrace_exec.observe.outputs import Output
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.streams.spool import Source

@@ -6,15 +6,16 @@ from __future__ import annotations
 import os
 import shlex
 
+from pytrace_cas.recorded.keys import properties, variables
+from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.explain.reasons import reason
-from pytrace_exec.places import MalformedText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.reapi import Command
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.places import Places
 
 _PROPERTIES = {
     "working-directory": "directory_changed",
@@ -46,16 +47,6 @@ def command_differences(old: Command, new: Command, places: Places) -> Iterator[
     for name, code in _PROPERTIES.items():
         if was.get(name) != is_.get(name):
             yield reason(code, None, was.get(name), is_.get(name))
-
-
-def variables(command: Command) -> dict[str, str]:
-    """The variables that count always, as stored."""
-    return {variable.name: variable.value for variable in command.environment_variables}
-
-
-def properties(command: Command) -> dict[str, str]:
-    """The properties of its platform."""
-    return {item.name: item.value for item in command.platform.properties} if command.platform else {}
 
 
 def _stored(text: str | None, today: str, places: Places) -> str | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.explain.reasons import reason
-from pytrace_exec.observe.facts import Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.places import Places
 
 _ABSENT = (b"ENOENT", b"ENOTDIR")
 _FIRST = ("content", "status", "listing", "link", "access", "error", "change", "target")

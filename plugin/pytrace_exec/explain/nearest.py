@@ -5,16 +5,16 @@ from __future__ import annotations
 
 from itertools import islice
 
+from pytrace_cas.recorded.effect_entries import Move
+from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
+from pytrace_cas.recorded.keys import MalformedKey, read_command, read_key
+from pytrace_cas.recorded.names import path_of
+from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.reasons import in_order, reason
-from pytrace_exec.keys.values import MalformedKey, read_command, read_key
-from pytrace_exec.places import MalformedText
 from pytrace_exec.policy.terms import asked_for, serves
-from pytrace_exec.replay.effects import EFFECTS_PATH, Effects
-from pytrace_exec.replay.entries import Move
-from pytrace_exec.replay.names import path_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import Command
+    from pytrace_cas.recorded.keys import StoredKey
     from pytrace_exec.cache.local import LocalCache
-    from pytrace_exec.keys.values import StoredKey
     from pytrace_exec.lookup import LookUp
 
     Ranked: TypeAlias = tuple[tuple[bool, int, int], list[dict[str, object]], Digest]

@@ -16,22 +16,17 @@ from pytrace_cas.reapi import (
     Platform,
     Property,
 )
-from pytrace_exec.keys.pathset import encode_subject
-from pytrace_exec.places import escape
+from pytrace_cas.recorded.places import escape
+from pytrace_cas.recorded.scheme import FACTS, SCHEME, TOPS
+from pytrace_cas.recorded.subjects import encode_subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_exec.observe.facts import Subject
-    from pytrace_exec.places import Places
-
-SCHEME = "1"
-"""Version of the key scheme: results stored under another one are never found."""
-
-FACTS = "facts"
-TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp"}
+    from pytrace_cas.recorded.places import Places
+    from pytrace_cas.recorded.subjects import Subject
 
 
 class Key:

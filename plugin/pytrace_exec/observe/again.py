@@ -8,7 +8,7 @@ but who looked.
 
 from __future__ import annotations
 
-from pytrace_exec.observe.bytecode import SUFFIX
+from pytrace_cas.recorded.bytecode import SUFFIX
 from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.world import under

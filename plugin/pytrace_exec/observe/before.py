@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from pytrace_exec.observe.bytecode import Bytecode
+from pytrace_cas.recorded.bytecode import Bytecode
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS, file_systems
 from pytrace_exec.observe.view import LiveView, hash_file, identity_of, type_letter
 from pytrace_exec.policy.reasons import Reason

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from itertools import chain
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.times import EXACT, LINKS, TWINS
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
 from pytrace_exec.observe.world import under

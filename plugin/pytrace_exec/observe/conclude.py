@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.before import EarlierView, moved_folders
 from pytrace_exec.observe.comparisons import add_comparisons
-from pytrace_exec.observe.facts import Subject, value_of
+from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.outputs import Output, outputs_of
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.observe.variables import generated_names

@@ -12,7 +12,7 @@ import _sqlite3 as sqlite
 import os
 import time
 
-from pytrace_exec.observe.bytecode import Bytecode
+from pytrace_cas.recorded.bytecode import Bytecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_cas.recorded.bytecode import source_of, stamp_for
 from pytrace_exec.observe import accounts, loader_cache
-from pytrace_exec.observe.bytecode import source_of, stamp_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from typing import Protocol, TypeAlias
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_exec.observe.bytecode import Bytecode
+    from pytrace_cas.recorded.bytecode import Bytecode
+    from pytrace_cas.recorded.subjects import Subject
 
     Lookup: TypeAlias = os.stat_result | str
 
@@ -66,30 +67,6 @@ LIBRARIES = "libraries "
 
 
 _OF_GIT = ("index", "refs ", "short ")
-
-
-class Subject:
-    """What was looked at: kind, argument and the paths it concerns (most kinds: one)."""
-
-    __slots__ = ("_key", "arg", "kind", "paths")
-
-    def __init__(self, kind: str, arg: str = "", *paths: bytes) -> None:
-        self.kind = kind
-        self.arg = arg
-        self.paths = paths
-        self._key = (kind, arg, paths)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Subject) and self._key == other._key
-
-    def __hash__(self) -> int:
-        return hash(self._key)
-
-    def __lt__(self, other: Subject) -> bool:
-        return self._key < other._key
-
-    def __repr__(self) -> str:
-        return f"Subject{self._key!r}"
 
 
 TYPES = {
@@ -309,7 +286,7 @@ def _order(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
     return around.ranks(view, arg, paths)
 
 
-KINDS: dict[str, Callable[..., bytes]] = {
+VALUES: dict[str, Callable[..., bytes]] = {
     "access": _access,
     "attribute": _attribute,
     "change": _type,
@@ -329,4 +306,4 @@ KINDS: dict[str, Callable[..., bytes]] = {
 
 def value_of(subject: Subject, view: View, around: Surroundings) -> bytes:
     """Return the subject's value in that view."""
-    return KINDS[subject.kind](view, around, subject.arg, *subject.paths)
+    return VALUES[subject.kind](view, around, subject.arg, *subject.paths)

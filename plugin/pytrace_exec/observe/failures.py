@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

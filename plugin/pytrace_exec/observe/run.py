@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+from pytrace_cas.recorded.bytecode import SUFFIX
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe import loader_cache
-from pytrace_exec.observe.bytecode import SUFFIX
-from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.processes import Processes
 from pytrace_exec.observe.repeats import Look
 from pytrace_exec.observe.world import Found, World, under

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pytrace_cas.digest import DigestFunction
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.observe.facts import View
-    from pytrace_exec.places import Places
     from pytrace_exec.policy.left_out import LeftOut
 
 _UNNAMED_LIMITS = {"RLIMIT_LOCKS": 10}

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import environment
 

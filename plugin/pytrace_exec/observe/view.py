@@ -7,7 +7,7 @@ import errno
 import os
 import stat
 
-from pytrace_exec.observe.bytecode import Bytecode, split
+from pytrace_cas.recorded.bytecode import Bytecode, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

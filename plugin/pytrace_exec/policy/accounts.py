@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.accounts import GROUP, PASSWD, Asked
-from pytrace_exec.observe.facts import ACCOUNTS, Subject
+from pytrace_exec.observe.facts import ACCOUNTS
 from pytrace_exec.observe.variables import arguments, read_texts
 from pytrace_exec.policy.archives import creates_by_understood_options
 from pytrace_exec.policy.globs import Globs

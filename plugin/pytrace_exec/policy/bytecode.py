@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.bytecode import STAMP, SUFFIX, source_of, stamp_for, stamp_in
-from pytrace_exec.observe.facts import BYTECODE, Subject
+from pytrace_cas.recorded.bytecode import STAMP, SUFFIX, source_of, stamp_for, stamp_in
+from pytrace_cas.recorded.subjects import Subject
+from pytrace_exec.observe.facts import BYTECODE
 from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs

@@ -12,9 +12,9 @@ import os
 import re
 from itertools import chain
 
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe import git_index
 from pytrace_exec.observe.comparisons import scripts_from_elsewhere
-from pytrace_exec.observe.facts import Subject
 from pytrace_exec.observe.git_meaning import FILES, INDEX, REFS, SHORT, meaning
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
 from pytrace_exec.observe.view import LiveView

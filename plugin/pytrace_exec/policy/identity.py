@@ -11,7 +11,7 @@ import os
 import pwd
 import re
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import environment, programs
@@ -20,8 +20,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.observe.run import Run
-    from pytrace_exec.places import Places
 
 COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"PK\x03\x04", b"\x04\x22\x4d\x18", b"7z\xbc\xaf")
 """How compressed files begin: gzip, bzip2, xz, zstd, zip, lz4, 7z."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.facts import LIBRARIES, Subject
+from pytrace_cas.recorded.subjects import Subject
+from pytrace_exec.observe.facts import LIBRARIES
 from pytrace_exec.observe.loader_cache import PATH, entries_of
 
 TYPE_CHECKING = False

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.policy.globs import Globs
 from pytrace_exec.tracer.events import Fd
 

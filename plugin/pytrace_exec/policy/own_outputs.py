@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs
 from pytrace_exec.policy.gnu_options import rows

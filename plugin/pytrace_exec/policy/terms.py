@@ -10,15 +10,15 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.observe.facts import Subject
+from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.policy.storing import ALLOWING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.options import Options
-    from pytrace_exec.places import Places
     from pytrace_exec.policy.reasons import Reason
 
 EXACT = ("mtime", "strict")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from pytrace_cas.digest import Digest
-    from pytrace_exec.places import Places
-    from pytrace_exec.replay.effects import Effects
+    from pytrace_cas.recorded.effects import Effects
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.replay.folders import Folder
     from pytrace_exec.replay.layout import DigestOf
     from pytrace_exec.replay.stage import Blobs, StatusOf

@@ -9,7 +9,7 @@ from pytrace_exec.replay.plan import ReplayRefused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Time
+    from pytrace_cas.recorded.effect_entries import Time
     from pytrace_exec.replay.plan import Plan
 
 # The clock that the kernel stamps files with. It stands still for a tick (up to 10 ms): a finer time would make an

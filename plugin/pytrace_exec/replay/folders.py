@@ -14,7 +14,7 @@ import os
 import stat
 import time
 
-from pytrace_exec.replay.names import STAGING
+from pytrace_cas.recorded.names import STAGING
 from pytrace_exec.replay.plan import ReplayRefused
 
 TYPE_CHECKING = False

@@ -6,8 +6,8 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_cas.recorded.effect_entries import DIRECTORY, Dir, File, Hardlink, LinkTo, Move, Remove
 from pytrace_exec.replay import renames
-from pytrace_exec.replay.entries import DIRECTORY, Dir, File, Hardlink, LinkTo, Move, Remove
 from pytrace_exec.replay.folders import Folder, Folders
 from pytrace_exec.replay.metadata import Chmod, Touch
 from pytrace_exec.replay.plan import Plan, ReplayRefused, directory_of, join
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pytrace_cas.digest import Digest
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.effect_entries import Made
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.replay.clock import OutputTimes
-    from pytrace_exec.replay.entries import Made
     from pytrace_exec.replay.stage import Blobs, StatusOf
     from pytrace_exec.replay.steps import Reached, Step
 

@@ -8,18 +8,18 @@ meanwhile. New directories are staged whole and put in place by one rename.
 
 from __future__ import annotations
 
-from pytrace_exec.places import MalformedText
-from pytrace_exec.replay.entries import ABSENT, DIRECTORY, Dir, Hardlink, LinkTo, Mode, Move, Remove, Times
-from pytrace_exec.replay.names import outside, path_of
+from pytrace_cas.recorded.effect_entries import ABSENT, DIRECTORY, Dir, Hardlink, LinkTo, Mode, Move, Remove, Times
+from pytrace_cas.recorded.names import outside, path_of
+from pytrace_cas.recorded.places import MalformedText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
-    from pytrace_exec.places import Places
-    from pytrace_exec.replay.effects import Effects
-    from pytrace_exec.replay.entries import Entry, Made, State
+    from pytrace_cas.recorded.effect_entries import Entry, Made, State
+    from pytrace_cas.recorded.effects import Effects
+    from pytrace_cas.recorded.places import Places
 
     Step: TypeAlias = Made | Move | Remove
 

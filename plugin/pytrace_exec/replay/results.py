@@ -8,14 +8,14 @@ other clients can show them. Outputs outside the root are listed below `OUTSIDE`
 from __future__ import annotations
 
 from pytrace_cas.reapi import OutputFile, OutputSymlink
-from pytrace_exec.replay.entries import Symlink
-from pytrace_exec.replay.names import outside
+from pytrace_cas.recorded.effect_entries import Symlink
+from pytrace_cas.recorded.names import outside
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import ActionResult
-    from pytrace_exec.replay.effects import Effects
+    from pytrace_cas.recorded.effects import Effects
 
 OUTSIDE = ".pytrace/outside/"
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 import os
 import stat
 
-from pytrace_exec.observe.bytecode import STAMP, source_of, stamp_for
-from pytrace_exec.places import MalformedText
-from pytrace_exec.replay.entries import Dir, File, Hardlink, Move, Symlink
-from pytrace_exec.replay.names import link_target
+from pytrace_cas.recorded.bytecode import STAMP, source_of, stamp_for
+from pytrace_cas.recorded.effect_entries import Dir, File, Hardlink, Move, Symlink
+from pytrace_cas.recorded.names import link_target
+from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.replay.plan import ReplayRefused
 
 TYPE_CHECKING = False
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from typing import Protocol, TypeAlias
 
     from pytrace_cas.digest import Digest
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.effect_entries import Made
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.replay.clock import OutputTimes
-    from pytrace_exec.replay.entries import Made
     from pytrace_exec.replay.folders import Folder
     from pytrace_exec.replay.plan import Plan
     from pytrace_exec.replay.steps import Reached

@@ -7,15 +7,15 @@ import errno
 import os
 import stat
 
-from pytrace_exec.places import MalformedText
+from pytrace_cas.recorded.names import link_target
+from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.replay import renames
-from pytrace_exec.replay.names import link_target
 from pytrace_exec.replay.plan import ReplayRefused, join
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.places import Places
-    from pytrace_exec.replay.entries import State
+    from pytrace_cas.recorded.effect_entries import State
+    from pytrace_cas.recorded.places import Places
     from pytrace_exec.replay.folders import Folder
 
 _TYPES = {"file": stat.S_IFREG, "symlink": stat.S_IFLNK, "dir": stat.S_IFDIR}

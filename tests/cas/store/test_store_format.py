@@ -17,7 +17,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "store-format.md"
 
 def test_page_has_the_tables_and_numbers() -> None:
     text = PAGE.read_text()
-    assert f"{schema.TABLES.strip()}\n{schema.PARTS.strip()}\n" in text
+    assert f"{schema.TABLES.strip()}\n{schema.PARTS.strip()}\n{schema.HISTORY.strip()}\n" in text
     assert f"Format {index.FORMAT}." in text
     assert hex(index.APPLICATION_ID) in text
     assert f"`pending` | {len(pending.EMPTY)} bytes" in text
@@ -59,9 +59,9 @@ def test_we_read_what_a_stranger_wrote(store: Store) -> None:
         "INSERT INTO blobs (function, hash, size, charge, used, turn) VALUES (1, ?, 5000, ?, ?, ?)",
         (name.digest(), 256 + 8192, now, turn),
     )
-    columns = "instance, function, hash, size, complete, charge, used, turn, message"
+    columns = "id, instance, function, hash, size, complete, charge, used, turn, message"
     row = db.execute(
-        f"INSERT INTO results ({columns}) VALUES ('i', 1, ?, 7, 1, ?, ?, ?, x'00')",
+        f"INSERT INTO results ({columns}) VALUES (1, 'i', 1, ?, 7, 1, ?, ?, ?, x'00')",
         (bytes(32), 256 + 1 + 96, now, turn),
     ).lastrowid
     db.execute("INSERT INTO refs VALUES (?, ?, 5000)", (row, name.digest()))

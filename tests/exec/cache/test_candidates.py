@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from pytrace_cas.digest import SHA256, Digest
+from pytrace_cas.recorded.candidates import MAX_SETS
 from pytrace_exec.cache.candidates import lists, put_first
 from pytrace_exec.cache.interface import Tier
 from pytrace_exec.cache.tiered import SLOTS
-from pytrace_exec.keys.entries import MAX_SETS
 from pytrace_exec.keys.messages import Key
 from tests.exec.cache.conftest import Open
 from tests.support.foreign_grpc import ForeignCache, foreign_grpc

@@ -11,9 +11,9 @@ import sys
 import pytest
 
 from pytrace_cas import __version__
+from pytrace_cas.json_fields import below, list_fields, reason_fields, text_fields
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.main import VERBS
-from pytrace_exec.json_fields import below, list_fields, reason_fields, text_fields
 from tests.exec.cli.project import Project
 
 

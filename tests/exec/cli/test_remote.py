@@ -10,7 +10,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from pytrace_exec.replay.effects import HEADER
+from pytrace_cas.recorded.effects import HEADER
 from tests.exec.cli.project import Ended, Project, codes
 from tests.support.foreign_http import ForeignHttp, foreign_http
 from tests.support.server import RunningServer, running_server

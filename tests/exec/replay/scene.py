@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pytrace_cas.digest import SHA256, Digest
+from pytrace_cas.recorded.effect_entries import File
+from pytrace_cas.recorded.effects import Effects
+from pytrace_cas.recorded.places import Places
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.places import Places
 from pytrace_exec.replay.apply import Prepared, prepare
-from pytrace_exec.replay.effects import Effects
-from pytrace_exec.replay.entries import File
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.effect_entries import Entry
 
 Look = dict[bytes, tuple[object, ...]]
 

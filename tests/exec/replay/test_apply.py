@@ -9,10 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.digest import SHA256
-from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.replay import renames
-from pytrace_exec.replay.apply import ReplayRefused
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     DIRECTORY,
     NOW,
     PLAIN,
@@ -27,11 +24,14 @@ from pytrace_exec.replay.entries import (
     Symlink,
     Times,
 )
+from pytrace_exec.cache.errors import BlobMissing
+from pytrace_exec.replay import renames
+from pytrace_exec.replay.apply import ReplayRefused
 from tests.exec.replay.scene import Scene
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.effect_entries import Entry
 
 
 @pytest.fixture

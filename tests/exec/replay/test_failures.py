@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pytrace_exec.replay import renames
-from pytrace_exec.replay.apply import ReplayRefused, UndoFailed
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     DIRECTORY,
     NOW,
     PLAIN,
@@ -27,11 +25,13 @@ from pytrace_exec.replay.entries import (
     Symlink,
     Times,
 )
+from pytrace_exec.replay import renames
+from pytrace_exec.replay.apply import ReplayRefused, UndoFailed
 from tests.exec.replay.scene import Failing, Scene
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.effect_entries import Entry
 
 STATES = {
     b"plain": PLAIN,

@@ -10,9 +10,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytrace_exec.replay.apply import ReplayRefused
-from pytrace_exec.replay.effects import InvalidEffects
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     ABSENT,
     DIRECTORY,
     PLAIN,
@@ -24,11 +22,13 @@ from pytrace_exec.replay.entries import (
     State,
     Symlink,
 )
+from pytrace_cas.recorded.effects import InvalidEffects
+from pytrace_exec.replay.apply import ReplayRefused
 from tests.exec.replay.scene import Failing, Scene
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.effect_entries import Entry
 
 PATHS = [*(b"abcd"[i : i + 1] for i in range(4)), *(a + b"/" + b for a in (b"a", b"b") for b in (b"x", b"y")), b"a/x/z"]
 Tree = dict[bytes, tuple[str, bytes]]  # type and content or target

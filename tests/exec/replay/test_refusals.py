@@ -14,9 +14,7 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.digest import SHA256
-from pytrace_exec.replay.apply import ReplayRefused
-from pytrace_exec.replay.effects import Effects, MalformedEffects
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     ABSENT,
     DIRECTORY,
     NOW,
@@ -32,11 +30,13 @@ from pytrace_exec.replay.entries import (
     Symlink,
     Times,
 )
+from pytrace_cas.recorded.effects import Effects, MalformedEffects
+from pytrace_exec.replay.apply import ReplayRefused
 from tests.exec.replay.scene import Scene
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.replay.entries import Entry
+    from pytrace_cas.recorded.effect_entries import Entry
 
 
 @pytest.fixture

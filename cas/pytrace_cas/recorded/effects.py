@@ -9,7 +9,7 @@ meaning: any other is refused.
 
 from __future__ import annotations
 
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     ABSENT,
     Dir,
     File,
@@ -23,13 +23,13 @@ from pytrace_exec.replay.entries import (
     read_entry,
     read_state,
 )
-from pytrace_exec.replay.names import check_name, parent
+from pytrace_cas.recorded.names import check_name, parent
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytrace_exec.replay.entries import Entry, State
+    from pytrace_cas.recorded.effect_entries import Entry, State
 
 EFFECTS_PATH = ".pytrace/effects"
 HEADER = b"pytrace-effects 1"

@@ -7,9 +7,7 @@ from hypothesis import strategies as st
 
 from pytrace_cas.digest import SHA256, Digest
 from pytrace_cas.reapi import ActionResult, OutputFile, OutputSymlink
-from pytrace_exec.places import Places, escape
-from pytrace_exec.replay.effects import Effects, InvalidEffects, MalformedEffects
-from pytrace_exec.replay.entries import (
+from pytrace_cas.recorded.effect_entries import (
     ABSENT,
     DIRECTORY,
     NOW,
@@ -25,7 +23,9 @@ from pytrace_exec.replay.entries import (
     Symlink,
     Times,
 )
-from pytrace_exec.replay.names import UnstorablePath, check_name, link_target, link_text, name_of, path_of
+from pytrace_cas.recorded.effects import Effects, InvalidEffects, MalformedEffects
+from pytrace_cas.recorded.names import UnstorablePath, check_name, link_target, link_text, name_of, path_of
+from pytrace_cas.recorded.places import Places, escape
 from pytrace_exec.replay.results import InconsistentResult, check_result, output_files, output_symlinks
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ holds `..`, an empty component or one that is reserved for the replay itself.
 
 from __future__ import annotations
 
-from pytrace_exec.places import MalformedText, Places, escape, unescape
+from pytrace_cas.recorded.places import MalformedText, Places, escape, unescape
 
 RESERVED = b".pytrace"  # the folder of a result's own files
 STAGING = b".pytrace-"  # prefix of the folders that a replay stages in

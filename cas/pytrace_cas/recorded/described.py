@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Facts as answers show them: one object each, in the words of CLI.md, and one line each."""
+"""Facts as answers show them: one object each, in the words of CLI.md."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ import os
 import re
 from typing import TYPE_CHECKING, Any
 
-from pytrace_exec.cli.answer import one_line
-from pytrace_exec.json_fields import below, list_fields, text_fields
+from pytrace_cas.json_fields import below, list_fields, text_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytrace_exec.observe.facts import Subject
+    from pytrace_cas.recorded.subjects import Subject
 
 _ERROR = re.compile(rb"E[A-Z0-9]+")
 _TYPE_NAMES = {"dir": "directory"}
@@ -49,19 +48,6 @@ def reading_order(subject: Subject, root: bytes) -> tuple[bool, bool, tuple[byte
     paths = subject.paths
     outside = not all(path == root or path.startswith(root.rstrip(b"/") + b"/") for path in paths)
     return len(paths) != 1, outside, paths, subject
-
-
-def line_of(observation: dict[str, Any]) -> str:
-    """An observation, or an output, as one line: its kind, its path or name, then what is known of it."""
-    rest = dict(observation)
-    kind, name = rest.pop("kind"), rest.pop("path", rest.pop("name", None))
-    exact = [key for key in rest if key.endswith("_b64")]
-    words = [f"{key}={_word(value)}" for key, value in rest.items() if key not in exact and value is not None]
-    return one_line("  ".join([f"{kind:9}", *([str(name)] if name is not None else []), *words]))
-
-
-def _word(value: object) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _answer(value: bytes, key: str = "type") -> dict[str, Any]:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_exec.observe.bytecode import STAMP, source_of, split, stamp_for, stamp_in
-from pytrace_exec.replay.entries import File, read_entry
+from pytrace_cas.recorded.bytecode import STAMP, source_of, split, stamp_for, stamp_in
+from pytrace_cas.recorded.effect_entries import File, read_entry
 
 
 @pytest.mark.parametrize("optimization", ["", 1])

@@ -8,9 +8,9 @@ immutable by convention, compare by content and are ordered by their line in the
 from __future__ import annotations
 
 from pytrace_cas.digest import Digest
-from pytrace_exec.observe.bytecode import STAMP, source_of
-from pytrace_exec.places import unescape
-from pytrace_exec.replay.names import check_name
+from pytrace_cas.recorded.bytecode import STAMP, source_of
+from pytrace_cas.recorded.names import check_name
+from pytrace_cas.recorded.places import unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

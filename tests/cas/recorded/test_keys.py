@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from pytrace_cas.digest import BLAKE3, Digest
 from pytrace_cas.reapi import Action, ActionResult, Command, Directory
+from pytrace_cas.recorded.keys import MalformedKey, read_command, read_key
+from pytrace_cas.recorded.places import Places
+from pytrace_cas.recorded.subjects import KINDS, Subject
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.keys.messages import make_command, strong_key, weak_key
-from pytrace_exec.keys.values import MalformedKey, read_command, read_key
-from pytrace_exec.observe.facts import KINDS, Subject
-from pytrace_exec.places import Places
 
 PLACES = Places(b"/work/root", b"/work", b"/tmp")
 COMMAND = make_command((b"cc", b"-I/work/root/x"), {b"A": b"1"}, PLACES, b"/work/root/sub", 0o22, 0)
@@ -26,7 +26,7 @@ names = st.one_of(
 tops = st.sampled_from([b"/work/root", b"/work", b"/tmp", b"", b"/work/root/.."])
 paths = st.builds(lambda top, below: top + b"/" + b"/".join(below), tops, st.lists(names, min_size=1, max_size=3))
 digests = st.binary(max_size=3).map(lambda data: str(BLAKE3.of(data)).encode())
-others = st.builds(Subject, st.sampled_from(sorted(KINDS.keys() - {"content"})), st.text("al= %", max_size=4), paths)
+others = st.builds(Subject, st.sampled_from(sorted(KINDS - {"content"})), st.text("al= %", max_size=4), paths)
 plain = st.binary(max_size=12)
 
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import Action, Command, Directory, MalformedMessage
-from pytrace_exec.keys.messages import FACTS, TOPS
-from pytrace_exec.keys.pathset import MalformedPathSet, decode_subject
-from pytrace_exec.observe.facts import Subject
-from pytrace_exec.places import MalformedText, unescape
+from pytrace_cas.recorded.places import MalformedText, unescape
+from pytrace_cas.recorded.scheme import FACTS, TOPS
+from pytrace_cas.recorded.subjects import MalformedSubject, Subject, decode_subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.places import Places
 
     Get: TypeAlias = Callable[[Digest], bytes]
 
@@ -67,9 +66,19 @@ def read_key(get: Get, digest: Digest, places: Places) -> StoredKey:
         facts = next((file.digest for file in root.files if file.name == FACTS), None)
         if facts is not None:
             values.update(_fact(line, places) for line in get(facts).split(b"\n") if line)
-    except (MalformedMessage, MalformedPathSet, MalformedText, UnicodeError) as error:
+    except (MalformedMessage, MalformedSubject, MalformedText, UnicodeError) as error:
         raise MalformedKey(str(error)) from None
     return StoredKey(digest, action, command, values)
+
+
+def variables(command: Command) -> dict[str, str]:
+    """The variables that count always, as stored."""
+    return {variable.name: variable.value for variable in command.environment_variables}
+
+
+def properties(command: Command) -> dict[str, str]:
+    """The properties of its platform."""
+    return {item.name: item.value for item in command.platform.properties} if command.platform else {}
 
 
 def _fact(line: bytes, places: Places) -> tuple[Subject, bytes]:

@@ -7,14 +7,14 @@ sorted. Paths are written with places substituted, arguments percent-escaped, `-
 
 from __future__ import annotations
 
-from pytrace_exec.observe.facts import KINDS, Subject
-from pytrace_exec.places import escape, unescape
+from pytrace_cas.recorded.subjects import decode_subject, encode_subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytrace_exec.places import Places
+    from pytrace_cas.recorded.places import Places
+    from pytrace_cas.recorded.subjects import Subject
 
 _VERSION = b"pytrace path set 1"
 
@@ -57,19 +57,3 @@ class PathSet:
         except (ValueError, IndexError, UnicodeError) as error:
             raise MalformedPathSet(str(error)) from None
         return cls(subjects, produced)
-
-
-def encode_subject(subject: Subject, places: Places) -> bytes:
-    """One line: kind, argument, paths."""
-    arg = escape(subject.arg.encode("utf-8", "surrogateescape")) or b"-"
-    return b" ".join([subject.kind.encode(), arg, *(places.encode_path(path) for path in subject.paths)])
-
-
-def decode_subject(line: bytes, places: Places) -> Subject:
-    """Read what `encode_subject` wrote."""
-    kind, arg, *paths = line.split(b" ")
-    name = kind.decode("ascii")
-    if name not in KINDS:
-        raise MalformedPathSet(f"unknown kind {name!r}")
-    text = "" if arg == b"-" else unescape(arg).decode("utf-8", "surrogateescape")
-    return Subject(name, text, *(places.decode_path(path) for path in paths))

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a key's input root is laid out, and the version of it (DESIGN 3.1 to 3.3)."""
+
+SCHEME = "1"
+"""Version of the key scheme: results stored under another one are never found."""
+
+FACTS = "facts"
+"""The file beside the folders: every fact but content."""
+
+TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp"}
+"""The folder of each place; what lies in none is below `abs`."""
