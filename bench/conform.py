@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     Findings = dict[str, tuple[str, str]]
 
 OURS = "pytrace-cas"
+RIGHTS = {"writer": ["read", "cas", "ac"], "reader": ["read"]}
+GRANT = """[[grant]]
+identity = "{0}"
+rights = {1}
+"""
 SHOWN = {"pass": "pass", "fail": "**fail**", "not_offered": "-"}
 # What differs from run to run: digests, what an answer that should not have come held, how a deadline is told.
 _VARYING = (
@@ -34,8 +39,8 @@ def tables(folder: Path, begins: Callable[[str], None]) -> str:
     """Judge every cache and return the tables in Markdown. Raises `PeerDidNotStart`."""
     found: dict[str, Findings] = {}
     begins(OURS)
-    with _ours(folder) as urls:
-        found[OURS] = _judge(urls[0], "--http", urls[1])
+    with ours(folder / "ours") as (url, options):
+        found[OURS] = _judge(url, *options)
     for peer in (BUILDGRID_PEER, CASD_PEER):
         begins(peer.name)
         with peer.serving(folder / peer.name.partition(" ")[0]) as url:
@@ -44,16 +49,28 @@ def tables(folder: Path, begins: Callable[[str], None]) -> str:
 
 
 @contextmanager
-def _ours(folder: Path) -> Iterator[Sequence[str]]:
-    ports = ("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0")
-    command = (installed("pytrace-cas"), "serve", "--dir", str(folder / "ours"), *ports)
+def ours(folder: Path) -> Iterator[tuple[str, Sequence[str]]]:
+    """Serve all that we offer; yield the URL, and the options with which no rule has to be left out.
+
+    Callers are told apart, and some may only read; assets can be had; the store is small enough to be overfilled.
+    """
+    folder.mkdir()
+    (folder / "tokens").write_text("".join(f"{name}:{name}-of-the-bench\n" for name in RIGHTS))
+    (folder / "rights.toml").write_text("".join(GRANT.format(name, rights) for name, rights in RIGHTS.items()))
+    command = (
+        *(installed("pytrace-cas"), "serve", "--dir", str(folder / "store")),
+        *("--grpc-address", "127.0.0.1:0", "--http-address", "127.0.0.1:0", "--max-size", "64M", "--remote-asset"),
+        *("--bearer-token-file", str(folder / "tokens"), "--rights-file", str(folder / "rights.toml")),
+    )
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         words = server.stdout.readline().split()
         try:
             if words[:1] != ["ready"]:
                 raise PeerDidNotStart(f"{OURS} said {words}")
-            yield words[1:]
+            writer, reader = (f"authorization=Bearer {name}-of-the-bench" for name in RIGHTS)
+            options = ("--header", writer, "--read-only-header", reader, "--overfill", "96M")
+            yield words[1], ("--http", words[2], *options)
         finally:
             server.terminate()
 

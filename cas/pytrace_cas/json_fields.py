@@ -47,6 +47,10 @@ def reason_fields(reason: Mapping[str, object], root: bytes) -> dict[str, Any]:
         raw = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else None
         if name == "message":
             fields[name] = None if raw is None else raw.decode("utf-8", "replace")
+        elif isinstance(value, list):
+            fields |= list_fields(name, [str(item).encode("utf-8", "surrogateescape") for item in value])
+        elif isinstance(value, int):
+            fields[name] = value
         else:
             fields |= text_fields(name, below(raw, root) if name == "path" and raw is not None else raw)
     return fields

@@ -96,6 +96,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
         if settings.http_address is not None:
             app = application(
                 services,
+                store,
                 metrics,
                 readiness,
                 worker,

@@ -13,7 +13,7 @@ from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.conclude import conclude
-from pytrace_exec.observe.facts import BYTECODE, value_of
+from pytrace_exec.observe.facts import BYTECODE, listing_of, value_of
 from pytrace_exec.observe.reader import read_events
 from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot
@@ -228,7 +228,8 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
     recording = Recording(invocation, look_up.cache, traced.seen, traced.earlier)
     try:
         effects = recording.effects(traced.recorded, os.waitstatus_to_exitcode(traced.status), stdin_moved)
-        key = store(look_up, values, recording.produced(), effects, traced.recorded)
+        listings = _listings(look_up, traced)
+        key = store(look_up, values, recording.produced(), effects, traced.recorded, listings)
     except Unstorable as error:
         return None, [Reason(error.code, error.path)]
     except OutOfSpace:
@@ -238,6 +239,21 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
     except (StoreError, BlobMissing, CacheFailed, OSError) as error:
         return None, [Reason("store_failed", str(error).encode())]
     return key.digest, []
+
+
+def _listings(look_up: LookUp, traced: Traced) -> dict[Digest, bytes]:
+    """What stood in the directories that the run read, as far as it is small."""
+    found: dict[Digest, bytes] = {}
+    room = MAX_LISTINGS
+    for subject, value in traced.seen.values.items():
+        if subject.kind == "listing" and b"/" in value:
+            data = listing_of(traced.earlier, look_up.around, subject.arg, subject.paths[0])
+            if isinstance(data, bytes) and len(data) <= room:
+                digest = look_up.function.of(data)
+                if str(digest).encode() == value and data:
+                    found[digest] = data
+                    room -= len(data)
+    return found
 
 
 def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
@@ -259,6 +275,9 @@ def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
 
 _WORDS = re.compile(rb"[\s;|&<>()'\"=]+")
 
+
+MAX_LISTINGS = 1 << 20
+"""Bytes of directories' names that are kept of one run, only to tell later what came and went."""
 
 MAX_KNOWN = 64 << 20
 """Size of the largest file that is hashed only because the command may be about to destroy it."""

@@ -22,6 +22,7 @@ FAILURES = frozenset(
     (
         "cache_failed",
         "no_store",
+        "not_noted",
         "remote_failed",
         "remote_refused",
         "remote_skipped",
@@ -33,8 +34,8 @@ FAILURES = frozenset(
 )
 """Reasons that are told, in one line, to who asked with `-v` and to who sits at a terminal."""
 
-UNWRITTEN = "depfile_failed"
-"""The reason that is told to everybody: a build that goes on without its dependencies would be wrong."""
+UNWRITTEN = frozenset({"depfile_failed", "unused_inputs_failed"})
+"""Reasons that are told to everybody: a build that goes on without its dependencies would be wrong."""
 
 
 class Outcome:
@@ -90,14 +91,7 @@ class Outcome:
         """The command was run; `action`: where its result is stored, or None and the reasons why it is not."""
         self.kind = "miss" if action is not None else "not_stored"
         self.action = action
-        self.reasons[:0] = [
-            {
-                "code": reason.code,
-                "message": reason.message,
-                "path": None if reason.path is None else os.fsdecode(reason.path),
-            }
-            for reason in reasons
-        ]
+        self.reasons[:0] = [reason.described() for reason in reasons]
         if action is not None or self.invocation.options.mode == "readonly":
             self.reasons += self._missed_because
 
@@ -142,7 +136,7 @@ class Outcome:
         else:
             told = FAILURES if asked else frozenset()
             lines = [f"pytrace: {reason['message']}\n" for reason in self.reasons if reason["code"] in told][:1]
-            say([*lines, *(f"pytrace: {r['message']}\n" for r in self.reasons if r["code"] == UNWRITTEN)])
+            say([*lines, *(f"pytrace: {r['message']}\n" for r in self.reasons if r["code"] in UNWRITTEN)])
         try:
             self._log(elapsed_ns)
         except OSError as error:

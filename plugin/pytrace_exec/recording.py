@@ -25,12 +25,12 @@ from pytrace_cas.recorded.effect_entries import (
 )
 from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects, InvalidEffects
 from pytrace_cas.recorded.names import UnstorablePath, link_text, name_of
+from pytrace_cas.recorded.origins import encode_origin
 from pytrace_cas.recorded.path_sets import PathSet
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_cas.store import StoreError
 from pytrace_exec.cache.candidates import put_first
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.keys.messages import strong_key
 from pytrace_exec.policy.bytecode import made_by_import
 from pytrace_exec.replay.plan import Plan, ReplayRefused
 from pytrace_exec.replay.results import output_files, output_symlinks
@@ -200,11 +200,19 @@ def result_message(
 
 
 def store(
-    look_up: LookUp, values: dict[Subject, bytes], produced: list[bytes], effects: Effects, recorded: Recorded
+    look_up: LookUp,
+    values: dict[Subject, bytes],
+    produced: list[bytes],
+    effects: Effects,
+    recorded: Recorded,
+    listings: dict[Digest, bytes],
 ) -> Key:
-    """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key."""
+    """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key.
+
+    `listings`: directories as they were seen, for those who ask later which names came and went.
+    """
     places = look_up.invocation.places
-    key = strong_key(look_up.command, values, look_up.salt, places, look_up.function)
+    key = look_up.key(values)
     path_set = PathSet(values, produced).encode(places)
     encoded = effects.encode()
     set_digest, effects_digest = look_up.function.of(path_set), look_up.function.of(encoded)
@@ -213,17 +221,25 @@ def store(
     blobs = {look_up.function.of(data): data for data in (path_set, encoded, *streams) if data}
     message = result_message(effects, effects_digest, stdout, stderr)
     # What says what the key was made of lasts as long as the result: `show` and `explain` need it.
-    along = [*key.blobs, *look_up.weak.blobs, *_uploaded_inputs(look_up, values)]
+    told = {**key.blobs, **look_up.weak.blobs, **listings}
+    uploaded = _uploaded_inputs(look_up, values)
     kept = False
     for tier in look_up.cache.tiers:
         if tier.writable:
-            tier.put({**blobs, **key.blobs, **look_up.weak.blobs})
-            if tier.put_result(key.digest, message, along):
+            here = {**told, **_origin(look_up)} if tier is look_up.cache.at_hand else told
+            tier.put({**blobs, **here})
+            if tier.put_result(key.digest, message, [*here, *uploaded]):
                 put_first(tier, look_up.weak_in, set_digest, key.digest)
                 kept = True
     if not kept:
         raise CacheFailed("no cache took the result")
     return key
+
+
+def _origin(look_up: LookUp) -> dict[Digest, bytes]:
+    """Where this run was, which concerns nobody on another machine."""
+    data = encode_origin(look_up.invocation.places)
+    return {look_up.function.of(data): data}
 
 
 def _uploaded_inputs(look_up: LookUp, values: dict[Subject, bytes]) -> list[Digest]:
@@ -250,8 +266,9 @@ def keep_nearer(look_up: LookUp, hit: Hit) -> None:
         return
     key = next(key for path_set, _, key in look_up.tried if path_set == hit.path_set)
     try:
-        nearest.put({**key.blobs, **look_up.weak.blobs})
-        nearest.put_result(key.digest, hit.result)
+        told = {**key.blobs, **look_up.weak.blobs}
+        nearest.put(told)
+        nearest.put_result(key.digest, hit.result, told)
         put_first(nearest, look_up.weak_in, hit.path_set, key.digest)
     except (StoreError, BlobMissing, OSError):
         return  # It costs another question the next time; the command is answered.

@@ -15,6 +15,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -232,33 +233,42 @@ class Trouble:
 
     def _kill_worker(self) -> None:
         if workers := _workers(self.server):
-            os.kill(self._chance.choice(workers), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it was killed just before
+                os.kill(self._chance.choice(workers), signal.SIGKILL)
 
     def _kill_server(self) -> None:
-        workers = _workers(self.server)
-        self.server.kill()
-        self.close_streams()
-        deadline = time.monotonic() + PATIENCE
-        while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        self.end()
         self.server = start_server(
             self._disk / "store", *self._options, "--grpc-address", self.target, "--http-address", "none"
         )
 
     def _fill_disk(self) -> None:
         filler = self._disk / "filler"
-        with open(filler, "wb") as file:
+        # What a buffer still held would fail once more when the file is closed.
+        with open(filler, "wb", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(1 << 20))
-                    file.flush()
             except OSError:
                 self._told.counts["times full"] += 1
         time.sleep(self._chance.uniform(0.2, 1))
         os.unlink(filler)
 
-    def close_streams(self) -> None:
-        """Let go of the server's output."""
+    def all_workers(self) -> list[int]:
+        """The workers, once those that were killed are replaced."""
+        deadline = time.monotonic() + PATIENCE
+        while len(found := _workers(self.server)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return found
+
+    def end(self) -> None:
+        """Kill the server, unless it has ended; its workers end with it."""
+        if self.server.process.poll() is None:
+            workers = _workers(self.server)
+            self.server.kill()
+            deadline = time.monotonic() + PATIENCE
+            while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+                time.sleep(0.01)
         assert self.server.process.stdout is not None
         self.server.process.stdout.close()
 
@@ -275,21 +285,25 @@ def test_mixed_load(disk: Path, capsys: pytest.CaptureFixture[str], seconds: int
         while time.monotonic() < ended and not told.ended.wait(chance.uniform(0.5, min(6.0, seconds / 6))):
             trouble.make()
         told.ended.wait(1)
+        _end(told, clients)
+        if told.failure is not None:
+            raise told.failure
+        workers = trouble.all_workers()
+        resident, descriptors = _resident(workers), _descriptors(workers)
+        assert trouble.server.terminate() == 0
     finally:
-        told.ended.set()
-        for client in clients:
-            client.join()
-    if told.failure is not None:
-        trouble.server.kill()
-        raise told.failure
-    workers = _workers(trouble.server)
-    resident, descriptors = _resident(workers), _descriptors(workers)
-    assert trouble.server.terminate() == 0
-    trouble.close_streams()
+        _end(told, clients)
+        trouble.end()
     _print(capsys, told, resident, descriptors)
     assert resident < 4 * GROWTH
     assert descriptors < 400
     _is_sound(disk / "store")
+
+
+def _end(told: Told, clients: list[Client]) -> None:
+    told.ended.set()
+    for client in clients:
+        client.join()
 
 
 def _print(capsys: pytest.CaptureFixture[str], told: Told, resident: int, descriptors: int) -> None:

@@ -23,6 +23,7 @@ CHECKED = {
     "cas.toml",
     "compose.yaml",
     "haproxy.cfg",
+    "nginx.conf",
     "prometheus.yaml",
     "pytrace-cas.service",
 }

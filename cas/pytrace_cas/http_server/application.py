@@ -19,6 +19,8 @@ from pytrace_cas.http_server.root import root_page
 from pytrace_cas.http_server.watched import Watched
 from pytrace_cas.http_server.webdav import METHODS, WebDavEndpoint
 from pytrace_cas.services.errors import EXPECTED
+from pytrace_cas.web.routes import web_routes
+from pytrace_cas.web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
 
     from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
-    from pytrace_cas.services import Services
-    from pytrace_cas.services.backing import Store
+    from pytrace_cas.services import Services, backing
+    from pytrace_cas.store import Store
     from pytrace_cas.workers.worker import Worker
 
 
@@ -41,6 +43,7 @@ class Readiness:
 
 def application(
     services: Services,
+    store: Store,
     metrics: ServerMetrics,
     readiness: Readiness,
     worker: Worker,
@@ -50,7 +53,10 @@ def application(
     access_log: bool = False,
     upstream: Callable[[], dict[str, object]] | None = None,
 ) -> Starlette:
-    """Build the application; `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`."""
+    """Build the application; `store` is what is here of what `services` give.
+
+    `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`.
+    """
     pages = Pages(services.store, metrics, readiness, guard, upstream)
     cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
     webdav = WebDavEndpoint(services.web_files, metrics, guard)
@@ -65,6 +71,7 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
+            *web_routes(Site(services, store, metrics, guard), watched),
             Route("/webdav/{path:path}", watched(webdav.handle), methods=METHODS),
             Route("/{path:path}", watched(cache.handle), methods=["GET", "HEAD", "PUT"]),
         ]
@@ -76,7 +83,7 @@ class Pages:
 
     def __init__(
         self,
-        store: Store,
+        store: backing.Store,
         metrics: ServerMetrics,
         readiness: Readiness,
         guard: Guard,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import TYPE_CHECKING, Protocol
 
 from pytrace_cas.compression import CorruptStream, Inflater
@@ -12,6 +11,7 @@ from pytrace_cas.services.byte_stream import CompressedDownload, Download
 from pytrace_cas.services.digests import check, check_hash
 from pytrace_cas.services.errors import HashNotFound, InvalidRequest, refuse_when_read_only
 from pytrace_cas.services.resource_names import check_instance_name
+from pytrace_cas.services.spool import Spool
 
 if TYPE_CHECKING:
     from pytrace_cas.services.backing import Store
@@ -121,29 +121,26 @@ class InflatingSink:
 
 
 class SpoolingSink:
-    """A blob whose size shows only at its end: into a temporary file first, since a digest needs the size."""
+    """A blob whose size shows only at its end."""
 
     def __init__(self, store: Store, limits: Limits, hash: str) -> None:
         self._store = store
         self._limits = limits
         self._hash = hash
-        self._size = 0
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the sink is left
+        self._spool = Spool(store)
 
     def __enter__(self) -> SpoolingSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._spool.__exit__()
 
     def write(self, data: bytes) -> None:
-        """Append to the temporary file."""
-        self._size += len(data)
-        self._limits.check_blob(Digest(self._hash, self._size))
-        self._file.write(data)
+        """Append to what has come."""
+        self._limits.check_blob(Digest(self._hash, self._spool.size + len(data)))
+        self._spool.write(data)
 
     def commit(self) -> Digest:
         """Hand the file to the store, which verifies it."""
-        self._file.flush()
-        digest = check(Digest(self._hash, self._size), SHA256)
-        return self._store.put_file(SHA256, self._file.fileno(), digest)
+        digest = check(Digest(self._hash, self._spool.size), SHA256)
+        return self._store.put_file(SHA256, self._spool.finish(), digest)

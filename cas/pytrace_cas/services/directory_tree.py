@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 from pytrace_cas import store as storage
 from pytrace_cas.services.digests import digest_of
 from pytrace_cas.services.errors import InvalidRequest
-from pytrace_cas.services.limits import BATCH
+from pytrace_cas.services.limits import BATCH, LARGEST_DIRECTORY
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _position(root: Digest, token: str) -> int:
 
 
 def _read(store: Store, function: DigestFunction, digest: Digest) -> reapi.Directory | None:
+    if digest.size_bytes > LARGEST_DIRECTORY:
+        raise InvalidRequest("digest", f"blob {digest} is larger than any Directory ({LARGEST_DIRECTORY} bytes)")
     try:
         return reapi.Directory.FromString(store.get(function, digest))
     except storage.BlobNotFound:

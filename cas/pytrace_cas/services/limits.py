@@ -18,6 +18,9 @@ MESSAGE = 4 << 20
 BATCH = MESSAGE - (256 << 10)
 # Messages that carry pieces of a blob: large enough that the cost of a message does not count.
 CHUNK = 1 << 20
+# Blobs that are read as messages are in memory as a whole; larger ones name no directory or tree that clients make.
+LARGEST_DIRECTORY = 16 << 20
+LARGEST_TREE = 64 << 20
 
 
 @attrs.frozen

@@ -9,6 +9,7 @@ from pytrace_cas import store as storage
 from pytrace_cas.services import action_results, directory_tree
 from pytrace_cas.services.digests import digest_of
 from pytrace_cas.services.errors import InvalidRequest
+from pytrace_cas.services.limits import LARGEST_TREE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +36,8 @@ def _directory_needs(store: Store, directory: reapi.OutputDirectory, function: D
     tree: reapi.Tree | None = None
     if directory.HasField("tree_digest"):
         digest = digest_of(directory.tree_digest, function)
+        if digest.size_bytes > LARGEST_TREE:
+            raise InvalidRequest("tree_digest", f"blob {digest} is larger than any Tree ({LARGEST_TREE} bytes)")
         tree = action_results.parse_tree(store.get(function, digest))
         for inside in (tree.root, *tree.children):
             yield from action_results.file_needs(inside, function)

@@ -7,7 +7,6 @@ name that no client may use: both age together, and a read renews both.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from pytrace_cas.digest import SHA256, Digest
 from pytrace_cas.services.byte_stream import Download
 from pytrace_cas.services.digests import to_message
 from pytrace_cas.services.errors import FileNotHere, InvalidRequest, refuse_when_read_only
+from pytrace_cas.services.spool import Spool
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
@@ -79,25 +79,22 @@ class FileSink:
         self._limits = limits
         self._name = name
         self._key = _key(name)
-        self._size = 0
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when the sink is left
+        self._spool = Spool(store)
 
     def __enter__(self) -> FileSink:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._spool.__exit__()
 
     def write(self, data: bytes) -> None:
-        """Append; raise `BlobTooLarge`."""
-        self._size += len(data)
-        self._limits.check_blob(Digest(self._key.hash, self._size))
-        self._file.write(data)
+        """Append; raise `BlobTooLarge`, `OutOfSpace`."""
+        self._limits.check_blob(Digest(self._key.hash, self._spool.size + len(data)))
+        self._spool.write(data)
 
     def commit(self) -> Digest:
         """Make them the file's content; raise `OutOfSpace`."""
-        self._file.flush()
-        digest = self._store.put_file(SHA256, self._file.fileno())
+        digest = self._store.put_file(SHA256, self._spool.finish())
         record = reapi.ActionResult()
         record.output_files.add(path=self._name, digest=to_message(digest))
         record.execution_metadata.queued_timestamp.FromSeconds(int(time.time()))

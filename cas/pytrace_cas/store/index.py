@@ -144,6 +144,11 @@ class Index:
         """Hold the write lock: `with index.write() as db`; commits at the end, undoes everything on an exception."""
         return Writing(self, patience)
 
+    def reading_uri(self) -> str:
+        """The URI of the index for a connection that only reads."""
+        with self.read():  # an index that nobody can be writing is opened as such
+            return "".join(chr(b) if b < 0x80 else f"%{b:02x}" for b in self._uri.replace(b"?mode=rw", b"?mode=ro"))
+
     def close(self) -> None:
         """Close the idle connections; the last process to do so folds the log into the index."""
         if self in _open_indexes:

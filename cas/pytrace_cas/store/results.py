@@ -43,6 +43,11 @@ _RENEW_BLOBS = """UPDATE blobs SET used = :now, turn = :turn WHERE id IN
 (SELECT b.id FROM results r CROSS JOIN refs f ON f.result = r.id
  CROSS JOIN blobs b ON b.function = r.function AND b.hash = f.hash
  WHERE r.id = :id AND (b.turn < :turn - :grain OR abs(b.used - :now) > 60))"""
+_NEEDING = """SELECT r.instance, r.hash, r.size, r.used, length(r.message)
+FROM refs f CROSS JOIN results r ON r.id = f.result
+WHERE f.hash = ? AND f.size = ? AND r.function = ? AND r.instance = ? ORDER BY f.result DESC LIMIT ?"""
+_NEEDS = """SELECT f.hash, f.size FROM results r JOIN refs f ON f.result = r.id
+WHERE r.function = ? AND r.hash = ? AND r.instance = ? AND r.size = ?"""
 _COMPLETE_ROW = "SELECT id FROM results WHERE function = ? AND hash = ? AND instance = ? AND size = ? AND complete"
 # An id is never used twice, so that what was seen of the results can be told from what came after.
 _INSERT = """INSERT INTO results (id, function, hash, instance, size, complete, charge, used, turn, message, stored)
@@ -148,6 +153,31 @@ class Results:
         key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
         with self._index.read() as db:
             return [(time, bytes(message)) for time, message in db.execute(query, key)]
+
+    def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
+        """Function, instance and digest of each key under which something else stood before, the last first."""
+        functions = {function.number: function for function in FUNCTIONS.values()}
+        query = "SELECT function, instance, hash, size FROM replaced GROUP BY 1, 2, 3, 4 ORDER BY max(id) DESC"
+        with self._index.read() as db:
+            rows = db.execute(query).fetchall()
+        return [
+            (functions[number], instance, Digest(hash.hex(), size))
+            for number, instance, hash, size in rows
+            if number in functions
+        ]
+
+    def needing(self, function: DigestFunction, instance: str, digest: Digest, limit: int) -> list[StoredResult]:
+        """The results that need a blob, those stored last first."""
+        key = (bytes.fromhex(digest.hash), digest.size_bytes, function.number, instance, limit)
+        with self._index.read() as db:
+            rows = db.execute(_NEEDING, key).fetchall()
+        return [StoredResult(function, row[0], Digest(row[1].hex(), row[2]), row[3], row[4]) for row in rows]
+
+    def needs(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that goes with a result; none if there is no such result."""
+        key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+        with self._index.read() as db:
+            return [Digest(hash.hex(), size) for hash, size in db.execute(_NEEDS, key).fetchall()]
 
     def needed(self, function: DigestFunction, hash: str) -> Digest | None:
         """Digest of a blob with that hash that some result needs, whether the blob is here or not."""

@@ -27,7 +27,7 @@ from pytrace_cas.store.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Self
 
     from pytrace_cas.digest import Digest, DigestFunction
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.events import Event
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.history import History
+    from pytrace_cas.store.index import Writing
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -229,6 +230,20 @@ class Store:
         """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
         return self._results.replaced(function, instance, digest)
 
+    def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
+        """Function, instance and digest of each key that `replaced_results` tells something of, the last first."""
+        return self._results.replaced_keys()
+
+    def results_needing(
+        self, function: DigestFunction, instance: str, digest: Digest, limit: int = 64
+    ) -> list[StoredResult]:
+        """The results that need a blob, or were stored along with it; those stored last first."""
+        return self._results.needing(function, instance, digest, limit)
+
+    def needs_of(self, function: DigestFunction, instance: str, digest: Digest) -> list[Digest]:
+        """Every blob that a result needs or that was stored along with it, in no order."""
+        return self._results.needs(function, instance, digest)
+
     def remove_action_result(
         self, function: DigestFunction, instance: str, digest: Digest, *, incomplete: bool = False
     ) -> bool:
@@ -271,6 +286,10 @@ class Store:
         """Begin a generation of a scope; generations are never evicted."""
         self._notes.set_generation(scope, value)
 
+    def unite_generations(self, generations: Mapping[str, str]) -> None:
+        """Begin the generations of some scopes; of two values of one scope, the one that sorts first stays."""
+        self._notes.unite_generations(generations)
+
     def generations(self) -> dict[str, str]:
         """The generation of every scope that has one."""
         return self._notes.generations()
@@ -305,6 +324,14 @@ class Store:
         from pytrace_cas.store.history import History
 
         return History(self._index)
+
+    def index_uri(self) -> str:
+        """The index for SQLite, to be read beside another database: `ATTACH DATABASE`."""
+        return self._index.reading_uri()
+
+    def exclusive(self) -> Writing:
+        """Keep every other writer of the store away: `with store.exclusive()`."""
+        return self._index.write()
 
     def counters(self) -> dict[str, int]:
         """Every statistic."""

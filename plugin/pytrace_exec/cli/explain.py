@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,21 +27,38 @@ from pytrace_exec.cli.choices import (
 from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated, status_of
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
-from pytrace_exec.explain import why_missed
+from pytrace_exec.explain import Explanation, explain_miss
+from pytrace_exec.explain.candidates import MANY, stored_in
+from pytrace_exec.explain.details import add_details
 from pytrace_exec.explain.facts import STREAMS
-from pytrace_exec.explain.nearest import differences, stored_in
+from pytrace_exec.explain.nearest import Nearest, differences, read
+from pytrace_exec.explain.reasons import group_of, reason, title_of
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.standard_streams import inherited_descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytrace_cas.digest import Digest
     from pytrace_cas.store import Store
     from pytrace_exec.options import Options
 
 _STATUSES = stated("0 it would hit; 1 it would miss", more="13 remote unreachable; 20 never seen, or no such result")
 _KEYED = ("dir", "root", "env", "env-only", "redact", "input", "output", "probe")
-_MORE = ("probe-limit", "portable", "strict", "mtime", "stdin", "ignore", "disposable", "trust-stat", "pid-namespace")
+_MORE = (
+    "probe-limit",
+    "portable",
+    "strict",
+    "mtime",
+    "stdin",
+    "ignore",
+    "disposable",
+    "trust-stat",
+    "pid-namespace",
+    "label",
+)
 _OWN_DESCRIPTORS = frozenset(STREAMS.values()) - {STREAMS["stdin"]}
+_DIFF_STYLES = {"+": "good", "-": "bad", "@": "faint"}
 _ALLOWED = ("allow-network", "allow-clock", "cache-failures")
 
 
@@ -62,7 +80,7 @@ class CommandOrReference(click.Command):
 
 @cli.command(cls=CommandOrReference, epilog=_STATUSES, short_help="Why a command would hit or miss.")
 @format_options()
-@wrapper_options(*_KEYED, *_MORE, *_ALLOWED, *REMOTE)
+@wrapper_options(*_KEYED, *_MORE, *_ALLOWED, "generation-max-age", *REMOTE)
 @click.argument("ref", required=False)
 @click.pass_context
 def explain(ctx: click.Context, ref: str | None, format: str, as_json: bool, color: str) -> None:
@@ -102,15 +120,16 @@ def explain_command(
             _assume_descriptors(look_up, action)
     hit = next(look_up.hits(), None)
     if hit is not None:
-        return _found(look_up, "hit", str(hit.action), [])
+        return _found(look_up, "hit", str(hit.action), Explanation([]))
     lacking: list[dict[str, object]] = []
     for trouble in look_up.cache.troubles:
         if not isinstance(trouble, RemoteLacks):
             raise Failed(f"the store has no answer, and the remote gave none: {trouble}", status_of(trouble))
         lacking.append({"code": trouble.code, "message": str(trouble), "path": None})
-    reasons = [found for found in why_missed(look_up) if found.get("name") not in _OWN_DESCRIPTORS]
-    never = any(reason["code"] == "never_seen" for reason in reasons)
-    return _found(look_up, "never_seen" if never else "miss", None, [*lacking, *reasons])
+    explanation = explain_miss(look_up, MANY)
+    explanation.reasons = [found for found in explanation.reasons if found.get("name") not in _OWN_DESCRIPTORS]
+    never = any(reason["code"] == "never_seen" for reason in explanation.reasons)
+    return _found(look_up, "never_seen" if never else "miss", None, explanation, lacking)
 
 
 def explain_result(store: Store, options: Options, ref: str, inherited: dict[int, bytes]) -> dict[str, Any]:
@@ -125,8 +144,12 @@ def explain_result(store: Store, options: Options, ref: str, inherited: dict[int
     words = [finder.places.restore(word.encode()) for word in run.key.command.arguments]
     look_up = LookUp(asked(options, words, inherited, environ), cache, None)
     _assume_descriptors(look_up, run.digest)
-    reasons = differences(look_up, run.digest)
-    return _found(look_up, "miss" if reasons else "hit", str(run.digest), reasons)
+    key = read(look_up, run.digest)
+    if key is None:
+        return _found(look_up, "miss", str(run.digest), Explanation([reason("unknown")]))
+    nearest = Nearest(look_up, key)
+    explanation = Explanation(differences(look_up, nearest), nearest)
+    return _found(look_up, "miss" if explanation.reasons else "hit", str(run.digest), explanation)
 
 
 def _assume_descriptors(look_up: LookUp, action: Digest) -> None:
@@ -154,10 +177,30 @@ def _go_to(run: StoredRun, finder: Finder, environ: dict[bytes, bytes]) -> None:
     environ[b"PWD"] = folder
 
 
-def _found(look_up: LookUp, outcome: str, action: str | None, reasons: list[dict[str, object]]) -> dict[str, Any]:
-    root = look_up.invocation.places.root
-    told = [reason_fields(reason, root) for reason in reasons]
-    return {"outcome": outcome, "action": action, "weak": str(look_up.weak.digest), "reasons": told}
+def _found(
+    look_up: LookUp,
+    outcome: str,
+    action: str | None,
+    explanation: Explanation,
+    lacking: list[dict[str, object]] | None = None,
+) -> dict[str, Any]:
+    """The answer: all reasons as one list, and once more by their group."""
+    add_details(look_up, explanation)
+    root, nearest = look_up.invocation.places.root, explanation.nearest
+    told = [reason_fields(reason, root) for reason in (*(lacking or ()), *explanation.reasons)]
+    groups = [
+        {"group": group, "title": title_of(group), "reasons": list(reasons)}
+        for group, reasons in groupby(told, key=lambda reason: group_of(reason["code"]))
+    ]
+    return {
+        "outcome": outcome,
+        "action": action,
+        "weak": str(look_up.weak.digest),
+        "nearest": None if nearest is None else str(nearest.key.digest),
+        "compared": 0 if nearest is None else nearest.compared,
+        "reasons": told,
+        "groups": groups,
+    }
 
 
 def _tell(answer: Answer, found: dict[str, Any]) -> None:
@@ -167,5 +210,26 @@ def _tell(answer: Answer, found: dict[str, Any]) -> None:
     titles = {"hit": "would hit", "miss": "would miss", "never_seen": "would miss"}
     action = f" {found['action']}" if found["action"] else ""
     answer.line(titles[found["outcome"]] + action, "good" if found["outcome"] == "hit" else "bad")
-    for reason in found["reasons"]:
-        answer.line(f"  {one_line(reason['message'])}")
+    if found["nearest"] is not None and found["nearest"] != found["action"]:
+        answer.line(f"nearest   {found['nearest']} (of {found['compared']} compared)", "faint")
+    for group in found["groups"]:
+        answer.line(group["title"], "strong")
+        for told in group["reasons"]:
+            answer.line(f"  {one_line(told['message'])}")
+            for line in more_lines(told):
+                answer.line(f"    {one_line(line)}", _DIFF_STYLES.get(line[:1]) if "diff" in told else None)
+
+
+def more_lines(told: dict[str, Any]) -> Iterator[str]:
+    """What is known of a reason beyond its message."""
+    if told.get("package"):
+        yield f"owned by {told['package']} {told['package_version']} ({told['package_system']})"
+    elif "package" in told:
+        yield "owned by no package"
+    yield from told.get("diff", ())
+    if told.get("diff_omitted"):
+        yield f"... and {told['diff_omitted']} more lines"
+    if "no_diff" in told:
+        yield f"no diff: {told['no_diff']}"
+    if "offset" in told:
+        yield f"from byte {told['offset']}: {told['old_bytes'] or 'end'} -> {told['new_bytes'] or 'end'}"

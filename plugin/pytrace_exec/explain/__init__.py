@@ -7,14 +7,27 @@ of running it.
 
 from __future__ import annotations
 
-from pytrace_exec.explain.nearest import nearest, nearest_command
+from pytrace_exec.explain.candidates import FEW
+from pytrace_exec.explain.nearest import nearest, told
+from pytrace_exec.explain.not_stored import noted
 from pytrace_exec.explain.reasons import in_order, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from pytrace_exec.explain.nearest import Nearest
     from pytrace_exec.lookup import LookUp
 
-__all__ = ["why_missed"]
+__all__ = ["Explanation", "explain_miss", "why_missed"]
+
+
+class Explanation:
+    """Every reason why a look-up missed, and the stored result that it was held against, if any."""
+
+    __slots__ = ("nearest", "reasons")
+
+    def __init__(self, reasons: list[dict[str, object]], nearest: Nearest | None = None) -> None:
+        self.reasons = in_order(reasons)
+        self.nearest = nearest
 
 
 def why_missed(look_up: LookUp) -> list[dict[str, object]]:
@@ -22,7 +35,30 @@ def why_missed(look_up: LookUp) -> list[dict[str, object]]:
 
     Each is a code of `reasons.SENTENCES`, a message, and where it applies a path or a name with its old and new value.
     """
+    return explain_miss(look_up).reasons
+
+
+def explain_miss(look_up: LookUp, limit: int = FEW) -> Explanation:
+    """As `why_missed`, with the result that was nearest among `limit`."""
     if look_up.invocation.options.mode == "recache":
-        return [reason("recache")]
-    found = nearest(look_up) if look_up.candidates.sets else nearest_command(look_up)
-    return in_order(found)
+        return Explanation([reason("recache")])
+    refused = _not_stored(look_up)
+    found = nearest(look_up, limit)
+    if found is None:
+        nothing = "unknown" if look_up.candidates.sets else "never_seen"
+        return Explanation(refused or [reason(nothing)])
+    reasons = told(look_up, found)
+    if any(one["code"] == "arguments_changed" for one in reasons) and not refused:
+        reasons.append(reason("never_seen"))
+    return Explanation([*refused, *reasons], found)
+
+
+def _not_stored(look_up: LookUp) -> list[dict[str, object]]:
+    """Why the last run of this command left no result: each reason with its call, process, program and path."""
+    last = noted(look_up.cache.store, look_up.weak.digest)
+    found = []
+    for one in last[1] if last is not None else ():
+        told = reason("not_stored", said=str(one.get("message")))
+        more = {name: one.get(name) for name in ("call", "pid", "program")}
+        found.append({**told, "path": one.get("path"), "why": one.get("code"), **more})
+    return found

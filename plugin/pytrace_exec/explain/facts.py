@@ -34,6 +34,9 @@ STREAMS = {
 }
 """What stream subjects are called."""
 _EXECUTED = str(os.X_OK)
+_SECRET = b"= sha256:"
+HIDDEN = "(not shown)"
+"""What stands for the value of a secret, of which a hash is stored."""
 
 
 class Comparison:
@@ -108,6 +111,8 @@ def _shown(subject: Subject, value: bytes, other: bytes) -> str | None:
     if value in _ABSENT:
         return "absent"
     if subject.kind in ("identity", "variable"):
+        if value.startswith(_SECRET):
+            return HIDDEN
         return None if value == b"unset" else os.fsdecode(value.removeprefix(b"= "))
     if subject.kind == "link":
         return os.fsdecode(value.removeprefix(b"-> "))

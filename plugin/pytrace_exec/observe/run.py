@@ -177,6 +177,9 @@ class Run:
 
     def refuse_for(self, reason: Reason) -> None:
         """Note a reason not to store, once however often it came up."""
+        task = self.processes.tasks.get(reason.pid) if reason.pid is not None else None
+        if task is not None:
+            reason.program = task.program.path or None
         self.reasons.setdefault(reason.key(), reason)
 
     def standing_at(self, fd: Fd) -> tuple[int, Standing] | None:

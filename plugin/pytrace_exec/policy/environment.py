@@ -7,6 +7,8 @@ command line or of content read under the root, its value stands in an output, o
 
 from __future__ import annotations
 
+from pytrace_cas.recorded.secrets import looks_secret
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,18 +35,11 @@ MIN_VALUE = 8
 
 _WHOLE = frozenset(name.encode() for name in VARYING.split() if not name.endswith("*"))
 _BEGINNINGS = tuple(name[:-1].encode() for name in VARYING.split() if name.endswith("*"))
-_SECRETS = b"TOKEN SECRET PASSW CREDENTIAL PRIVATE APIKEY API_KEY ACCESSKEY ACCESS_KEY AUTH".split()
 
 
 def varies(name: bytes) -> bool:
     """Whether a variable is in the list of those that vary without meaning."""
     return name in _WHOLE or name.startswith(_BEGINNINGS)
-
-
-def looks_secret(name: bytes) -> bool:
-    """Whether a variable's name says that its value is a secret."""
-    upper = name.upper().replace(b"AUTHOR", b"")
-    return any(word in upper for word in _SECRETS)
 
 
 def counting(

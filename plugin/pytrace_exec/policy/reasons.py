@@ -45,21 +45,25 @@ SENTENCES = {
     "readonly": "the mode is readonly",
     "invalidated": "it was invalidated while it ran",
     "store_full": "the store has no room for it",
-    "store_read_only": "the store is read only",
+    "store_read_only": "the store is read only (in Bazel's sandbox, --sandbox_writable_path=STORE mends that)",
     "store_failed": "the store failed",
 }
 
 
 class Reason:
-    """One reason not to store: a code of `SENTENCES`, with the path, process and call it came from."""
+    """One reason not to store: a code of `SENTENCES`, with the path, process and call it came from.
 
-    __slots__ = ("call", "code", "path", "pid")
+    `program`: the path of the program that this process ran then.
+    """
+
+    __slots__ = ("call", "code", "path", "pid", "program")
 
     def __init__(self, code: str, path: bytes | None = None, pid: int | None = None, call: str | None = None) -> None:
         self.code = code
         self.path = path
         self.pid = pid
         self.call = call
+        self.program: bytes | None = None
 
     @property
     def message(self) -> str:
@@ -67,9 +71,18 @@ class Reason:
         text = SENTENCES[self.code]
         if self.path is not None:
             text += f": {os.fsdecode(self.path)!r}"
-        if self.call is not None:
-            text += f" [{self.call}, process {self.pid}]"
-        return text
+        where = [self.call] if self.call is not None else []
+        if self.pid is not None:
+            program = "" if self.program is None else f" ({os.fsdecode(self.program)})"
+            where.append(f"process {self.pid}{program}")
+        return f"{text} [{', '.join(where)}]" if where else text
+
+    def described(self) -> dict[str, object]:
+        """The reason as fields of a line in the statistics."""
+        path, program = (None if raw is None else os.fsdecode(raw) for raw in (self.path, self.program))
+        told: dict[str, object] = {"code": self.code, "message": self.message, "path": path}
+        more = {"call": self.call, "pid": self.pid, "program": program}
+        return told if self.pid is None else {**told, **more}
 
     def key(self) -> tuple[str, bytes | None, str | None]:
         """What makes two reasons one for the reader."""

@@ -172,6 +172,22 @@ def test_rule_68_a_cancelled_read_frees_the_blob(stubs: Stubs, server: RunningSe
     assert stubs.read(data) == data
 
 
+def test_a_client_that_leaves_is_no_failure_of_the_server(tmp_path: Path) -> None:
+    data = LARGE * 3  # more than the connection takes before somebody reads
+    with running_server(tmp_path / "store", stderr=True) as server:
+        with grpc.insecure_channel(server.grpc) as channel:
+            stream = bytestream_pb2_grpc.ByteStreamStub(channel)
+            stream.Write(messages.write_requests(data, messages.upload_name(data)))
+            for _ in range(10):
+                call = stream.Read(bytestream.ReadRequest(resource_name=messages.read_name(data)))
+                next(call)
+                call.cancel()
+        while server.blobs_open():
+            time.sleep(0.01)
+        server.terminate()
+        assert "failed" not in server.errors()
+
+
 @pytest.mark.parametrize("function", [SHA256, BLAKE3], ids=lambda function: function.name)
 def test_rule_67_missing_blobs_are_named_in_the_details(stubs: Stubs, function: DigestFunction) -> None:
     gone = [messages.digest(b"gone %d" % number, function) for number in range(100)]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -25,18 +26,27 @@ PRECONDITION, CANCELLED = "FAILED_PRECONDITION", "CANCELLED"
 RESERVED = ("blobs", "uploads", "actions", "actionResults", "operations", "capabilities", "compressed-blobs")
 DEEP = 600
 WIDE = 40  # levels of a tree whose every directory holds the next one twice: 2^40 paths
+FILES = 20_000  # in one directory
+LINGERING = 24  # calls and connections that hang about at once
 
 
 class Target:
-    """The services of one server, what it holds, and a channel for bytes that are no messages."""
+    """The services of one server, what it holds, and a channel for bytes that are no messages.
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    Attackers that hang about are told to end, the oldest first, once there are many.
+    """
+
+    def __init__(self, channel: grpc.Channel, http: tuple[str, int]) -> None:
         self.channel = channel
+        self.http = http
         self.ac = remote_execution_pb2_grpc.ActionCacheStub(channel)
         self.cas = remote_execution_pb2_grpc.ContentAddressableStorageStub(channel)
         self.stream = bytestream_pb2_grpc.ByteStreamStub(channel)
         self.held = bytes(range(256)) * 4096
         self.stream.Write(messages.write_requests(self.held, messages.upload_name(self.held)))
+        self.large = self.held * 8
+        self.stream.Write(messages.write_requests(self.large, messages.upload_name(self.large)))
+        self._lingering: deque[Callable[[], None]] = deque()
         self.deep = self._chain(DEEP, 1)
         self.wide = self._chain(WIDE, 2)
 
@@ -50,6 +60,17 @@ class Target:
             stored.append(reapi.Directory(directories=nodes).SerializeToString())
         self.cas.BatchUpdateBlobs(messages.update_request(*stored))
         return messages.digest(stored[-1])
+
+    def linger(self, end: Callable[[], None]) -> None:
+        """Leave something as it is, and end it later; `end` says whether it went as it should."""
+        self._lingering.append(end)
+        if len(self._lingering) > LINGERING:
+            self._lingering.popleft()()
+
+    def let_go(self) -> None:
+        """End all that hangs about."""
+        while self._lingering:
+            self._lingering.popleft()()
 
     def read(self, name: str, **fields: int) -> int:
         """Read all that a name gives; return how much."""
@@ -277,6 +298,27 @@ def _result_without_blobs(target: Target, chance: Random) -> object:
     return target.ac.UpdateActionResult(messages.put_result_request(chance.randbytes(8), result), timeout=SECONDS)
 
 
+def _result_of_a_huge_tree(target: Target, chance: Random) -> object:
+    """A tree whose files are not here, all of which the answer could name."""
+    files = [reapi.FileNode(name=f"f{number}", digest=_digest(chance)) for number in range(FILES)]
+    tree = reapi.Tree(root=reapi.Directory(files=files)).SerializeToString()
+    target.cas.BatchUpdateBlobs(messages.update_request(tree), timeout=SECONDS)
+    folder = reapi.OutputDirectory(path="d", tree_digest=messages.digest(tree))
+    result = reapi.ActionResult(output_directories=[folder])
+    return target.ac.UpdateActionResult(messages.put_result_request(chance.randbytes(8), result), timeout=SECONDS)
+
+
+def _huge_directory(target: Target, chance: Random) -> object:
+    """A directory of very many others, none of which is here."""
+    nodes = [reapi.DirectoryNode(name=f"d{number}", digest=_digest(chance)) for number in range(FILES)]
+    root = reapi.Directory(directories=nodes).SerializeToString()
+    target.cas.BatchUpdateBlobs(messages.update_request(root), timeout=SECONDS)
+    request = reapi.GetTreeRequest(root_digest=messages.digest(root))
+    (found,) = [one for page in target.cas.GetTree(request, timeout=SECONDS) for one in page.directories]
+    assert len(found.directories) == FILES
+    return found
+
+
 def _no_message(target: Target, chance: Random) -> object:
     method = chance.choice(
         (
@@ -316,6 +358,8 @@ ATTACKS: dict[Attack, frozenset[str]] = {
     _tree_that_grows: frozenset({FINE}),
     _result_with_bad_fields: frozenset({INVALID}),
     _result_without_blobs: frozenset({PRECONDITION}),
+    _result_of_a_huge_tree: frozenset({PRECONDITION}),
+    _huge_directory: frozenset({FINE}),
     _no_message: frozenset({INVALID}),
     _unknown_method: frozenset({"UNIMPLEMENTED"}),
 }

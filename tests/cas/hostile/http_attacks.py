@@ -7,6 +7,7 @@ import socket
 from typing import TYPE_CHECKING
 
 from pytrace_cas.digest import SHA256
+from tests.cas.hostile.zstd_attacks import bad_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,9 +59,43 @@ def _path_tricks(chance: Random) -> tuple[bytes, frozenset[int]]:
             "/index.sqlite",
             "/%ff%fe/cas/" + good,
             "*",
+            "/webdav/../../etc/passwd",
+            "/webdav/%2e%2e/%2e%2e/etc/passwd",
+            f"/webdav/../cas/{good}",
+            "/webdav/" + "a/" * 3000,
+            "/webdav/%00",
+            f"/a/../b/cas/{good}",
+            f"/blobs/../cas/{good}",
         )
     )
     return _request(chance.choice(("GET", "HEAD")), path), frozenset({BAD, ABSENT, FORBIDDEN_METHOD})
+
+
+def _path_tricks_of_writers(chance: Random) -> tuple[bytes, frozenset[int]]:
+    """What is stored under a name lies nowhere but in the store, so no file of such a name comes to be."""
+    good = SHA256.of(b"hello").hash
+    path = chance.choice(
+        (
+            "/cas/../../escaped",
+            "/cas/%2e%2e%2f%2e%2e%2fescaped",
+            f"/cas/{good}/../escaped",
+            "/ac/..%2fescaped",
+            "/escaped",
+            f"/../cas/../{good}",
+            f"/blobs/cas/{good}",
+            f"/cas/{good}%00escaped",
+        )
+    )
+    return _request("PUT", path, "Content-Length: 5", body=b"hello"), frozenset({BAD, ABSENT, FORBIDDEN_METHOD})
+
+
+def _bombs(chance: Random) -> tuple[bytes, frozenset[int]]:
+    """Bytes that expand to far more than is said, or are no zstd at all."""
+    body = bad_stream(chance)
+    size = chance.choice(("X-Digest-SizeBytes: 100", "X-Digest-SizeBytes: 5000000", "X-No: size"))
+    encoding = chance.choice(("zstd", "zstd", "ZSTD", "gzip", "zstd, zstd", "br"))
+    headers = (f"Content-Length: {len(body)}", f"Content-Encoding: {encoding}", size)
+    return _request("PUT", f"/cas/{chance.randbytes(32).hex()}", *headers, body=body), frozenset({BAD})
 
 
 def _unknown(chance: Random) -> tuple[bytes, frozenset[int]]:
@@ -115,7 +150,8 @@ def _garbage(chance: Random) -> tuple[bytes, frozenset[int]]:
 
 
 ATTACKS: tuple[Attack, ...] = (
-    _path_tricks, _unknown, _methods, _wrong_body, _half_a_body, _lengths, _two_lengths, _chunks, _headers, _garbage,
+    _path_tricks, _path_tricks_of_writers, _bombs, _unknown, _methods, _wrong_body,
+    _half_a_body, _lengths, _two_lengths, _chunks, _headers, _garbage,
 )  # fmt: skip
 HANG_UP = frozenset({_half_a_body, _chunks, _garbage})
 """Those who hang up once they have sent what they have; they may get no answer."""

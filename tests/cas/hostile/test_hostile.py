@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import grpc
 import pytest
 
 from pytrace_cas.store import Store
-from tests.cas.hostile import grpc_attacks, http_attacks
+from tests.cas.hostile import grpc_attacks, http_attacks, lingering, zstd_attacks
 from tests.support import messages
 from tests.support.server import running_server
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from tests.support.server import RunningServer
 
 GROWTH = 48 << 20  # bytes that buffers and pools may take once everything was tried
+ROUNDS = 3
+SETTLING = 30  # seconds in which the server notices that clients are gone
+ATTACKS = grpc_attacks.ATTACKS | zstd_attacks.ATTACKS | lingering.ATTACKS
 MEBIBYTE = 1 << 20
 
 
@@ -34,16 +38,19 @@ def _resident(server: RunningServer) -> int:
 def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], requests: int) -> None:
     chance, answers = Random(requests), Counter[str]()
     with running_server(tmp_path / "store") as server, grpc.insecure_channel(server.grpc) as channel:
-        target = grpc_attacks.Target(channel)
-        _play(target, server, chance, requests // 10, answers)
-        before, open_before = _resident(server), server.descriptors_open()
-        _play(target, server, chance, requests - requests // 10, answers)
-        after, open_after = _resident(server), server.descriptors_open()
+        address = urlsplit(server.http_url)
+        assert address.hostname is not None
+        assert address.port is not None
+        target = grpc_attacks.Target(channel, (address.hostname, address.port))
+        tried = _everything(target, chance, answers)
+        open_before, before = _settled(target, server), _resident(server)
+        _play(target, chance, requests - tried, answers)
+        open_after, after = _settled(target, server), _resident(server)
         assert target.read(messages.read_name(target.held)) == len(target.held)
         assert server.blobs_open() == 0
     with capsys.disabled():
         print(f"\n{requests} hostile requests: {dict(answers.most_common())}")
-        print(f"memory: {before / MEBIBYTE:.0f} MiB after a tenth of them, {after / MEBIBYTE:.0f} MiB in the end")
+        print(f"memory: {before / MEBIBYTE:.0f} MiB once everything was tried, {after / MEBIBYTE:.0f} MiB in the end")
     assert after - before < GROWTH
     assert open_after - open_before < 32
     with Store.open(str(tmp_path / "store")) as store:
@@ -51,23 +58,43 @@ def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], re
     assert list((tmp_path / "store" / "tmp").iterdir()) == []
 
 
-def _play(
-    target: grpc_attacks.Target, server: RunningServer, chance: Random, count: int, answers: Counter[str]
-) -> None:
-    address = urlsplit(server.http_url)
-    assert address.hostname is not None
-    assert address.port is not None
+def _settled(target: grpc_attacks.Target, server: RunningServer) -> int:
+    """Let go of what hangs about; return the server's open descriptors once it has noticed."""
+    target.let_go()
+    deadline = time.monotonic() + SETTLING
+    while server.blobs_open() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return server.descriptors_open()
+
+
+def _everything(target: grpc_attacks.Target, chance: Random, answers: Counter[str]) -> int:
+    """Try everything in turn, so that buffers and pools are as large as they get; return how many requests it took."""
+    for _ in range(ROUNDS):
+        for attack in ATTACKS:
+            _attack(target, chance, attack, answers)
+        for trick in http_attacks.ATTACKS:
+            _trick(target, chance, trick, answers)
+    return ROUNDS * (len(ATTACKS) + len(http_attacks.ATTACKS))
+
+
+def _play(target: grpc_attacks.Target, chance: Random, count: int, answers: Counter[str]) -> None:
     for number in range(count):
         if number % 3:
-            attack, expected = chance.choice(list(grpc_attacks.ATTACKS.items()))
-            found = grpc_attacks.answer(attack, target, chance)
-            assert found in expected, attack.__name__
-            answers[found] += 1
+            _attack(target, chance, chance.choice(list(ATTACKS)), answers)
         else:
-            trick = chance.choice(http_attacks.ATTACKS)
-            data, codes = trick(chance)
-            hang_up = trick in http_attacks.HANG_UP
-            status = http_attacks.answer((address.hostname, address.port), data, hang_up)
-            right = status in codes or (status is None and hang_up)
-            assert right, (trick.__name__, status, data[:300])
-            answers[f"HTTP {status}"] += 1
+            _trick(target, chance, chance.choice(http_attacks.ATTACKS), answers)
+
+
+def _attack(target: grpc_attacks.Target, chance: Random, attack: grpc_attacks.Attack, answers: Counter[str]) -> None:
+    found = grpc_attacks.answer(attack, target, chance)
+    assert found in ATTACKS[attack], attack.__name__
+    answers[found] += 1
+
+
+def _trick(target: grpc_attacks.Target, chance: Random, trick: http_attacks.Attack, answers: Counter[str]) -> None:
+    data, codes = trick(chance)
+    hang_up = trick in http_attacks.HANG_UP
+    status = http_attacks.answer(target.http, data, hang_up)
+    right = status in codes or (status is None and hang_up)
+    assert right, (trick.__name__, status, data[:300])
+    answers[f"HTTP {status}"] += 1

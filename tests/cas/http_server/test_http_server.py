@@ -124,6 +124,15 @@ def test_rule_http_bodies_without_a_length_are_spooled(client: Client, data: byt
     assert client.ask("PUT", cas(b"other"), iter([b"an", b"other"]))[0] == 400
 
 
+@pytest.mark.parametrize("path", [f"/cas/{HASH}", "/webdav/a/file"])
+def test_a_body_without_a_length_is_never_larger_than_the_store(tmp_path: Path, path: str) -> None:
+    with running_server(tmp_path / "store", "--max-size", "2M") as server, Client(server) as client:
+        assert client.ask("PUT", path, iter([LARGE[: 1 << 20]] * 20))[0] == 507
+    with running_server(tmp_path / "store") as server, Client(server) as client:
+        assert client.ask("GET", path)[0] == 404
+        assert list((tmp_path / "store" / "tmp").iterdir()) == []
+
+
 def test_rule_http_a_body_that_breaks_off_is_not_stored(client: Client, server: RunningServer) -> None:
     data = b"broken off" + LARGE
     host, port = client.address.split(":")

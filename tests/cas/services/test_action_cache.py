@@ -9,6 +9,7 @@ import pytest
 
 from pytrace_cas.digest import BLAKE3, SHA256
 from pytrace_cas.services.errors import InvalidRequest, ResultNotFound
+from pytrace_cas.services.limits import LARGEST_TREE
 from pytrace_cas.store import MissingBlobs, ReadOnlyStore
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
@@ -250,6 +251,15 @@ def test_rule_62_unknown_and_deprecated_fields_survive(services: Services) -> No
     assert found == sent
     assert found.SerializeToString().endswith(b"\xba\x3e\x03new")
     assert (list(found.output_file_symlinks), list(found.output_directory_symlinks)) == ([link], [link])
+
+
+def test_a_blob_that_is_too_large_for_a_tree_is_not_read(services: Services) -> None:
+    """It would be in memory as a whole."""
+    large = reapi.Digest(hash=messages.digest(b"large").hash, size_bytes=LARGEST_TREE + 1)
+    folder = reapi.OutputDirectory(path="d", tree_digest=large)
+    request = messages.put_result_request(b"action", reapi.ActionResult(output_directories=[folder]))
+    with pytest.raises(InvalidRequest):
+        services.action_cache.update(request)
 
 
 def test_rule_63_tree_and_root_must_agree(services: Services) -> None:

@@ -8,6 +8,7 @@ import pytest
 from pytrace_cas.digest import SHA256, Digest
 from pytrace_cas.services import Services
 from pytrace_cas.services.errors import InvalidRequest
+from pytrace_cas.services.limits import LARGEST_DIRECTORY
 from pytrace_cas.store import BlobNotFound
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
@@ -43,6 +44,15 @@ def test_rule_47_a_root_that_is_missing_or_no_directory(services: Services) -> N
     services.store.put(SHA256, b"\xff\xff no message")
     with pytest.raises(InvalidRequest):
         pages(services, messages.digest(b"\xff\xff no message"))
+
+
+def test_a_blob_that_is_too_large_for_a_directory_is_not_read(services: Services) -> None:
+    """It would be in memory as a whole."""
+    digest = services.store.put(SHA256, bytes(LARGEST_DIRECTORY + 1))
+    inner = folder(large=reapi.Digest(hash=digest.hash, size_bytes=digest.size_bytes))
+    for root in (reapi.Digest(hash=digest.hash, size_bytes=digest.size_bytes), put(services, inner)):
+        with pytest.raises(InvalidRequest):
+            pages(services, root)
 
 
 def test_rule_47_inner_directories_that_are_missing_are_left_out(services: Services) -> None:

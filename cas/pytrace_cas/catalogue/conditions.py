@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A query in SQL: conditions on `actions AS a`, beside the attached index of the store."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pytrace_cas.catalogue.query import Match
+from pytrace_cas.catalogue.rows import LIST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytrace_cas.catalogue.query import Query
+
+_COLUMNS = ("command", "program", "instance", "root", "kind")
+_OF_REQUEST = ("tool", "invocation", "target", "mnemonic")
+_HELD = ("target", "mnemonic")
+_REQUESTED = """a.id IN (SELECT b.id FROM store.requests q CROSS JOIN actions b ON b.hash = q.hash
+AND b.function = q.function AND b.instance = q.instance AND b.size = q.size WHERE {})"""
+_PATHS = """a.id IN (SELECT u.action FROM paths p CROSS JOIN members m ON m.path = p.id
+CROSS JOIN used u ON u.grp = m.grp WHERE {})"""
+_PATHS_ONE_WAY = """a.id IN (SELECT u.action FROM paths p CROSS JOIN members m ON m.path = p.id
+CROSS JOIN groups g ON g.id = m.grp AND g.written = {} CROSS JOIN used u ON u.grp = m.grp WHERE {{}})"""
+
+
+class Conditions:
+    """Conditions that must all hold, and their parameters in order."""
+
+    def __init__(self) -> None:
+        self._texts = ["a.kind <> 'hidden'"]
+        self.parameters: list[Any] = []
+
+    @classmethod
+    def of(cls, query: Query, roots: Iterable[str] = ()) -> Conditions:
+        """Those of a query; `roots` of results, to which an absolute path may belong."""
+        found = cls()
+        if query.kind is None:
+            found.add(f"a.kind <> '{LIST}'")
+        for name in _COLUMNS:
+            found._match(f"a.{name}", getattr(query, name))
+        for word in query.word:
+            found._word(word)
+        for name in _OF_REQUEST:
+            found._requested(name, getattr(query, name))
+        for label, value in query.labels:
+            found._label(label, value)
+        if query.outcome is not None:
+            found.add("a.exit_code = 0" if query.outcome == "ok" else "a.exit_code <> 0")
+        found._ages(query)
+        for match, form in (
+            (query.path, _PATHS),
+            (query.reads, _PATHS_ONE_WAY.format(0)),
+            (query.writes, _PATHS_ONE_WAY.format(1)),
+        ):
+            if match is not None:
+                found._path(match, form, roots)
+        return found
+
+    def add(self, text: str, *parameters: Any) -> None:
+        """Add a condition."""
+        self._texts.append(text)
+        self.parameters += parameters
+
+    def __str__(self) -> str:
+        return " AND ".join(self._texts)
+
+    def _match(self, column: str, match: Match | None) -> None:
+        if match is not None:
+            text, parameters = _matching(column, match)
+            self.add(text, *parameters)
+
+    def _word(self, word: str) -> None:
+        text, parameters = _matching("q.target", Match(word, "contains"))
+        self.add(
+            f"(instr(a.command, ?) OR instr(a.target, ?) OR {_REQUESTED.format(text)})",
+            word,
+            word,
+            *parameters,
+        )
+
+    def _requested(self, name: str, match: Match | None) -> None:
+        if match is None:
+            return
+        text, parameters = _matching(f"q.{name}", match)
+        if name not in _HELD:
+            self.add(_REQUESTED.format(text), *parameters)
+            return
+        held, more = _matching(f"a.{name}", match)
+        self.add(f"({held} OR {_REQUESTED.format(text)})", *more, *parameters)
+
+    def _label(self, name: str, value: str | None) -> None:
+        if value is None:
+            self.add("a.labels <> '' AND EXISTS (SELECT 1 FROM json_each(a.labels) WHERE key = ?)", name)
+        else:
+            self.add(
+                "a.labels <> '' AND EXISTS (SELECT 1 FROM json_each(a.labels) WHERE key = ? AND value = ?)", name, value
+            )
+
+    def _ages(self, query: Query) -> None:
+        now = time.time()
+        if query.younger is not None:
+            self.add("r.stored >= ?", int(now - query.younger))
+        if query.older is not None:
+            self.add("r.stored < ?", int(now - query.older))
+
+    def _path(self, match: Match, form: str, roots: Iterable[str]) -> None:
+        above = [root for root in roots if root != "/" and (match.text + "/").startswith(root + "/")]
+        matches = [match, *(Match("%R" + match.text[len(root) :], match.how) for root in above)]
+        found = [_matching("p.path", one) for one in matches]
+        text = " OR ".join(text for text, _ in found)
+        self.add(form.format(f"({text})"), *(value for _, values in found for value in values))
+
+
+def _matching(column: str, match: Match) -> tuple[str, tuple[str, ...]]:
+    if match.how == "glob":
+        return f"{column} GLOB ?", (match.text.replace("[!", "[^"),)
+    if match.how == "contains":
+        return f"instr({column}, ?)", (match.text,)
+    if match.how == "below":  # "0" follows "/"
+        return f"({column} >= ? AND {column} < ?)", (match.text + "/", match.text + "0")
+    return f"{column} = ?", (match.text,)

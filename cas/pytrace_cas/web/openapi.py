@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The API's description (OpenAPI 3.1): what `/api/v1/openapi.json` answers, and what tests hold the API against."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytrace_cas import __version__
+from pytrace_cas.digest import FUNCTIONS
+
+CODES = {
+    400: "invalid_request",
+    401: "unauthenticated",
+    403: "not_permitted",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    500: "failed",
+    503: "busy",
+}
+"""What an error is called, by its status."""
+
+DIGEST = r"^[0-9a-f]{32,128}-(0|[1-9][0-9]{0,17})$"
+_INSTANCE = r"^[^\u0000-\u001f]{0,200}$"
+_TEXT: dict[str, Any] = {"type": "string"}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+
+
+def description() -> dict[str, Any]:
+    """The whole description."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "pytrace-cas",
+            "version": __version__,
+            "summary": "What is in a cache: actions, what they depend on, what they made.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": {path: {"get": operation} for path, operation in _operations()},
+        "components": {"schemas": _SCHEMAS, "securitySchemes": _SECURITY},
+        "security": [{}, {"basic": []}, {"bearer": []}],
+    }
+
+
+def _operations() -> list[tuple[str, dict[str, Any]]]:
+    blob = [
+        _part("function", {"enum": list(FUNCTIONS)}),
+        _part("digest", {"type": "string", "pattern": DIGEST}),
+        INSTANCE,
+    ]
+    pair = [
+        INSTANCE,
+        _query("function", {"enum": list(FUNCTIONS), "default": "sha256"}, "Digest function of both."),
+        _query("a", {"type": "string", "pattern": DIGEST}, "The old action.", required=True),
+        _query("b", {"type": "string", "pattern": DIGEST}, "The new action.", required=True),
+    ]
+    name = _query("name", _TEXT, "What the file is to be called when it is saved.")
+    return [
+        ("/api/v1/openapi.json", _operation("description", "This description.", [], {"type": "object"})),
+        ("/api/v1/actions/{function}/{digest}", _operation("action", "One action.", blob, _ref("Action"))),
+        ("/api/v1/directories/{function}/{digest}", _operation("directory", "A directory.", blob, _ref("Directory"))),
+        ("/api/v1/diff", _operation("diff", "Two actions side by side.", pair, _ref("Diff"))),
+        ("/api/v1/blobs/{function}/{digest}", _operation("blob", "The bytes of a blob.", [*blob, name], None)),
+    ]
+
+
+def _operation(
+    name: str, summary: str, parameters: list[dict[str, Any]], answer: dict[str, Any] | None
+) -> dict[str, Any]:
+    """One GET; its answer is JSON of a schema, or bytes."""
+    content: dict[str, Any] = {"application/json": {"schema": answer}} if answer else {"application/octet-stream": {}}
+    error = {"application/json": {"schema": _ref("Error")}}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": parameters,
+        "responses": {
+            "200": {"description": summary, "content": content},
+            "default": {"description": "It did not work; `code` says why.", "content": error},
+        },
+    }
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _part(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, schema: dict[str, Any], what: str, *, required: bool = False) -> dict[str, Any]:
+    return {"name": name, "in": "query", "required": required, "schema": schema, "description": what}
+
+
+INSTANCE = _query("instance", {"type": "string", "pattern": _INSTANCE}, "Instance name; the default one has none.")
+
+
+def _object(required: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that has at least these; further fields may come."""
+    return {"type": "object", "required": required.split(), "properties": properties}
+
+
+def _list(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"oneOf": [schema, {"type": "null"}]}
+
+
+_SCHEMA = {"const": 1}
+_STATED = {"type": "string", "pattern": r"^[0-9a-f]*/[0-9]+$", "description": "HASH/SIZE"}
+_NAMED = _object("name value", name=_TEXT, value=_TEXT)
+_SCHEMAS: dict[str, Any] = {
+    "Error": _object("schema code message", schema=_SCHEMA, code={"enum": sorted(CODES.values())}, message=_TEXT),
+    "Output": _object("kind path", kind=_TEXT, path=_TEXT, digest=_STATED, executable=_FLAG, target=_TEXT),
+    "Result": _object(
+        "exit_code stdout stderr outputs worker timings",
+        exit_code={"type": "integer"},
+        stdout=_or_null(_STATED),
+        stderr=_or_null(_STATED),
+        outputs=_list(_ref("Output")),
+        worker=_TEXT,
+        timings=_list(_object("step seconds", step=_TEXT, seconds={"type": "number"})),
+    ),
+    "Observation": _object("kind", kind=_TEXT, path=_TEXT),
+    "Action": _object(
+        "schema action digest_function instance command result observations",
+        schema=_SCHEMA,
+        action=_STATED,
+        digest_function={"enum": list(FUNCTIONS)},
+        instance=_TEXT,
+        command=_or_null(_list(_TEXT)),
+        environment=_list(_NAMED),
+        platform=_list(_NAMED),
+        working_directory=_TEXT,
+        output_paths=_list(_TEXT),
+        command_digest=_STATED,
+        input_root_digest=_STATED,
+        do_not_cache=_FLAG,
+        result=_or_null(_ref("Result")),
+        observations=_or_null(_list(_ref("Observation"))),
+        effects=_list(_ref("Observation")),
+        unreadable=_TEXT,
+    ),
+    "Directory": _object(
+        "schema directory directories files symlinks",
+        schema=_SCHEMA,
+        directory=_STATED,
+        directories=_list(_object("name digest", name=_TEXT, digest=_STATED)),
+        files=_list(_object("name digest executable", name=_TEXT, digest=_STATED, executable=_FLAG)),
+        symlinks=_list(_object("name target", name=_TEXT, target=_TEXT)),
+    ),
+    "Row": _object(
+        "letter name old new",
+        letter={"enum": ["+", "-", "M", "T", "U"]},
+        name=_TEXT,
+        old=_or_null(_TEXT),
+        new=_or_null(_TEXT),
+    ),
+    "Diff": _object(
+        "schema first second same parts left_out",
+        schema=_SCHEMA,
+        first=_STATED,
+        second=_STATED,
+        same=_FLAG,
+        parts={"type": "object", "additionalProperties": _list(_ref("Row"))},
+        left_out=_COUNT,
+    ),
+}
+_SECURITY = {
+    "basic": {"type": "http", "scheme": "basic"},
+    "bearer": {"type": "http", "scheme": "bearer"},
+}
