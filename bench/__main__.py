@@ -52,8 +52,15 @@ def wrapper(quick: bool, peers: tuple[str, ...] = (), names: tuple[str, ...] = (
 @_quick
 @click.option("--peer", "peers", multiple=True, metavar="URL", help="Another server, measured beside the first.")
 @click.option("--instance-name", default="", metavar="NAME", help="Instance of all servers that are given.")
+@click.option("--call", "calls", multiple=True, metavar="WORD", help="Only calls with this in their name; repeatable.")
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (), instance_name: str = "") -> None:
+def server(
+    quick: bool,
+    urls: tuple[str, ...] = (),
+    peers: tuple[str, ...] = (),
+    instance_name: str = "",
+    calls: tuple[str, ...] = (),
+) -> None:
     """Load the REAPI servers at grpc://HOST:PORT; without a URL, our own over a new store, and the floor.
 
     A server that is given keeps some hundred MB of what was uploaded.
@@ -66,7 +73,7 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
 
     try:
         with _folder() as folder:
-            _say(measure_all(folder, urls, peers, instance_name, quick, _begins))
+            _say(measure_all(folder, urls, peers, instance_name, quick, _begins, calls))
     except (ServerDidNotStart, UnknownUrl, WrongAnswer) as error:
         raise click.ClickException(str(error)) from None
     except grpc.RpcError as error:

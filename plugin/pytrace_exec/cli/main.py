@@ -15,7 +15,7 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("doctor", "explain", "show", "stats", "trace")
+VERBS = ("bazel-status", "ci", "doctor", "explain", "invalidate", "show", "stats", "trace")
 
 
 class Failed(Exception):
@@ -36,7 +36,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The verb of that name; its module adds it to this group."""
         if name in VERBS:
-            import_module(f"pytrace_exec.cli.{name}")
+            import_module(f"pytrace_exec.cli.{name.replace('-', '_')}")
         return super().get_command(ctx, name)
 
 
