@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from bench import idle, timing
+from bench import idle, taken_apart, timing
 from bench.endpoint import Endpoint, Sizes, given, prepare, started
 from bench.load import Load, Tally, WrongAnswer, play
 from bench.report import ABSENT, Table, spread
@@ -85,6 +85,8 @@ def measure_all(
             if not calls:
                 begins("idle memory")
                 yield idle.measure(folder)
+                begins("GetActionResult without its transport")
+                yield taken_apart.measure(folder, quick)
             # One process, as the floor is.
             store = ("--dir", str(folder / "server"), "--workers", "1")
             where = ("--grpc-address", "127.0.0.1:0", "--http-address", "none")
