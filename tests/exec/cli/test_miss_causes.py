@@ -75,8 +75,8 @@ def test_nothing_has_changed(workshop: Workshop) -> None:
 @pytest.mark.soak
 def test_two_hundred_pairs_and_triples(workshop: Workshop) -> None:
     """What is expected comes from what was done, never from what is told."""
-    seed = int(os.environ.get("PYTRACE_TEST_SEED", time.time_ns() % 10**6))
-    print(f"seed {seed}: PYTRACE_TEST_SEED={seed} does the same again")
+    seed = int(os.environ.get("MISS_CAUSES_SEED", time.time_ns() % 10**6))
+    print(f"seed {seed}: MISS_CAUSES_SEED={seed} does the same again")
     wrong = []
     for causes in chosen(seed, ROUNDS):
         try:
