@@ -23,6 +23,7 @@ PROGRAMS = {
     "compiler": ("gcc",),
     "gdb": ("gdb",),
     "git": ("git",),
+    "git_lfs": ("git", "git-lfs"),
     "go": ("go",),
     "haproxy": ("haproxy",),
     "hmmer": ("hmmbuild", "hmmsearch"),
