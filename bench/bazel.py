@@ -34,7 +34,9 @@ pytrace_repositories(pytrace_exec = "{program}", store = "{store}")
 """
 _BUILD = """\
 load("@pytrace//rules:traced_genrule.bzl", "traced_genrule")
-[{rule}(name = "c%d" % n, srcs = ["c%d.c" % n], outs = ["c%d.o" % n], cmd = "gcc -O2 -c $< -o $@") for n in range({files})]
+[{rule}(
+    name = "c%d" % n, srcs = ["c%d.c" % n], outs = ["c%d.o" % n], cmd = "gcc -O2 -c $< -o $@",
+) for n in range({files})]
 """
 _EMPTY = """\
 load("@pytrace//rules:traced_genrule.bzl", "traced_genrule")
@@ -61,6 +63,7 @@ class Workspace:
         self._root = root
         self._store = store
         folder.mkdir()
+        store.mkdir()  # Bazel refuses a --sandbox_writable_path that is not there
         program = Path(sysconfig.get_path("scripts")) / "pytrace-exec"
         (folder / "WORKSPACE").write_text(_WORKSPACE.format(rules=rules_folder(), program=program, store=store))
         (folder / "BUILD").write_text(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong around a build: interrupted, killed, a store that is full or cannot be written, a remote that is down."""
+"""What goes wrong around a build: it is interrupted or killed, the store is full or read only, the remote is down."""
 
 from __future__ import annotations
 
