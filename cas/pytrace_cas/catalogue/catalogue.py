@@ -20,8 +20,8 @@ from pytrace_cas.catalogue.query import InvalidQuery, Match, Query, path_match
 from pytrace_cas.catalogue.references import AmbiguousReference, UnknownReference
 from pytrace_cas.catalogue.rows import LIST, ActionRow
 from pytrace_cas.catalogue.statistics import Statistics
-from pytrace_cas.catalogue.variants import gave_other_outputs
 from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
+from pytrace_cas.nondeterminism import nondeterministic
 from pytrace_cas.reapi import ActionResult
 from pytrace_cas.recorded.candidates import index_digest, parse_index
 from pytrace_cas.store import BlobNotFound
@@ -128,8 +128,8 @@ class Catalogue:
             roots = [row[0] for row in db.execute("SELECT DISTINCT root FROM actions WHERE root <> '' LIMIT 1000")]
             conditions = Conditions.of(query, roots if _names_path(query) else ())
             if query.nondeterministic:
-                ids = gave_other_outputs(db)
-                conditions.add(f"a.id IN ({', '.join('?' * len(ids))})", *ids)
+                found = (one.action.hash for one in nondeterministic(self._store))
+                conditions.add("lower(hex(a.hash)) IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
             return self._page(db, conditions, sort, max(1, min(limit, MOST)), cursor)
 
     def reading(self, path: str, limit: int = 100, cursor: str | None = None) -> Page:

@@ -310,6 +310,10 @@ class Store:
         """Add one to each of some statistics, and write down what happened, in one go; never waits, never fails."""
         self._counters.record([(name, 1) for name in counts], events)
 
+    def record_counts(self, counts: Iterable[tuple[str, int]], events: Iterable[Event] = ()) -> None:
+        """As `record`, of statistics with what is to be added to each."""
+        self._counters.record(counts, events)
+
     def fold(self) -> None:
         """Bring what was counted and written down into the index, where it can be asked for, unless read only."""
         self._counters.fold()
