@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pytrace_exec.options import Options
     from pytrace_exec.standard_streams import StandardStreams
 
-SALT = b"generations: none"
-"""The place of the generations in keys (DESIGN 10)."""
-
 
 class CommandNotFound(Exception):
     """The command is no program: `status` 127 when nothing has that name, 126 when it may not be executed."""

@@ -11,7 +11,7 @@ from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
 from pytrace_cas.recorded.path_sets import MalformedPathSet, PathSet
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.invocation import SALT
+from pytrace_exec.generations.applying import KIND, Generations
 from pytrace_exec.keys.messages import strong_key, weak_key
 from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.view import LiveView
@@ -20,7 +20,7 @@ from pytrace_exec.replay.results import check_result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import Command
@@ -66,7 +66,8 @@ class LookUp:
         self.values: dict[Subject, bytes] = {}
         self.tried: list[tuple[Digest, PathSet, Key]] = []
         self.candidates = Candidates()
-        self.salt = SALT
+        self.generations = _generations(invocation, cache)
+        self.salt = self.generations.salt
         self.weak = self._weak(self.command)
 
     def weak_in(self, slot: int) -> Key:
@@ -122,11 +123,23 @@ class LookUp:
 
     def strong(self, path_set: PathSet) -> Key:
         """The strong key that today's values give a path set."""
-        values = {subject: self.value(subject) for subject in path_set.subjects}
-        return strong_key(self.command, values, self.salt, self.invocation.places, self.function)
+        return self.key({subject: self.value(subject) for subject in path_set.subjects})
+
+    def key(self, values: Mapping[Subject, bytes]) -> Key:
+        """The strong key that values give, under the generations with which this look-up began."""
+        return self.complete(values)[1]
+
+    def complete(self, values: Mapping[Subject, bytes]) -> tuple[Mapping[Subject, bytes], Key]:
+        """Values with the generations of what they are values of, and their strong key."""
+        places = self.invocation.places
+        return self.generations.complete(
+            values, lambda complete: strong_key(self.command, complete, self.salt, places, self.function)
+        )
 
     def value(self, subject: Subject) -> bytes:
         """Today's value of a subject."""
+        if subject.kind == KIND:
+            return self.generations.value(subject)
         value = self.values.get(subject)
         if value is None:
             value = self.values[subject] = value_of(subject, self.view, self.around)
@@ -154,3 +167,13 @@ class LookUp:
     def newest_input(self) -> int:
         """The latest modification time (ns) of any file that a look-up asked for."""
         return self.view.newest()
+
+
+def _generations(invocation: Invocation, cache: LocalCache) -> Generations:
+    """What was invalidated of what concerns an invocation."""
+    ledger = cache.invalidated()
+    if not ledger:
+        return Generations()
+    from pytrace_exec.generations.matching import applying
+
+    return applying(ledger, invocation)

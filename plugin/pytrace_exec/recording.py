@@ -32,7 +32,6 @@ from pytrace_cas.recorded.subjects import Subject
 from pytrace_cas.store import StoreError
 from pytrace_exec.cache.candidates import put_first
 from pytrace_exec.cache.errors import BlobMissing, CacheFailed
-from pytrace_exec.keys.messages import strong_key
 from pytrace_exec.policy.bytecode import made_by_import
 from pytrace_exec.replay.plan import Plan, ReplayRefused
 from pytrace_exec.replay.results import output_files, output_symlinks
@@ -214,7 +213,7 @@ def store(
     `listings`: directories as they were seen, for those who ask later which names came and went.
     """
     places = look_up.invocation.places
-    key = strong_key(look_up.command, values, look_up.salt, places, look_up.function)
+    key = look_up.key(values)
     path_set = PathSet(values, produced).encode(places)
     encoded = effects.encode()
     set_digest, effects_digest = look_up.function.of(path_set), look_up.function.of(encoded)

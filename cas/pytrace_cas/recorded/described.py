@@ -156,6 +156,7 @@ _FIELDS: dict[str, Callable[[Subject, bytes], dict[str, Any]]] = {
     "content": _content,
     "error": _error,
     "fact": _valued,
+    "generation": _valued,
     "identity": _named,
     "link": _link,
     "listing": _content,

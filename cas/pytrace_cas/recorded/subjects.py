@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 KINDS = frozenset(
     {
-        "access", "attribute", "change", "content", "error", "fact", "identity", "link", "listing", "order", "status",
-        "stream", "target", "variable",
+        "access", "attribute", "change", "content", "error", "fact", "generation", "identity", "link", "listing",
+        "order", "status", "stream", "target", "variable",
     }
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from pytrace_cas import store as storage
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_cas.services import action_results
+from pytrace_cas.services import action_results, shared_generations
 from pytrace_cas.services.digests import check_hash, digest_of, function_of
 from pytrace_cas.services.errors import InvalidRequest, ResultNotFound, refuse_when_read_only
 from pytrace_cas.services.limits import BATCH
@@ -44,6 +44,8 @@ class ActionCache:
         instance = check_instance_name(request.instance_name)
         function = function_of(request.digest_function, request.action_digest.hash)
         digest = digest_of(request.action_digest, function, "action_digest")
+        if shared_generations.is_entry(function, digest.hash):
+            return self._invalidations(instance, digest)
         message = self._store.get_action_result(function, instance, digest)
         if message is None and function is SHA256 and digest.size_bytes:
             message = self._store.get_action_result(function, instance, Digest(digest.hash, UNKNOWN_SIZE))
@@ -64,9 +66,18 @@ class ActionCache:
         refuse_when_read_only(self._store)
         result = request.action_result
         action_results.check_fields(result, function)
+        if shared_generations.is_entry(function, digest.hash):
+            shared_generations.unite(self._store, instance, function, result)
+            return result
         self._refuse_uncacheable(function, digest)
         self._put(function, instance, digest, result, None)
         return result
+
+    def _invalidations(self, instance: str, digest: Digest) -> reapi.ActionResult:
+        found = shared_generations.read(self._store, instance)
+        if found is None:
+            raise ResultNotFound(digest)
+        return found
 
     def get_by_hash(self, instance: str, hash: str) -> bytes:
         """Answer an HTTP GET: a complete result, else an opaque body; raise `ResultNotFound`."""
@@ -81,6 +92,8 @@ class ActionCache:
     def _result_by_hash(self, instance: str, hash: str) -> bytes | None:
         check_instance_name(instance)
         check_hash(hash, SHA256)
+        if shared_generations.is_entry(SHA256, hash):
+            return self._invalidations(instance, Digest(hash, UNKNOWN_SIZE)).SerializeToString()
         return self._store.get_action_result_by_hash(SHA256, instance, hash)
 
     def _opaque(self, instance: str, hash: str) -> bytes:
@@ -97,6 +110,7 @@ class ActionCache:
         check_instance_name(instance)
         check_hash(hash, SHA256)
         refuse_when_read_only(self._store)
+        strict = strict or shared_generations.is_entry(SHA256, hash)
         try:
             result = action_results.from_json(body) if json else reapi.ActionResult.FromString(body)
             action_results.check_fields(result, SHA256)
@@ -105,6 +119,9 @@ class ActionCache:
                 raise InvalidRequest("body", f"it is no ActionResult: {error}") from None
             self._put_opaque(instance, hash, body)
         else:
+            if shared_generations.is_entry(SHA256, hash):
+                shared_generations.unite(self._store, instance, SHA256, result)
+                return
             self._put(SHA256, instance, self._action(hash), result, None if json else body)
 
     def _action(self, hash: str) -> Digest:

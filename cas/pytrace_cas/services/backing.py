@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store import BlobReader, CompressedReader, Evicted
@@ -98,6 +98,10 @@ class Store(Protocol):
     def put_opaque(self, instance: str, key: str, body: bytes) -> None: ...
 
     def get_opaque(self, instance: str, key: str) -> bytes | None: ...
+
+    def generations(self) -> dict[str, str]: ...
+
+    def unite_generations(self, generations: Mapping[str, str]) -> None: ...
 
     def size(self) -> tuple[int, int]: ...
 

@@ -53,6 +53,14 @@ class ResultTooLarge(InvalidRequest):
         self.limit = limit
 
 
+class LedgerFull(Refusal):
+    """An instance holds as many invalidations as there may be; `limit` is their number."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"this instance holds {limit} invalidations, which is all that it takes")
+        self.limit = limit
+
+
 class HashNotFound(Refusal):
     """No blob with that hash is here."""
 
@@ -124,6 +132,7 @@ OUTCOMES: tuple[tuple[type[Exception], int, int], ...] = (
     (storage.MissingBlobs, code_pb2.FAILED_PRECONDITION, 409),
     (storage.ReadOnlyStore, code_pb2.PERMISSION_DENIED, 403),
     (storage.OutOfSpace, code_pb2.RESOURCE_EXHAUSTED, 507),
+    (LedgerFull, code_pb2.RESOURCE_EXHAUSTED, 507),
     (storage.StoreBusy, code_pb2.UNAVAILABLE, 503),
     (storage.StoreError, code_pb2.INTERNAL, 500),
 )

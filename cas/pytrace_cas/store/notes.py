@@ -10,6 +10,8 @@ from pytrace_cas.store.index import OutOfSpace, StoreBusy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytrace_cas.store.index import Index
 
 NOTES_KEPT = 4096  # of each kind; the least recently used goes
@@ -52,6 +54,14 @@ class Notes:
         ON CONFLICT (scope) DO UPDATE SET value = excluded.value, changed = excluded.changed"""
         with self._index.write() as db:
             db.execute(query, (scope, value, int(time.time())))
+
+    def unite_generations(self, generations: Mapping[str, str]) -> None:
+        """Begin the generations of some scopes; of two values of one scope the one that sorts first stays."""
+        query = """INSERT INTO generations VALUES (?, ?, ?)
+        ON CONFLICT (scope) DO UPDATE SET value = min(value, excluded.value)"""
+        now = int(time.time())
+        with self._index.write() as db:
+            db.executemany(query, [(scope, value, now) for scope, value in generations.items()])
 
     def generations(self) -> dict[str, str]:
         """The generation of every scope that has one."""

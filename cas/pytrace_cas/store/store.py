@@ -27,7 +27,7 @@ from pytrace_cas.store.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Self
 
     from pytrace_cas.digest import Digest, DigestFunction
@@ -285,6 +285,10 @@ class Store:
     def set_generation(self, scope: str, value: str) -> None:
         """Begin a generation of a scope; generations are never evicted."""
         self._notes.set_generation(scope, value)
+
+    def unite_generations(self, generations: Mapping[str, str]) -> None:
+        """Begin the generations of some scopes; of two values of one scope, the one that sorts first stays."""
+        self._notes.unite_generations(generations)
 
     def generations(self) -> dict[str, str]:
         """The generation of every scope that has one."""

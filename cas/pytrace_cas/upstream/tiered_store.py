@@ -29,7 +29,7 @@ from pytrace_cas.upstream.write_queue import WriteQueue
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.services.backing import UploadWriter, Writer
@@ -321,6 +321,14 @@ class TieredStore:
     def get_opaque(self, instance: str, key: str) -> bytes | None:
         """The body that was stored here."""
         return self._store.get_opaque(instance, key)
+
+    def generations(self) -> dict[str, str]:
+        """What was invalidated here; a tier's own clients know of theirs."""
+        return self._store.generations()
+
+    def unite_generations(self, generations: Mapping[str, str]) -> None:
+        """Note here what was invalidated."""
+        self._store.unite_generations(generations)
 
     # -- size
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.generations import Ledger
     from pytrace_cas.store import BlobReader, Store
     from pytrace_exec.cache.errors import RemoteTrouble
     from pytrace_exec.cache.interface import Tier
@@ -44,6 +45,15 @@ class LocalCache:
     def troubles(self) -> Sequence[RemoteTrouble]:
         """What went wrong with a remote so far."""
         return ()
+
+    def invalidated(self) -> Ledger | None:
+        """What is known to be invalidated, as far as it can concern runs over this cache; None: nothing."""
+        generations = self.store.generations()
+        if not generations:
+            return None
+        from pytrace_exec.generations.known import in_store
+
+        return in_store(generations, self.instance)
 
     def hang_up(self) -> None:
         """Close connections, which a command that is started now would find in this process."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from pytrace_cas.digest import Digest
+    from pytrace_cas.generations import Ledger
     from pytrace_cas.store import Store
     from pytrace_exec.cache.errors import RemoteTrouble
     from pytrace_exec.cache.interface import Tier
@@ -44,18 +45,23 @@ def open_tiers(store: Store, url: str, options: Options) -> TieredCache:
     barred = "the local store, which would have to keep what it sends, is read only" if store.read_only else None
     line = Line(address, options, Remembered(store, address.name), barred)
     local = LocalCache(store, line.function, options.instance_name)
-    return TieredCache(local, line, address.name, options.remote_only)
+    return TieredCache(local, line, address.name, options.remote_only, options.generation_max_age)
 
 
 class TieredCache(LocalCache):
-    """A local store with a remote behind it; with `remote_only` the store holds blobs for it, but no results."""
+    """A local store with a remote behind it; with `remote_only` the store holds blobs for it, but no results.
 
-    def __init__(self, local: LocalCache, line: Line, name: str, remote_only: bool) -> None:
+    What is invalidated in the remote is known at most `max_age` seconds late.
+    """
+
+    def __init__(self, local: LocalCache, line: Line, name: str, remote_only: bool, max_age: float) -> None:
         super().__init__(local.store, local.function, local.instance)
         self._line = line
         self._at_hand = local
         self._remote = RemoteTier(local, line, name)
         self._tiers: Sequence[Tier] = (self._remote,) if remote_only else (local, self._remote)
+        self._name = name
+        self._max_age = max_age
 
     @property
     def tiers(self) -> Sequence[Tier]:
@@ -71,6 +77,12 @@ class TieredCache(LocalCache):
     def troubles(self) -> Sequence[RemoteTrouble]:
         """What went wrong with the remote so far."""
         return self._line.troubles
+
+    def invalidated(self) -> Ledger | None:
+        """What is invalidated here and in the remote, which is asked when that is long known."""
+        from pytrace_exec.generations.known import in_tiers
+
+        return in_tiers(self.store, self._line, self._name, self.instance, self._max_age)
 
     def hang_up(self) -> None:
         """Close the connection; the next question opens another one."""

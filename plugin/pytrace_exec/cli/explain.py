@@ -45,7 +45,18 @@ if TYPE_CHECKING:
 
 _STATUSES = stated("0 it would hit; 1 it would miss", more="13 remote unreachable; 20 never seen, or no such result")
 _KEYED = ("dir", "root", "env", "env-only", "redact", "input", "output", "probe")
-_MORE = ("probe-limit", "portable", "strict", "mtime", "stdin", "ignore", "disposable", "trust-stat", "pid-namespace")
+_MORE = (
+    "probe-limit",
+    "portable",
+    "strict",
+    "mtime",
+    "stdin",
+    "ignore",
+    "disposable",
+    "trust-stat",
+    "pid-namespace",
+    "label",
+)
 _OWN_DESCRIPTORS = frozenset(STREAMS.values()) - {STREAMS["stdin"]}
 _DIFF_STYLES = {"+": "good", "-": "bad", "@": "faint"}
 _ALLOWED = ("allow-network", "allow-clock", "cache-failures")
@@ -69,7 +80,7 @@ class CommandOrReference(click.Command):
 
 @cli.command(cls=CommandOrReference, epilog=_STATUSES, short_help="Why a command would hit or miss.")
 @format_options()
-@wrapper_options(*_KEYED, *_MORE, *_ALLOWED, *REMOTE)
+@wrapper_options(*_KEYED, *_MORE, *_ALLOWED, "generation-max-age", *REMOTE)
 @click.argument("ref", required=False)
 @click.pass_context
 def explain(ctx: click.Context, ref: str | None, format: str, as_json: bool, color: str) -> None:

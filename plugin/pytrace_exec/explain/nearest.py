@@ -20,8 +20,10 @@ from pytrace_exec.explain.candidates import (
 )
 from pytrace_exec.explain.commands import command_differences
 from pytrace_exec.explain.facts import Comparison
+from pytrace_exec.explain.invalidated import by_facts, by_salt, without_old
 from pytrace_exec.explain.listings import came_and_went
 from pytrace_exec.explain.reasons import in_order, reason
+from pytrace_exec.generations.applying import KIND
 from pytrace_exec.policy.terms import asked_for, serves
 
 TYPE_CHECKING = False
@@ -34,21 +36,25 @@ if TYPE_CHECKING:
 
 
 class Nearest:
-    """A stored result held against today. `like`: it is another command's; `compared`: among how many it was found."""
+    """A stored result held against today.
 
-    __slots__ = ("compared", "comparison", "key", "like", "produced")
+    `like`: it is another command's; `compared`: among how many it was found; `dropped`: what was invalidated since.
+    """
+
+    __slots__ = ("compared", "comparison", "dropped", "key", "like", "produced")
 
     def __init__(self, look_up: LookUp, key: StoredKey, like: bool = False) -> None:
         self.key = key
         self.like = like
         self.compared = 1
         self.comparison = compare(look_up, key)
+        self.dropped = [*by_salt(look_up, key.action.salt), *by_facts(look_up, key)]
         self.produced: set[bytes] = set()
 
     @property
     def distance(self) -> tuple[float, int]:
         """The share of what it depends on that is another today, and how much that is."""
-        differing = len(self.comparison.differing)
+        differing = len(self.comparison.differing) + len(self.dropped)
         return differing / max(1, len(self.key.values)), differing
 
 
@@ -86,7 +92,8 @@ def read(look_up: LookUp, action: Digest) -> StoredKey | None:
 
 def compare(look_up: LookUp, key: StoredKey) -> Comparison:
     """Hold a result's values against today's."""
-    return Comparison(key.values, look_up.value, look_up.invocation.places)
+    seen = {subject: value for subject, value in key.values.items() if subject.kind != KIND}
+    return Comparison(seen, look_up.value, look_up.invocation.places)
 
 
 def told(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
@@ -104,8 +111,7 @@ def differences(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
     found.produced = produced_by(look_up, key.digest)
     origin = origin_of(stored_in(look_up), key.digest)
     reasons = list(command_differences(key.command, look_up.command, places, origin))
-    if key.action.salt != look_up.salt:
-        reasons.append(reason("invalidated"))
+    reasons += without_old(found.dropped)
     reasons += found.comparison.reasons(found.produced, look_up.view.digest)
     reasons += _declared(look_up, key)
     if not serves(options, key.values):

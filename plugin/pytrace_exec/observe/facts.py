@@ -305,6 +305,11 @@ def _order(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
     return around.ranks(view, arg, paths)
 
 
+def _generation(view: View, around: Surroundings, arg: str, *paths: bytes) -> bytes:
+    """A look-up knows it, and no path set names it: what was invalidated is no observation."""
+    return b"none"
+
+
 VALUES: dict[str, Callable[..., bytes]] = {
     "access": _access,
     "attribute": _attribute,
@@ -312,6 +317,7 @@ VALUES: dict[str, Callable[..., bytes]] = {
     "content": _content,
     "error": _type,
     "fact": _host,
+    "generation": _generation,
     "identity": _identity,
     "link": _link,
     "listing": _listing,
