@@ -155,17 +155,24 @@ class Catalogue:
         that it wrote, as `writing` spells it: the one stored last. A list of path sets leads to its first result.
         """
         with self._lock:
+            row = self.resolve_digest(reference, instance)
+            if row is None and reference:
+                where = None if instance is None else Match(instance)
+                query = Query(writes=path_match(reference, exact=True), instance=where)
+                row = next(iter(self.actions(query, limit=1).rows), None)
+            if row is None:
+                raise UnknownReference(reference)
+            return row
+
+    def resolve_digest(self, reference: str, instance: str | None = None) -> ActionRow | None:
+        """As `resolve`, but for paths; None if there is no such digest."""
+        with self._lock:
             db = self._fresh()
-            where = None if instance is None else Match(instance)
             if reference == "latest":
-                rows = self.actions(Query(instance=where), limit=1).rows
+                rows = self.actions(Query(instance=None if instance is None else Match(instance)), limit=1).rows
             else:
                 rows = self._by_digest(db, reference, instance)
-            if not rows and reference:
-                rows = self.actions(Query(writes=path_match(reference, exact=True), instance=where), limit=1).rows
-            if not rows:
-                raise UnknownReference(reference)
-            return self._led_to(rows[0])
+            return self._led_to(rows[0]) if rows else None
 
     def statistics(self, since: float | None = None) -> Statistics:
         """What was counted by hour, of the last `since` seconds (90 days when not given)."""

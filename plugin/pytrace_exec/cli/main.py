@@ -15,7 +15,9 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("doctor", "explain", "invalidate", "show", "stats", "trace")
+VERBS = (
+    "dir", "doctor", "explain", "find", "invalidate", "ls", "prune", "rm", "show", "size", "stats", "status", "trace",
+)  # fmt: skip
 
 
 class Failed(Exception):
