@@ -15,6 +15,7 @@ import attrs
 from pytrace_cas.access import AccessSettings, BadAccessFile
 from pytrace_cas.access.certificates import Certificates
 from pytrace_cas.access.guard import Guard
+from pytrace_cas.allocation import keep_freed_memory
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
@@ -68,6 +69,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
     Raises `AddressInUse`, `AddressNotAvailable`, `BadAccessFile` and `UpstreamUnusable` before anything is served.
     SIGHUP reads the files of `settings.access` again; calls and connections go on by what they began with.
     """
+    keep_freed_memory()
     guard = Guard(settings.access)
     certificates = Certificates(settings.access) if settings.access.tls else None
     orders, readiness = Orders(worker), Readiness()

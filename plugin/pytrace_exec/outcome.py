@@ -26,6 +26,7 @@ FAILURES = frozenset(
     (
         "cache_failed",
         "no_store",
+        "not_noted",
         "remote_failed",
         "remote_refused",
         "remote_skipped",
@@ -37,8 +38,8 @@ FAILURES = frozenset(
 )
 """Reasons that are told, in one line, to who asked with `-v` and to who sits at a terminal."""
 
-UNWRITTEN = "depfile_failed"
-"""The reason that is told to everybody: a build that goes on without its dependencies would be wrong."""
+UNWRITTEN = frozenset({"depfile_failed", "unused_inputs_failed"})
+"""Reasons that are told to everybody: a build that goes on without its dependencies would be wrong."""
 
 
 class Outcome:
@@ -146,7 +147,7 @@ class Outcome:
         else:
             told = FAILURES if asked else frozenset()
             lines = [f"pytrace: {reason['message']}\n" for reason in self.reasons if reason["code"] in told][:1]
-            say([*lines, *(f"pytrace: {r['message']}\n" for r in self.reasons if r["code"] == UNWRITTEN)])
+            say([*lines, *(f"pytrace: {r['message']}\n" for r in self.reasons if r["code"] in UNWRITTEN)])
         try:
             self._log(elapsed_ns)
         except OSError as error:

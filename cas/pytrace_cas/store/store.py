@@ -231,6 +231,10 @@ class Store:
         """Messages that stood under a key before and said otherwise (bounded), the last first, each with its time."""
         return self._results.replaced(function, instance, digest)
 
+    def keep_other_result(self, function: DigestFunction, instance: str, digest: Digest, message: bytes) -> None:
+        """Note what a run gave that was not stored: `replaced_results` tells it, and nothing is answered from it."""
+        self._results.keep_other(function, instance, digest, message)
+
     def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
         """Function, instance and digest of each key that `replaced_results` tells something of, the last first."""
         return self._results.replaced_keys()

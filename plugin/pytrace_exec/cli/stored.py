@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from pytrace_exec.options import Options
 
 _HEX = re.compile(r"[0-9a-f]{4,}")
+_TREES = ((b"%W", b"/%W"), (b"%X", b"/%X"), (b"%O", b"/%O"))
+"""Where trees of declared inputs are said to be when nobody is in a place that has them."""
 
 
 @attrs.frozen
@@ -114,7 +116,7 @@ class Finder:
         self._instance = options.instance_name
         places = find_places(options, os.getcwdb(), os.environb)
         # A stored path in a place that is not set here is still to be shown.
-        self.places = Places(places.root, places.home or b"/%H", places.tmp or b"/%T")
+        self.places = Places(places.root, places.home or b"/%H", places.tmp or b"/%T", places.trees or _TREES)
 
     def find(self, reference: str) -> StoredRun:
         """The result that a digest, a unique beginning of one, `latest` or an output's path means; raise `Failed`."""
