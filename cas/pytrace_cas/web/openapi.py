@@ -92,7 +92,7 @@ def _paged() -> list[dict[str, Any]]:
     return [
         _query("sort", {"enum": ["time", "size", "hits"], "default": "time"}, "Greatest first."),
         _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}, "Rows of an answer."),
-        _query("cursor", {"type": "string", "pattern": r"^[0-9]{1,19}\.[0-9]{1,19}$"}, "Go on behind an answer."),
+        _query("cursor", {"type": "string", "pattern": r"^([0-9]{1,18}\.[0-9]{1,18})?$"}, "Go on behind an answer."),
     ]
 
 

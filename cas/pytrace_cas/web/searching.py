@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 FIELDS = ("filter", "command", "target", "mnemonic", "label", "path", "outcome", "instance")
 """What may be searched for; all that is given must hold."""
 PAGING = ("sort", "limit", "cursor")
-_LONGEST = 1000
+_LONGEST, _MOST_TERMS = 1000, 30
+_CURSOR = re.compile(r"[0-9]{1,18}\.[0-9]{1,18}")
 # Pages of rows that the caller may not see, one after the other, before the rest is left to the next request.
 _MOST_PAGES = 10
 
@@ -28,6 +30,8 @@ def query_of(asked: Asked) -> Query:
     for name, text in given.items():
         if len(text) > _LONGEST or "\0" in text:
             raise InvalidRequest(name, f"give at most {_LONGEST} characters, and no NUL")
+    if len(given["filter"].split()) > _MOST_TERMS:
+        raise InvalidRequest("filter", f"it has more than {_MOST_TERMS} terms")
     try:
         query = Query.parse(given["filter"])
         for name in ("command", "target", "mnemonic", "instance"):
@@ -41,6 +45,8 @@ def query_of(asked: Asked) -> Query:
             query = attrs.evolve(query, labels=(*query.labels, (key, value if sign else None)))
     except InvalidQuery as error:
         raise InvalidRequest("filter", str(error)) from None
+    except OverflowError:
+        raise InvalidRequest("filter", "an age is longer than anybody lives") from None
     if given["outcome"] not in ("", "ok", "failed"):
         raise InvalidRequest("outcome", "it is ok or failed")
     return attrs.evolve(query, outcome=given["outcome"]) if given["outcome"] else query
@@ -61,6 +67,8 @@ def search(site: Site, asked: Asked, default: int = 50) -> Page:
     sort, cursor = asked.get("sort") or "time", asked.get("cursor") or None
     if sort not in SORTS:
         raise InvalidRequest("sort", f"it is one of {', '.join(SORTS)}")
+    if cursor is not None and not _CURSOR.fullmatch(cursor):
+        raise InvalidRequest("cursor", "give one as the answer before told it")
     try:
         for _ in range(_MOST_PAGES):
             found = site.catalogue.actions(query, sort, limit, cursor)
@@ -68,6 +76,6 @@ def search(site: Site, asked: Asked, default: int = 50) -> Page:
             cursor = found.cursor
             if rows or cursor is None:
                 break
-    except InvalidQuery as error:
-        raise InvalidRequest("cursor", str(error)) from None
+    except OverflowError:
+        raise InvalidRequest("filter", "an age is longer than anybody lives") from None
     return Page(rows, cursor)
