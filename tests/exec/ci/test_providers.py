@@ -79,7 +79,7 @@ class Runner:
             files["GITHUB_STEP_SUMMARY"].read_text(),
         )
 
-    def github(self, cwd: Path | None = None, without: str = "", **inputs: str) -> tuple[int, str, str, str]:
+    def github(self, cwd: Any = None, without: Any = "", **inputs: Any) -> tuple[int, str, str, str]:
         """The action's step, with its inputs and what GitHub sets."""
         sha = self.repository.git("rev-parse", "HEAD")
         about = {
