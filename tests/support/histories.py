@@ -59,7 +59,7 @@ _SIMPLEJSON = """
 3.16.0 3.17.0 3.17.2 3.17.3 3.17.4 3.17.5 3.17.6 3.18.0 3.18.1 3.18.3 3.18.4 3.19.1 3.19.2 3.19.3 3.20.1 3.20.2
 """
 _MARKUPSAFE = "1.1.0 1.1.1 2.0.0 2.0.1 2.1.0 2.1.1 2.1.2 2.1.3 2.1.4 2.1.5 3.0.0 3.0.1 3.0.2 3.0.3 3.0.4"
-_XXHASH = "3.0.0 3.1.0 3.2.0 3.3.0 3.4.1 3.4.2 3.5.0 3.5.1 3.6.0 3.6.1 3.7.0 3.7.1 3.7.2 3.7.3 3.8.0 3.8.1"
+_XXHASH = "3.4.1 3.4.2 3.5.0 3.5.1 3.6.0 3.6.1 3.7.0 3.7.1 3.7.2 3.7.3 3.8.0 3.8.1 3.8.2 4.0.0 4.0.1 4.0.2 4.1.0"
 _OF_SIMPLEJSON = "python3 -m unittest simplejson.tests.test_decode simplejson.tests.test_float"
 _OF_MARKUPSAFE = 'PYTHONPATH=src:. python3 -c \'import markupsafe as m; print(m.escape(m.Markup("<a>") + "<b>"))\''
 _OF_XXHASH = "python3 -c 'import ast; print(ast.dump(ast.parse(open(\"xxhash/__init__.py\").read())))'"
