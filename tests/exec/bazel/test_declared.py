@@ -80,7 +80,14 @@ class Actions:
     def status(self, layout: Layout) -> str:
         """What `pytrace bazel-status` prints."""
         layout.workspace.mkdir(parents=True, exist_ok=True)
-        words = [str(PROGRAMS / "pytrace"), "bazel-status", "--dir", str(self.store), "--workspace", str(layout.workspace)]
+        words = [
+            str(PROGRAMS / "pytrace"),
+            "bazel-status",
+            "--dir",
+            str(self.store),
+            "--workspace",
+            str(layout.workspace),
+        ]
         return subprocess.run(words, capture_output=True, text=True, check=True).stdout
 
 
