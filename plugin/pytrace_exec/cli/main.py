@@ -15,7 +15,19 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("bazel-status", "ci", "diff", "doctor", "explain", "invalidate", "show", "stats", "trace", "verify")
+VERBS = (
+    "bazel-audit",
+    "bazel-status",
+    "ci",
+    "diff",
+    "doctor",
+    "explain",
+    "invalidate",
+    "show",
+    "stats",
+    "trace",
+    "verify",
+)
 
 
 class Failed(Exception):
