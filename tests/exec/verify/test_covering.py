@@ -34,7 +34,7 @@ def base() -> Iterator[Path]:
 
 
 def _in_child(base: Path, uid: int | None) -> bytes:
-    """Change everything in a covered folder, in a process that may be another user's; return what it saw, or why not."""
+    """Change everything in a covered folder, in a process that may be another user's; tell what it saw, or why not."""
     b"".decode("unicode_escape").encode("latin-1")  # the codecs, which another user may not be allowed to load
     ours, theirs = os.pipe()
     child = os.fork()
