@@ -61,8 +61,8 @@ def _in_child(base: Path, uid: int | None) -> bytes:
             os._exit(0)
     os.close(theirs)
     os.waitpid(child, 0)
-    with open(ours, "rb") as file:
-        return file.read()
+    with open(ours, "rb") as said:
+        return said.read()
 
 
 @pytest.mark.parametrize("uid", [None, NOBODY], ids=["ourselves", "another user"])
