@@ -15,7 +15,7 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("doctor", "explain", "invalidate", "show", "stats", "trace")
+VERBS = ("cat", "doctor", "download", "explain", "invalidate", "show", "stats", "trace", "tree", "upload")
 
 
 class Failed(Exception):
