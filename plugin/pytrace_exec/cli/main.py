@@ -15,7 +15,20 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("cat", "doctor", "download", "explain", "invalidate", "show", "stats", "trace", "tree", "upload")
+VERBS = (
+    "cat",
+    "completion",
+    "config",
+    "doctor",
+    "download",
+    "explain",
+    "invalidate",
+    "show",
+    "stats",
+    "trace",
+    "tree",
+    "upload",
+)
 
 
 class Failed(Exception):

@@ -175,4 +175,6 @@ def _word(text: bytes) -> str:
     word = shlex.quote(os.fsdecode(exact))
     for place, name in _VARIABLES.items():
         word = word.replace(place.decode(), f"'\"${name}\"'")
-    return word
+    if word == "''":
+        return word
+    return word.removeprefix("''").removesuffix("''")
