@@ -112,15 +112,17 @@ def named(store: Store, options: Options, reference: str) -> Named:
     if digest is None:
         run = Finder(store, options).find(reference)
         return _with_result(Named(run.cache, run.digest), options)
+    troubles: list[RemoteTrouble] = []
     for cache in _caches(store, options, digest):
         found = _with_result(Named(cache, digest), options)
         if found.result is not None or not cache.missing([digest]) or cache.get_result(digest) is not None:
             return found
-        if options.remote is not None and not cache.tiers[-1].fetch([digest]):
+        if cache.at_hand is not cache and not cache.tiers[-1].fetch([digest]):
             return found
-        for trouble in cache.troubles:
-            if status_of(trouble) != NOT_FOUND:
-                raise Failed(str(trouble), status_of(trouble))
+        troubles += cache.troubles
+    for trouble in troubles:
+        if status_of(trouble) != NOT_FOUND:
+            raise Failed(str(trouble), status_of(trouble))
     raise Failed(f"no blob and no action {reference} is in the cache", NOT_FOUND)
 
 
@@ -135,14 +137,16 @@ def _digest(store: Store, reference: str) -> Digest | None:
 
 
 def _caches(store: Store, options: Options, digest: Digest) -> Iterator[LocalCache]:
-    """The caches whose function can have made a digest, the remote last."""
-    for function in FUNCTIONS.values():
-        if _made_by(function, digest):
-            yield LocalCache(store, function, options.instance_name)
+    """The caches whose function can have made a digest: that with the remote behind it, then the store's others."""
+    remote = None
     if options.remote is not None:
         cache = open_chosen_cache(store, options)
-        if _made_by(cache.function, digest):
+        remote = cache.function
+        if _made_by(remote, digest):
             yield cache
+    for function in FUNCTIONS.values():
+        if function is not remote and _made_by(function, digest):
+            yield LocalCache(store, function, options.instance_name)
 
 
 def _made_by(function: DigestFunction, digest: Digest) -> bool:

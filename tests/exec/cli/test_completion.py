@@ -17,7 +17,7 @@ BIN = str(Path(sys.executable).parent)
 _BASH = """
 eval "$SCRIPT"
 COMP_WORDS=($WORDS "$LAST") COMP_CWORD=$((${#COMP_WORDS[@]} - 1)) COMP_LINE="$WORDS $LAST" COMP_POINT=${#COMP_LINE}
-$FUNCTION
+$FUNCTION "${COMP_WORDS[0]}"
 printf '%s\\n' "${COMPREPLY[@]}"
 """
 

@@ -10,7 +10,7 @@ import pytest
 from tests.exec.cli.project import Project
 
 
-def rows(project: Project, *words: str, **variables: str) -> dict[str, tuple[object, str, str]]:
+def rows(project: Project, *words: str, **variables: str) -> dict[str, tuple[object, str, str | None]]:
     """What `config show` says, by option."""
     done = project.pytrace("config", "show", "--json", *words, **variables)
     assert done.status == 0, done.stderr
