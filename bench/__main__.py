@@ -29,6 +29,7 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(wrapper, quick=quick)
         context.invoke(inside, quick=quick)
         context.invoke(server, quick=quick)
+        context.invoke(warm, quick=quick)
         context.invoke(large, quick=quick)
 
 
@@ -52,8 +53,15 @@ def wrapper(quick: bool, peers: tuple[str, ...] = (), names: tuple[str, ...] = (
 @_quick
 @click.option("--peer", "peers", multiple=True, metavar="URL", help="Another server, measured beside the first.")
 @click.option("--instance-name", default="", metavar="NAME", help="Instance of all servers that are given.")
+@click.option("--call", "calls", multiple=True, metavar="WORD", help="Only calls with this in their name; repeatable.")
 @click.argument("urls", nargs=-1, metavar="[URL]...")
-def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (), instance_name: str = "") -> None:
+def server(
+    quick: bool,
+    urls: tuple[str, ...] = (),
+    peers: tuple[str, ...] = (),
+    instance_name: str = "",
+    calls: tuple[str, ...] = (),
+) -> None:
     """Load the REAPI servers at grpc://HOST:PORT; without a URL, our own over a new store, and the floor.
 
     A server that is given keeps some hundred MB of what was uploaded.
@@ -66,12 +74,28 @@ def server(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = (),
 
     try:
         with _folder() as folder:
-            _say(measure_all(folder, urls, peers, instance_name, quick, _begins))
+            _say(measure_all(folder, urls, peers, instance_name, quick, _begins, calls))
     except (ServerDidNotStart, UnknownUrl, WrongAnswer) as error:
         raise click.ClickException(str(error)) from None
     except grpc.RpcError as error:
         said = f"{error.code().name}: {error.details()}"
         raise click.ClickException(f"a server did not do what it was asked: {said}") from None
+
+
+@bench.command()
+@_quick
+@click.option("--peer", "peers", multiple=True, metavar="URL", help="Another cache, measured beside the first.")
+@click.argument("urls", nargs=-1, metavar="[URL]...")
+def warm(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = ()) -> None:
+    """Time a build that Bazel answers from the caches at grpc://HOST:PORT or http://HOST:PORT; without one, our own."""
+    from bench.endpoint import ServerDidNotStart
+    from bench.warm_build import BuildFailed, measure_all
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, urls, peers, quick, _begins))
+    except (ServerDidNotStart, BuildFailed) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @bench.command()
@@ -95,6 +119,19 @@ def inside(quick: bool) -> None:
         with _folder() as folder:
             _say(measure_all(folder, quick, _begins))
     except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+@_quick
+def bazel(quick: bool) -> None:
+    """Build with traced rules beside Bazel's own: 60 compilations, 300 empty actions, a full cache; and the status."""
+    from bench.bazel import BuildFailed, NoBazel, measure_all
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except (BuildFailed, NoBazel) as error:
         raise click.ClickException(str(error)) from None
 
 

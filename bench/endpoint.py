@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING
 import attrs
 import grpc
 
-from bench.load import CHUNK, FIND_MISSING, GET_RESULT, READ, WRITE, Load, compressible, open_channel
+from bench.load import (
+    BATCH_READ,
+    BATCH_UPDATE,
+    BATCHED,
+    CHUNK,
+    FIND_MISSING,
+    GET_RESULT,
+    READ,
+    WRITE,
+    Load,
+    compressible,
+    open_channel,
+)
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto.bytestream_pb2_grpc import ByteStreamStub
@@ -25,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 RESULTS, OUTPUTS, DIGESTS, LARGE = 64, 4, 100, 4
+BATCH = 64  # blobs of a batch
 STOP_SECONDS = 30
 
 
@@ -44,11 +57,12 @@ class Endpoint:
 
 @attrs.frozen
 class Sizes:
-    """How much is asked of a server: seconds of each call, bytes of a large blob, uploads of each process."""
+    """How much is asked of a server: seconds, bytes of a large blob, uploads and batches of each process."""
 
     seconds: float
     blob_bytes: int
     uploads: int
+    batches: int
 
 
 @contextmanager
@@ -114,6 +128,7 @@ def prepare(endpoint: Endpoint, sizes: Sizes) -> dict[str, Load]:
         small = [_upload(channel, prefix, os.urandom(100)) for _ in range(OUTPUTS)]
         large = [_upload(channel, prefix, os.urandom(sizes.blob_bytes)) for _ in range(LARGE)]
         packable = [_upload(channel, prefix, compressible(sizes.blob_bytes)) for _ in range(LARGE)]
+        batched = [_upload(channel, prefix, os.urandom(BATCHED)) for _ in range(BATCH)]
         stored = [_store_result(channel, endpoint.instance, small) for _ in range(RESULTS)]
     unknown = [_digest(os.urandom(32)) for _ in range(DIGESTS)]
     find = reapi.FindMissingBlobsRequest(instance_name=endpoint.instance, blob_digests=[*unknown[OUTPUTS:], *small])
@@ -126,6 +141,19 @@ def prepare(endpoint: Endpoint, sizes: Sizes) -> dict[str, Load]:
         "GetActionResult, hit": Load(GET_RESULT, tuple(asks), sizes.seconds),
         "GetActionResult, miss": Load(GET_RESULT, tuple(misses), sizes.seconds, answer="NOT_FOUND"),
         f"FindMissingBlobs of {DIGESTS}": Load(FIND_MISSING, (find.SerializeToString(),), sizes.seconds),
+        f"BatchReadBlobs of {BATCH}": Load(
+            BATCH_READ,
+            (reapi.BatchReadBlobsRequest(instance_name=endpoint.instance, digests=batched).SerializeToString(),),
+            sizes.seconds,
+            answer_bytes=BATCH * BATCHED,
+        ),
+        f"BatchUpdateBlobs of {BATCH}": Load(
+            BATCH_UPDATE,
+            (endpoint.instance.encode(),),
+            60.0,
+            uploads=sizes.batches,
+            upload_bytes=BATCH * BATCHED,
+        ),
         "ByteStream read": Load(READ, reads, sizes.seconds, at_once=2, answer_bytes=sizes.blob_bytes),
         "ByteStream write": Load(
             WRITE, (prefix.encode(),), 60.0, at_once=2, uploads=sizes.uploads, upload_bytes=sizes.blob_bytes

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from pytrace_cas.allocation import keep_freed_memory
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
 
@@ -96,6 +97,7 @@ def services() -> list[grpc.GenericRpcHandler]:
 
 async def serve() -> None:
     """Serve on a free port of loopback until SIGTERM."""
+    keep_freed_memory()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = grpc.aio.server()

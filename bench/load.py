@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import attrs
 import grpc
 
+from pytrace_cas.allocation import keep_freed_memory
 from pytrace_cas.compression import deflate
 from pytrace_proto import bytestream_pb2 as bytestream
+from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +26,10 @@ GET_RESULT = f"{REAPI}.ActionCache/GetActionResult"
 FIND_MISSING = f"{REAPI}.ContentAddressableStorage/FindMissingBlobs"
 READ = "/google.bytestream.ByteStream/Read"
 WRITE = "/google.bytestream.ByteStream/Write"
+BATCH_READ = f"{REAPI}.ContentAddressableStorage/BatchReadBlobs"
+BATCH_UPDATE = f"{REAPI}.ContentAddressableStorage/BatchUpdateBlobs"
 CHUNK = 1 << 20
+BATCHED = 4 << 10
 
 
 class UnknownUrl(Exception):
@@ -36,7 +41,11 @@ class WrongAnswer(Exception):
 
     def __init__(self, method: str, answer: str) -> None:
         self.method = method
-        super().__init__(f"{method} answered {answer}")
+        self.answer = answer
+        super().__init__(method, answer)  # so that it can come from another process
+
+    def __str__(self) -> str:
+        return f"{self.method} answered {self.answer}"
 
 
 @attrs.frozen
@@ -45,7 +54,8 @@ class Load:
 
     `answer` is the gRPC status that they must get; `answer_bytes` what the data of a Read must come to. For a Write,
     `requests` are the names before `uploads/`, and each process sends `uploads` new blobs of `upload_bytes`; with
-    `compressed`, as zstd, and what can be made of them. Bytes are those of blobs, however they travel.
+    `compressed`, as zstd, and what can be made of them. For a BatchUpdateBlobs, `requests` are instances, and `uploads`
+    new batches come to `upload_bytes` each, in blobs of `BATCHED`. Bytes are those of blobs, however they travel.
     """
 
     method: str
@@ -83,6 +93,7 @@ def open_channel(url: str) -> tuple[str, grpc.ChannelCredentials | None]:
 
 def play(url: str, load: Load, start: float) -> Tally:
     """Load a server from `start` on; to be called in a process of its own. Raises `WrongAnswer`."""
+    keep_freed_memory()  # what loads should not be what is measured
     return asyncio.run(_play(url, load, start))
 
 
@@ -95,7 +106,12 @@ async def _play(url: str, load: Load, start: float) -> Tally:
         await asyncio.sleep(max(0.0, start - time.monotonic()))
         began = time.monotonic()
         end = began + load.seconds
-        counts = await asyncio.gather(*(_loop(work, end) for _ in range(load.at_once)))
+        done = await asyncio.gather(*(_loop(work, end) for _ in range(load.at_once)), return_exceptions=True)
+        # Only now that none is under way: gRPC does not bear a loop that is closed over calls.
+        for one in done:
+            if isinstance(one, BaseException):
+                raise one
+        counts = [one for one in done if not isinstance(one, BaseException)]
         return Tally(sum(calls for calls, _ in counts), sum(size for _, size in counts), began, time.monotonic())
 
 
@@ -116,6 +132,10 @@ def _work(channel: grpc.aio.Channel, load: Load) -> Iterator[Callable[[], Awaita
         prefix = load.requests[0].decode()
         ready = [_upload(prefix, load) for _ in range(load.uploads)]
         return iter([lambda messages=one: _write(channel, messages, load.upload_bytes) for one in ready])
+    if load.method == BATCH_UPDATE:
+        instance = load.requests[0].decode()
+        batches = [_batch(instance, load.upload_bytes) for _ in range(load.uploads)]
+        return iter([lambda request=one: _update(channel, load, request) for one in batches])
     one = _read if load.method == READ else _ask
     return _in_turn(lambda request: lambda: one(channel, load, request), load.requests)
 
@@ -133,6 +153,13 @@ def _as_is(message: bytes) -> bytes:
 
 
 async def _ask(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
+    answer = await _answer(channel, load, request)
+    if len(answer) < load.answer_bytes:
+        raise WrongAnswer(load.method, f"{len(answer)} of {load.answer_bytes} bytes")
+    return load.answer_bytes
+
+
+async def _answer(channel: grpc.aio.Channel, load: Load, request: bytes) -> bytes:
     try:
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(load.method, _as_is, _as_is)
         answer = await method(request)
@@ -141,14 +168,35 @@ async def _ask(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
         answer, code = b"", error.code().name
     if code != load.answer:
         raise WrongAnswer(load.method, code)
-    return len(answer)
+    return answer
+
+
+def _batch(instance: str, size: int) -> bytes:
+    """A request that stores new blobs."""
+    request = reapi.BatchUpdateBlobsRequest(instance_name=instance)
+    for _ in range(size // BATCHED):
+        data = os.urandom(BATCHED)
+        digest = reapi.Digest(hash=hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+        request.requests.add(digest=digest, data=data)
+    return request.SerializeToString()
+
+
+async def _update(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
+    response = reapi.BatchUpdateBlobsResponse.FromString(await _answer(channel, load, request))
+    refused = [one.status.message for one in response.responses if one.status.code]
+    if refused:
+        raise WrongAnswer(load.method, refused[0])
+    return load.upload_bytes
 
 
 async def _read(channel: grpc.aio.Channel, load: Load, request: bytes) -> int:
     size = 0
     method: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(READ, _as_is, _as_is)
-    async for answer in method(request):
-        size += len(answer)
+    try:
+        async for answer in method(request):
+            size += len(answer)
+    except grpc.aio.AioRpcError as error:
+        raise WrongAnswer(READ, error.code().name) from None
     if size < (1 if load.compressed else load.answer_bytes):
         raise WrongAnswer(READ, f"{size} of {load.answer_bytes} bytes")
     return load.answer_bytes
@@ -181,5 +229,8 @@ def _upload(prefix: str, load: Load) -> list[bytes]:
 
 async def _write(channel: grpc.aio.Channel, messages: list[bytes], size: int) -> int:
     method: grpc.aio.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(WRITE, _as_is, _as_is)
-    await method(iter(messages))
+    try:
+        await method(iter(messages))
+    except grpc.aio.AioRpcError as error:
+        raise WrongAnswer(WRITE, error.code().name) from None
     return size

@@ -42,7 +42,7 @@ instances:
         storage: *cas
       - !action-cache
         cache: *ac
-thread-pool-size: 20
+thread-pool-size: 100
 """
 _OWN = (
     "disk-storage &cas {path: cas}",

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from bench import idle, timing
+from bench import idle, taken_apart, timing
 from bench.endpoint import Endpoint, Sizes, given, prepare, started
-from bench.load import Load, Tally, play
+from bench.load import Load, Tally, WrongAnswer, play
 from bench.report import ABSENT, Table, spread
 from bench.timing import Rounds, Spread
 from bench.workloads import installed
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from bench.load import Load
 
-FULL = Sizes(seconds=1.5, blob_bytes=4 << 20, uploads=8)
-QUICK = Sizes(seconds=0.2, blob_bytes=1 << 20, uploads=2)
+FULL = Sizes(seconds=1.5, blob_bytes=16 << 20, uploads=8, batches=64)
+QUICK = Sizes(seconds=0.2, blob_bytes=1 << 20, uploads=2, batches=2)
 FULL_ROUNDS, QUICK_ROUNDS = Rounds(5, 5, 0), Rounds(1, 1, 0)
 PROCESSES = 2
 # Long enough for a process to connect, and to make what it uploads.
@@ -73,13 +73,20 @@ def measure_all(
     instance: str,
     quick: bool,
     begins: Callable[[str], None],
+    calls: Sequence[str] = (),
 ) -> Iterator[Table]:
-    """Load the endpoints that are given, else our own server beside the floor, and then the peers."""
+    """Load the endpoints that are given, else our own server beside the floor, and then the peers.
+
+    `calls`: words of the names of those that are measured; all of them if there is none.
+    """
     with ExitStack() as stack:
         endpoints = [given(url, instance) for url in urls]
         if not endpoints:
-            begins("idle memory")
-            yield idle.measure(folder)
+            if not calls:
+                begins("idle memory")
+                yield idle.measure(folder)
+                begins("GetActionResult without its transport")
+                yield taken_apart.measure(folder, quick)
             # One process, as the floor is.
             store = ("--dir", str(folder / "server"), "--workers", "1")
             where = ("--grpc-address", "127.0.0.1:0", "--http-address", "none")
@@ -89,25 +96,47 @@ def measure_all(
         endpoints += [given(url, instance) for url in peers]
         context = multiprocessing.get_context("spawn")
         loader = Loader(stack.enter_context(ProcessPoolExecutor(PROCESSES, mp_context=context)))
-        yield _compare(loader, endpoints, quick, begins)
+        yield _compare(loader, endpoints, quick, begins, calls)
 
 
-def _compare(loader: Loader, endpoints: Sequence[Endpoint], quick: bool, begins: Callable[[str], None]) -> Table:
+def _compare(
+    loader: Loader, endpoints: Sequence[Endpoint], quick: bool, begins: Callable[[str], None], only: Sequence[str]
+) -> Table:
     sizes = QUICK if quick else FULL
     loads = {endpoint.name: prepare(endpoint, sizes) for endpoint in endpoints}
     rows = []
     for kind in next(iter(loads.values())):
+        if not any(word.lower() in kind.lower() for word in only or ("",)):
+            continue
         begins(kind)
+        first, *others = [endpoint.name for endpoint in endpoints]
         calls: dict[str, Callable[[], Rate]] = {
             endpoint.name: functools.partial(loader.load, endpoint, loads[endpoint.name][kind])
             for endpoint in endpoints
         }
-        taken = timing.interleave(calls, QUICK_ROUNDS if quick else FULL_ROUNDS)
-        streams = _streams(loads[endpoints[0].name][kind])
-        rows += [_row(kind, name, taken, endpoints[0].name, streams) for name in taken]
+        refused = {name: why for name in others if (why := _refusal(calls[name])) is not None}
+        taken = timing.interleave(
+            {name: call for name, call in calls.items() if name not in refused}, QUICK_ROUNDS if quick else FULL_ROUNDS
+        )
+        streams = _streams(loads[first][kind])
+        rows += [
+            (kind, name, refused[name], ABSENT, ABSENT, ABSENT)
+            if name in refused
+            else _row(kind, name, taken, first, streams)
+            for name in calls
+        ]
     columns = ("call", "server", "a second", "server CPU", "rate over first", "CPU over first")
     title = f"Servers, loaded by {PROCESSES} processes (CPU: of the server, a call or a GB)"
     return Table(title, columns, rows)
+
+
+def _refusal(call: Callable[[], Rate]) -> str | None:
+    """What a peer says to a call that it does not offer; of our own server that would be an error."""
+    try:
+        call()
+    except WrongAnswer as wrong:
+        return wrong.answer
+    return None
 
 
 def _row(kind: str, name: str, taken: dict[str, list[Rate]], first: str, streams: bool) -> tuple[str, ...]:

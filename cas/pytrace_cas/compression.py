@@ -12,7 +12,7 @@ else:
     from backports import zstd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 FRAME = 1 << 20  # bytes of a blob in each frame that we make
 LEVEL = 1  # level 3 costs half as much again for a tenth less
@@ -51,6 +51,28 @@ def inflate_frame(frame: bytes, size: int) -> bytes:
     if len(data) != size or not decoder.eof or decoder.unused_data:
         raise CorruptStream(f"a frame does not hold {size} bytes")
     return data
+
+
+def pack(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Make one frame of a stream, a piece at a time."""
+    maker = zstd.ZstdCompressor(options=_MAKING)
+    for chunk in chunks:
+        if data := maker.compress(chunk):
+            yield data
+    yield maker.flush()
+
+
+def inflate(data: bytes, size: int) -> bytes:
+    """What a stream in one piece holds; raise `CorruptStream`, as soon as there are more bytes than `size`."""
+    inflater = Inflater()
+    whole = bytearray()
+    for piece in inflater.feed(data):
+        whole += piece
+        if len(whole) > size:
+            raise CorruptStream(f"more than {size} bytes are compressed in it")
+    if not inflater.at_end:
+        raise CorruptStream("the stream ends within a frame")
+    return bytes(whole)
 
 
 class Inflater:

@@ -34,7 +34,7 @@ class MalformedMessage(ValueError):
         self.why = why
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     number &= (1 << 64) - 1
     out = bytearray()
     while number > 0x7F:
@@ -44,7 +44,7 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+def read_varint(data: bytes, at: int) -> tuple[int, int]:
     shift = value = 0
     while True:
         byte = data[at]
@@ -124,13 +124,13 @@ def _default(kind: Any, repeated: bool) -> Any:
 def _encode_digest(digest: Digest) -> bytes:
     out = b""
     if digest.hash:
-        out += b"\x0a" + _varint(len(digest.hash)) + digest.hash.encode("ascii")
-    return out + (b"\x10" + _varint(digest.size_bytes) if digest.size_bytes else b"")
+        out += b"\x0a" + varint(len(digest.hash)) + digest.hash.encode("ascii")
+    return out + (b"\x10" + varint(digest.size_bytes) if digest.size_bytes else b"")
 
 
 def _encode_field(number: int, kind: Any, value: Any) -> bytes:
     if kind in (INT, BOOL):
-        return _varint(number << 3 | _VARINT) + _varint(int(value))
+        return varint(number << 3 | _VARINT) + varint(int(value))
     if kind == STRING:
         body = value.encode("utf-8")
     elif kind == BYTES:
@@ -138,20 +138,20 @@ def _encode_field(number: int, kind: Any, value: Any) -> bytes:
     else:
         body = _encode_digest(value) if kind is Digest else value.encode()
     assert isinstance(body, bytes)
-    return _varint(number << 3 | _LENGTH) + _varint(len(body)) + body
+    return varint(number << 3 | _LENGTH) + varint(len(body)) + body
 
 
 def _split(data: bytes) -> Iterator[tuple[int, int, Any]]:
     at, end = 0, len(data)
     while at < end:
-        tag, at = _read_varint(data, at)
+        tag, at = read_varint(data, at)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             value: Any
-            value, at = _read_varint(data, at)
+            value, at = read_varint(data, at)
         else:
             if wire == _LENGTH:
-                length, at = _read_varint(data, at)
+                length, at = read_varint(data, at)
             elif wire in (_FIXED32, _FIXED64):
                 length = 4 if wire == _FIXED32 else 8
             else:

@@ -19,8 +19,19 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import Command
     from pytrace_cas.recorded.places import Places
+    from pytrace_exec.bazel.inputs import Declared
     from pytrace_exec.options import Options
     from pytrace_exec.standard_streams import StandardStreams
+
+
+class NothingDeclared:
+    """What there is without `--inputs-file`."""
+
+    __slots__ = ()
+    paths: frozenset[bytes] = frozenset()
+
+
+NOTHING_DECLARED = NothingDeclared()
 
 
 class CommandNotFound(Exception):
@@ -40,12 +51,14 @@ class Invocation:
     """Everything that is known before a look-up.
 
     `executable`: absolute path of the program; `searched`: what looking for it in PATH depended on.
-    `environ`: what the command gets; `inputs`, `outputs`: declared places, absolute; `left_out`: neither of both.
+    `environ`: what the command gets; `inputs`, `outputs`: declared places, absolute; `left_out`: neither of both;
+    `declared`: what `--inputs-file` lists.
     """
 
     __slots__ = (
         "argv",
         "cwd",
+        "declared",
         "environ",
         "executable",
         "inputs",
@@ -73,6 +86,12 @@ class Invocation:
         self.cwd = os.getcwdb()
         self.environ = given_environment(options, environ)
         self.places = places or find_places(options, self.cwd, environ)
+        self.declared: Declared | NothingDeclared = NOTHING_DECLARED
+        if options.inputs_file is not None:
+            from pytrace_exec.bazel.inputs import Declared
+
+            declared = self.declared = Declared.read(options.inputs_file, self.cwd)
+            self.places = self.places.with_trees(declared.trees(self.places.root))
         self.umask = _umask()
         patterns = options.ignore if options.strict else (*options.ignore, *options.disposable)
         self.left_out = LeftOut(self.places.root, patterns)
@@ -116,6 +135,7 @@ class Invocation:
             frozenset(options.redact),
             lambda name: terms.value(options, self.places, name),
             self.left_out,
+            self.declared.paths,
         )
 
 

@@ -92,6 +92,9 @@ IDENTITY = (
     Option("root", "DIR", values.path, "default: the nearest folder upward that is a workspace", scope="flag env"),
     Option("output", "PATH", values.path, "a place that the command writes", short="o", many=_PATHS),
     Option("input", "PATH", values.path, "a declared input; its age does not count", many=_PATHS),
+    Option(
+        "inputs-file", "FILE", values.path, "declared inputs, a path a line; no key by themselves", scope="flag env"
+    ),
     Option("ignore", "GLOB", values.pattern, "paths that are neither inputs nor outputs; * matches / too", many=_PATHS),
     Option("disposable", "GLOB", values.pattern, "scratch files, and caches that a tool checks itself", many=_PATHS),
     Option("env", "NAME", values.variable, "a variable that counts", many=_PATHS),
@@ -124,6 +127,7 @@ TELLING = (
     _switch("verbose", "say on stderr when the cache failed", short="v"),
     Option("stats-log", "FILE", values.path, "append one JSON object a run"),
     Option("depfile", "FILE", values.path, "write what was read as a rule of make"),
+    Option("unused-inputs-list", "FILE", values.path, "write which of --inputs-file were not read", scope="flag env"),
     Option("log", "FILE", values.path, "append what --explain would say", scope="env"),
     Option("log-level", "LEVEL", values.Choice(*LEVELS), f"one of {', '.join(LEVELS)}", default="info", scope="env"),
     _switch("version", "print the version", scope="flag"),

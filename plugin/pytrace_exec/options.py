@@ -68,6 +68,7 @@ class Options:
     help: bool
     ignore: tuple[bytes, ...]
     input: tuple[bytes, ...]
+    inputs_file: bytes | None
     instance_name: str
     label: tuple[tuple[str, str], ...]
     log: bytes | None
@@ -95,6 +96,7 @@ class Options:
     timeout: float | None
     tracer: str
     trust_stat: bool
+    unused_inputs_list: bytes | None
     upload_inputs: bool
     verbose: bool
     verify: bool
@@ -158,6 +160,11 @@ def read_environment(options: Options, environ: Mapping[bytes, bytes]) -> None:
 
 def check(options: Options) -> None:
     """Raise `UsageError` for options that exclude each other; to be asked when all of them are known."""
+    if options.unused_inputs_list is not None and options.inputs_file is None:
+        raise UsageError(
+            "--unused-inputs-list needs --inputs-file: name the file that lists the declared inputs",
+            "--unused-inputs-list",
+        )
     if options.pid_namespace and options.tracer == "strace":
         raise UsageError(
             "--pid-namespace needs the native tracer: leave --tracer strace out, or --pid-namespace", "--pid-namespace"

@@ -14,6 +14,8 @@ from pytrace_exec.store_opening import NoPlaceForStore, StoreRefused, open_store
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytrace_cas.recorded.subjects import Subject
     from pytrace_cas.store import Store
     from pytrace_exec.cache.local import LocalCache
@@ -65,7 +67,7 @@ class Session:
             if self.options.stdin:
                 self.invocation.streams.read_stdin()
             look_up = LookUp(self.invocation, cache, self._digests)
-            self.outcome.weak = look_up.weak.digest
+            self.outcome.looked_up(look_up)
             status = None if self.options.mode == "recache" else self._replayed(look_up)
         except StoreRefused:
             raise
@@ -117,6 +119,8 @@ class Session:
                 keep_nearer(look_up, hit)
             if self.options.depfile is not None:
                 self._write_depfile(*_of_hit(look_up, hit))
+            if self.options.inputs_file is not None:
+                self._tell_bazel(look_up, {subject: look_up.value(subject) for subject in look_up.subjects_of(hit)})
         except Exception as error:
             self.outcome.note("wrapper_failed", f"the wrapper failed: {_told(error)}")
 
@@ -177,6 +181,8 @@ class Session:
 
             self.outcome.verified(differences(look_up, self.outcome.expected, traced))
         self._write_depfile(*_of_run(traced))
+        if self.options.inputs_file is not None:
+            self._tell_bazel(look_up, traced.seen.values, action is not None)
 
     def _note_why(self, look_up: LookUp, reasons: list[Reason]) -> None:
         """Note in the store why the result was not stored, for who asks later; none: forget what was noted."""
@@ -242,6 +248,19 @@ class Session:
             depfile.write(self.options.depfile, outputs, read, invocation.cwd)
         except OSError as error:
             self.outcome.note("depfile_failed", f"--depfile is not written: {error}")
+
+    def _tell_bazel(self, look_up: LookUp, values: Mapping[Subject, bytes], whole: bool = True) -> None:
+        """Write what Bazel is to know of declared inputs, and note what was read beside them."""
+        from pytrace_exec.bazel import report
+
+        store = self._store
+        folder = store.path if store is not None and not store.read_only else None
+        try:
+            report.tell(look_up, values, whole, folder)
+        except report.NotNoted as error:
+            self.outcome.note("not_noted", str(error))
+        except OSError as error:
+            self.outcome.note("unused_inputs_failed", f"--unused-inputs-list is not written: {error}")
 
     def _hang_up(self) -> None:
         """Close what a command that is started now would find in this process: connections and their threads."""

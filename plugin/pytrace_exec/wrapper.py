@@ -46,6 +46,8 @@ def main() -> None:
         _fail(str(error))
     if options.help or options.version:
         _tell(options)
+    if options.unused_inputs_list is not None:
+        _forget_unused(options.unused_inputs_list)
     if options.mode == "off" and _is_bare(options):
         _become(options, command)
     session = _session(options, command, started)
@@ -88,6 +90,15 @@ def _session(options: Options, command: list[bytes], started: int) -> Session:
         _become(options, command, "the working directory is gone")
     except Exception as error:
         _become(options, command, f"the wrapper failed: {error!r}")
+
+
+def _forget_unused(path: bytes) -> None:
+    """Begin with a list that says nothing: whatever becomes of the run, Bazel finds a file, and takes no old one."""
+    try:
+        with open(path, "wb"):
+            return
+    except OSError as error:
+        _fail(f"--unused-inputs-list {os.fsdecode(path)} cannot be written ({error.strerror}): name another file")
 
 
 def _is_bare(options: Options) -> bool:

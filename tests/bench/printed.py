@@ -12,6 +12,8 @@ CALLS = (
     "GetActionResult, hit",
     "GetActionResult, miss",
     "FindMissingBlobs of 100",
+    "BatchReadBlobs of 64",
+    "BatchUpdateBlobs of 64",
     "ByteStream read",
     "ByteStream write",
     "ByteStream read, zstd",

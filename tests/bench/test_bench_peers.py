@@ -6,8 +6,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from bench.endpoint import given
 from tests.bench.printed import CALLS, bench, rows
+from tests.support.bazel import BAZEL
 from tests.support.server import running_server
 
 
@@ -24,3 +27,13 @@ def test_the_processes_of_an_endpoint_are_found_by_its_port(tmp_path: Path) -> N
         assert given(server.grpc_url, "").pids == (server.process.pid,)
     assert os.getpid() not in given(server.grpc_url, "").pids
     assert given("grpc://192.0.2.1:9092", "").pids == ()
+
+
+@pytest.mark.bazel
+@pytest.mark.slow
+@pytest.mark.skipif(BAZEL is None, reason="Bazel is not installed (Debian: bazel-bootstrap)")
+def test_a_warm_build_is_timed_through_each_cache(tmp_path: Path) -> None:
+    with running_server(tmp_path / "one") as one, running_server(tmp_path / "two") as two:
+        lines = bench("warm", "--quick", one.grpc_url, "--peer", two.http_url)
+    _, *table = rows(lines, "A warm build of 10 actions")
+    assert [row[0] for row in table] == [one.grpc_url, two.http_url]

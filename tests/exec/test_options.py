@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytrace_exec import option_values
 from pytrace_exec.option_help import page
 from pytrace_exec.option_table import OPTIONS, Option
-from pytrace_exec.options import Options, UsageError, load_files, parse
+from pytrace_exec.options import Options, UsageError, check, load_files, parse
 
 COMMAND = ["--", "true"]
 EXAMPLES = {"SIZE": "500M", "DUR": "90s", "K=V": "k=v", "URL": "grpc://host:9092", "MODE": "off", "HOW": "stat"}
@@ -98,8 +98,6 @@ def test_a_value_follows_or_is_part_of_the_word(argv: list[str]) -> None:
         (["--no-dir", "x"], "--no-dir"),
         (["--str", "x"], "--str"),
         (["--units", "x"], "--units"),
-        (["--unused-inputs-list", "f", "x"], "--unused-inputs-list"),
-        (["--inputs-file", "f", "x"], "--inputs-file"),
         (["--remote-only", "x"], "--remote-only"),
         (["-z", "x"], "-z"),
         (["--a\nb", "x"], "'--a\\nb'"),
@@ -324,3 +322,9 @@ def test_the_help_page_names_every_flag_and_ends_with_the_statuses() -> None:
         assert f"-{option.name}" in text or f"]{option.name}" in text or option.variable.decode() in text
     assert [line.split()[0] for line in text.splitlines()[-3:]] == ["125", "126", "127"]
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_which_inputs_were_not_used_can_be_told_only_of_a_list() -> None:
+    with pytest.raises(UsageError) as caught:
+        check(parse(["--unused-inputs-list", "f", "x"], {})[0])
+    assert caught.value.source == "--unused-inputs-list"

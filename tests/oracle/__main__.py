@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m tests.oracle`: play rounds, print shares; end 1 with a script that repeats the first failure."""
+"""`python -m tests.oracle`: play rounds, print shares; end 1 with a script that repeats the first failure.
+
+SIGTERM or an interrupt ends it early, with the shares of what was played.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
 import shlex
+import signal
 import sys
 import time
 
@@ -13,7 +17,7 @@ from tests.oracle.generate import GENERATORS
 from tests.oracle.soak import Batch, explain, try_all
 from tests.support.runner import wrapper_command
 
-TOLD_EVERY = 500
+TOLD_EVERY = 200
 
 
 def _tell(rounds: int) -> None:
@@ -40,6 +44,7 @@ def main() -> int:
     wrapper = (*options.wrapper, "--tracer", options.tracer)
     forked = not options.anew
     batch = Batch(options.seed, options.rounds, wrapper, options.strict, options.only, options.focus, forked)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     findings = try_all(batch, options.processes, _tell)
     print(findings.shares.report())

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starting the oracle's programs by forks of prepared ones: the wrapper, and the interpreter where it runs plainly.
+"""Starting the oracle's programs by forks of prepared ones: the wrapper, and Python's interpreter of programs where it
+runs plainly.
 
 What is traced is always started anew, by the wrapper.
 """
@@ -18,7 +19,7 @@ from tests.oracle import interpreter, script
 from tests.support.runner import wrapper_command
 from tests.support.zygote import SETTLED, Zygote
 
-LAZY = ("blake3",)
+LAZY = ("blake3", "hashlib")
 """Imported by the wrapper's functions rather than by its modules."""
 
 

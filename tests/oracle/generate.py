@@ -15,6 +15,9 @@ from tests.oracle.rounds import Round
 from tests.oracle.script import Script, block, do
 from tests.oracle.worlds import FILES, OUTPUTS
 
+BY_PYTHON = 0.1
+"""The share of programs that Python runs: its start is most of what such a round costs."""
+
 
 @attrs.frozen
 class Generator:
@@ -41,10 +44,11 @@ def of_operations(rng: Random, seed: int, focus: str | None) -> Round:
     program = tuple(instruction for part in parts for instruction in _wrapped(rng, part.script))
     ending = block("if-exists", "out4", body=(do("exit", 3),)) if rng.random() < 0.08 else None
     ordered = any(name in repr(program) for name in ("'compared'", "'if-newer'"))
-    return round_of(
+    made = round_of(
         rng, "operations", seed, parts, focus is not None, program=(*program, *((ending,) if ending else ())),
         ordered=ordered, options=("--cache-failures",) if ending and rng.random() < 0.5 else (),
     )  # fmt: skip
+    return attrs.evolve(made, python=rng.random() < BY_PYTHON)
 
 
 def of_shell_lines(rng: Random, seed: int, focus: str | None) -> Round:

@@ -4,6 +4,7 @@
 Started as `python -I -S -B interpreter.pyc PROGRAM [LINE LINE]`; it imports little, so that a run costs what a bare
 interpreter costs. Every operation prints what it observed, so that a difference between a plain and a
 replayed run cannot stay silent. The oracle also uses these operations, in process, to build and change worlds.
+`interpreter.c` does the same programs with the same words, and starts faster.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LETTERS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symli
 BLOCKS = {"child", "fork", "if-exists", "if-newer", "if-variable", "in", "processes", "thread", "threads"}
 OPTIONS = ("-I", "-S", "-B")
 PIPED = 60_000  # fits into a pipe
+QUOTED = {one: f"%{one:02x}" for one in range(256) if not 32 < one < 127 or one == 37}
 RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
 
 
@@ -40,6 +42,11 @@ def decode(word: str) -> bytes:
         if path.startswith(sign):
             return os.path.join(os.environb[name], path[2:])
     return path
+
+
+def quoted(data: bytes) -> str:
+    """Write bytes with all but visible characters, and the percent sign, as two digits."""
+    return "=" + data.decode("latin-1").translate(QUOTED)
 
 
 def get(path: bytes, flags: int = 0, directory: int | None = None, size: int = 1 << 20, offset: int = 0) -> bytes:
@@ -68,11 +75,11 @@ def described(status: os.stat_result) -> str:
 
 
 def read(path: bytes) -> str:
-    return repr(get(path))
+    return quoted(get(path))
 
 
 def read_part(path: bytes, offset: bytes, size: bytes) -> str:
-    return repr(get(path, size=int(size), offset=int(offset)))
+    return quoted(get(path, size=int(size), offset=int(offset)))
 
 
 def read_mapped(path: bytes) -> str:
@@ -81,25 +88,25 @@ def read_mapped(path: bytes) -> str:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with mmap.mmap(descriptor, 0, prot=mmap.PROT_READ) as mapped:
-            return repr(bytes(mapped))
+            return quoted(bytes(mapped))
     finally:
         os.close(descriptor)
 
 
 def read_nofollow(path: bytes) -> str:
-    return repr(get(path, os.O_NOFOLLOW))
+    return quoted(get(path, os.O_NOFOLLOW))
 
 
 def read_at(directory: bytes, path: bytes) -> str:
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        return repr(get(path, directory=descriptor))
+        return quoted(get(path, directory=descriptor))
     finally:
         os.close(descriptor)
 
 
 def read_by_proc(path: bytes) -> str:
-    return repr(get(b"/proc/self/cwd/" + path))
+    return quoted(get(b"/proc/self/cwd/" + path))
 
 
 def write(path: bytes, text: bytes) -> None:
@@ -122,7 +129,7 @@ def reformat(path: bytes) -> str:
     """Read a file and write it back, changed, as a formatter does; a second time changes nothing."""
     content = get(path)
     put(path, content.upper(), os.O_TRUNC)
-    return repr(content)
+    return quoted(content)
 
 
 def copy(source: bytes, target: bytes) -> None:
@@ -150,7 +157,7 @@ def scratch(text: bytes) -> str:
     create(path, text)
     content = get(path)
     os.unlink(path)
-    return repr(content)
+    return quoted(content)
 
 
 def rename_flags(source: bytes, target: bytes, flags: int) -> None:
@@ -162,12 +169,13 @@ def rename_flags(source: bytes, target: bytes, flags: int) -> None:
 
 
 def names(path: bytes) -> str:
-    return repr(sorted(os.listdir(path)))
+    return "=" + " ".join(quoted(name)[1:] for name in sorted(os.listdir(path)))
 
 
 def types(path: bytes) -> str:
     with os.scandir(path) as entries:
-        return repr(sorted((one.name, one.is_dir(follow_symlinks=False), one.is_symlink()) for one in entries))
+        kinds = {one.name: "/" if one.is_dir(follow_symlinks=False) else "@" * one.is_symlink() for one in entries}
+    return "=" + " ".join(quoted(name)[1:] + kinds[name] for name in sorted(kinds))
 
 
 def status(path: bytes) -> str:
@@ -191,7 +199,7 @@ def set_attribute(path: bytes, name: bytes, value: bytes) -> None:
 
 
 def attribute(path: bytes, name: bytes) -> str:
-    return repr(os.getxattr(path, b"user." + name))
+    return quoted(os.getxattr(path, b"user." + name))
 
 
 def compared(one: bytes, other: bytes) -> str:
@@ -206,11 +214,12 @@ def compared(one: bytes, other: bytes) -> str:
 
 
 def variable(name: bytes) -> str:
-    return repr(os.environb.get(name))
+    value = os.environb.get(name)
+    return "unset" if value is None else quoted(value)
 
 
 def directory() -> str:
-    return repr(os.getcwd())
+    return quoted(os.getcwdb())
 
 
 def mask() -> str:
@@ -220,7 +229,7 @@ def mask() -> str:
 
 
 def stdin(size: bytes) -> str:
-    return repr(os.read(0, int(size)))
+    return quoted(os.read(0, int(size)))
 
 
 def shell(line: bytes) -> str:
@@ -287,7 +296,7 @@ OPERATIONS: dict[str, Callable[..., object]] = {
     "access": lambda path, mode: str(os.access(path, int(mode))),
     "chmod": lambda path, mode: os.chmod(path, int(mode, 8)),
     "link": lambda source, target: os.link(source, target, follow_symlinks=False),
-    "readlink": lambda path: repr(os.readlink(path)),
+    "readlink": lambda path: quoted(os.readlink(path)),
     "rename-noreplace": lambda source, target: rename_flags(source, target, RENAME_NOREPLACE),
     "exchange": lambda source, target: rename_flags(source, target, RENAME_EXCHANGE),
 }

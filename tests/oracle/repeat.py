@@ -54,10 +54,19 @@ def shell_script(one: Round, differences: Sequence[Difference] = ()) -> str:
     found = "".join(f"# {str(difference)[:300]!a}\n" for difference in differences)
     steps = "".join(_step(one, step, number) for number, step in enumerate(one.steps, 1))
     return (
-        f"{HEAD}\n# {one.generator}, seed {one.seed}\n{found}{_here('interpreter.py', inspect.getsource(interpreter))}"
+        f"{HEAD}\n# {one.generator}, seed {one.seed}\n{found}{_interpreters(one)}"
         f"{_world(one)}\nhistory() {{\n{steps}}}\noptions={shlex.quote(' '.join(one.options))}\n"
         f"twin=plain; history\ntwin=cached; history\n{TAIL.replace('{steps}', str(len(one.steps)))}"
     )
+
+
+def _interpreters(one: Round) -> str:
+    """Write the interpreter that makes worlds, and the other one where that runs the program."""
+    written = _here("interpreter.py", inspect.getsource(interpreter))
+    if one.kind != "operations" or one.python:
+        return written
+    source, options = script.C_SOURCE.read_text(), " ".join(script.C_OPTIONS)
+    return f"{written}{_here('interpreter.c', source)}gcc {options} -o interpreter interpreter.c || exit 2\n"
 
 
 def _here(name: str, content: str) -> str:
@@ -119,7 +128,7 @@ def _command(one: Round, rival: bool) -> str:
 
 def _run(one: Round, step: Step) -> str:
     """Write the command line, its streams as pipes where the round has them as pipes."""
-    command = '"$PYTHON" -I -S -B "$base/interpreter.py" program'
+    command = '"$PYTHON" -I -S -B "$base/interpreter.py" program' if one.python else '"$base/interpreter" program'
     if one.kind != "operations":
         command = _command(one, rival=step.who == "rival")
     stdin = "/dev/null" if step.stdin is None else '"$base/stdin"'

@@ -45,7 +45,8 @@ class Round:
     """All that a round needs; equal rounds give equal plain runs.
 
     What `program` holds depends on `kind`: "operations" for the interpreter, "shell" lines for `sh -c`, or the
-    words of a "command", in which `{root}` and `{home}` stand for the places of a step.
+    words of a "command", in which `{root}` and `{home}` stand for the places of a step. `python`: the interpreter is
+    the one in Python, whose start looks at a hundred files.
     """
 
     generator: str
@@ -58,6 +59,7 @@ class Round:
     options: tuple[str, ...] = ()
     streams: str = "pipes"
     rival: Script = ()
+    python: bool = False
 
     def command(self, root: str = "{root}", home: str = "{home}", rival: bool = False) -> tuple[str, ...]:
         """The command line of a step whose places are these, unless the interpreter is to run the program."""
@@ -70,7 +72,9 @@ class Round:
         """What a step gives to the command, or to its rival."""
         place = os.path.join(os.fsdecode(base), step.place)
         interpreted = self.kind == "operations"
-        command = script.command(base) if interpreted else self.command(f"{place}/work", f"{place}/home", rival)
+        command = (
+            script.command(base, self.python) if interpreted else self.command(f"{place}/work", f"{place}/home", rival)
+        )
         return Invocation(
             command, self.options, variables=dict(step.variables), stdin=step.stdin, stdin_offset=step.stdin_offset,
             streams=self.streams, umask=step.umask, place=step.place,
@@ -132,6 +136,12 @@ def _run(one: Round, step: Step, runner: Runner) -> Pair:
         both = one.invocation(step, base), one.invocation(step, base, rival=True)
         return race(runner, both, step.lead, step.loose)
     return runner.both(one.invocation(step, base, step.who == "rival"))
+
+
+def prepare(one: Round, sandbox: Sandbox) -> None:
+    """Leave nothing in a sandbox but the worlds and the program of a round."""
+    _clear(sandbox)
+    _build(one, sandbox)
 
 
 def _clear(sandbox: Sandbox) -> None:

@@ -6,11 +6,15 @@ from __future__ import annotations
 import inspect
 import marshal
 import os
+import shutil
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import MAGIC_NUMBER
+from pathlib import Path
 
 import attrs
 
@@ -18,6 +22,9 @@ from tests.oracle import interpreter
 
 PROGRAM = b"program"
 INTERPRETER = b"interpreter.pyc"
+QUICK = b"interpreter"
+C_SOURCE = Path(interpreter.__file__).with_suffix(".c")
+C_OPTIONS = ("-std=c11", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread")
 PYTHON = (os.path.realpath(sys.executable), *interpreter.OPTIONS)
 PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789./_-~^,=")
 ESCAPES = {one: f"%{one:02x}" for one in range(256) if one not in PLAIN}
@@ -141,15 +148,23 @@ def _inside(place: bytes) -> Iterator[None]:
         os.environb.update(outside)
 
 
-def command(base: bytes) -> tuple[str, ...]:
-    """The command that runs the program file of a world, by the interpreter that `install` put beside it."""
-    return (*PYTHON, os.fsdecode(os.path.join(base, INTERPRETER)), os.fsdecode(PROGRAM))
+def command(base: bytes, python: bool = False) -> tuple[str, ...]:
+    """The command that runs the program file of a world by an interpreter that `install` put beside it.
+
+    `python`: by the one in Python, even where a compiler could make the other.
+    """
+    if python or _built() is None:
+        return (*PYTHON, os.fsdecode(os.path.join(base, INTERPRETER)), os.fsdecode(PROGRAM))
+    return (os.fsdecode(os.path.join(base, QUICK)), os.fsdecode(PROGRAM))
 
 
 def install(base: bytes) -> None:
-    """Put the interpreter into a folder, compiled: else each run would compile it anew."""
+    """Put the interpreters into a folder, compiled: else each run would compile Python's anew."""
     with open(os.path.join(base, INTERPRETER), "wb") as file:
         file.write(_compiled())
+    if (built := _built()) is not None:
+        with open(os.path.join(base, QUICK), "wb", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
+            file.write(built)
 
 
 @cache
@@ -157,3 +172,15 @@ def _compiled() -> bytes:
     """A `.pyc` file as Python runs it: its number, twelve bytes that are not looked at then, and the code."""
     code = compile(inspect.getsource(interpreter), os.fsdecode(INTERPRETER), "exec")
     return MAGIC_NUMBER + bytes(12) + marshal.dumps(code)
+
+
+@cache
+def _built() -> bytes | None:
+    """Make the interpreter in C; None where there is no compiler."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        made = os.path.join(folder, os.fsdecode(QUICK))
+        subprocess.run([compiler, *C_OPTIONS, "-o", made, C_SOURCE], check=True)
+        return Path(made).read_bytes()

@@ -7,6 +7,7 @@ import multiprocessing
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 
 import attrs
 
@@ -72,16 +73,20 @@ def try_batch(batch: Batch) -> Findings:
 
 
 def try_all(batch: Batch, processes: int, tell: Callable[[int], None] = lambda rounds: None) -> Findings:
-    """Play all rounds of a batch in several processes, until the first failure; `tell` hears how many were played."""
+    """Play all rounds of a batch in several processes, until the first failure; `tell` hears how many were played.
+
+    An interrupt ends it early, with what was found until then.
+    """
     shares, caught = Shares(), None
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        for findings in pool.map(try_batch, batch.split()):
-            shares.unite(findings.shares)
-            tell(shares.rounds)
-            caught = caught or findings.caught
-            if caught:
-                pool.shutdown(cancel_futures=True)
-                break
+        with suppress(KeyboardInterrupt):
+            for findings in pool.map(try_batch, batch.split()):
+                shares.unite(findings.shares)
+                tell(shares.rounds)
+                caught = caught or findings.caught
+                if caught:
+                    break
+        pool.shutdown(cancel_futures=True)
     return Findings(shares, caught)
 
 

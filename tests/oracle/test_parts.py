@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,10 +18,10 @@ from tests.oracle.blinded import KINDS
 from tests.oracle.generate import generate
 from tests.oracle.operations import IDIOMS
 from tests.oracle.repeat import shell_script
-from tests.oracle.rounds import Round, steady
+from tests.oracle.rounds import Round, prepare, steady
 from tests.oracle.shrink import shrink
 from tests.oracle.soak import PREFIX
-from tests.support.runner import wrapper_command
+from tests.support.runner import Outcome, Runner, wrapper_command
 from tests.support.sandbox import Sandbox
 
 
@@ -63,7 +64,22 @@ def test_plain_runs_are_steady() -> None:
             assert steady(generate(seed), sandbox), f"seed {seed}"
 
 
+@pytest.mark.compiler
+def test_both_interpreters_do_the_same() -> None:
+    with Sandbox(PREFIX) as sandbox:
+        for seed in range(20):
+            one = attrs.evolve(generate(seed, only="operations"), streams="pipes")
+            outcomes = [_plain(attrs.evolve(one, python=python), sandbox) for python in (False, True)]
+            assert outcomes[0] == outcomes[1], f"seed {seed}"
+
+
+def _plain(one: Round, sandbox: Sandbox) -> Outcome:
+    prepare(one, sandbox)
+    return Runner(sandbox).plain(one.invocation(one.steps[0], sandbox.base))
+
+
 @pytest.mark.strace
+@pytest.mark.compiler
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_printed_script_repeats_a_round(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "repeat.sh"

@@ -15,7 +15,9 @@ from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import semver_pb2 as semver
+from tests.support.zstd import zstd
 
+ZSTD = reapi.Compressor.ZSTD
 SHA256, BLAKE3 = reapi.DigestFunction.SHA256, reapi.DigestFunction.BLAKE3
 Code = grpc.StatusCode
 
@@ -26,7 +28,9 @@ class ForeignCache:
 
     `overwriting`: "yes", or how a change of a result is refused: "silently" or "aloud". `lacking`: methods that are
     not implemented. `denying`: the status of each call to a method; `refusing`: of each write. `corrupt`: every blob
-    comes out with its first byte changed. `version`: the major version of the API that it states, 0 for none.
+    comes out with its first byte changed. `zstd`: it takes and gives blobs compressed; `swollen`: those that it gives
+    hold so many bytes more than the blob, `cut`: the last bytes of their streams are left out. `version`: the major
+    version of the API that it states, 0 for none.
     `before_update` and `after_update` are called, once, before and after a result is taken.
     """
 
@@ -39,6 +43,9 @@ class ForeignCache:
     denying: dict[str, grpc.StatusCode] = attrs.field(factory=dict)
     refusing: grpc.StatusCode | None = None
     corrupt: bool = False
+    zstd: bool = False
+    swollen: int = 0
+    cut: int = 0
     version: int = 0
     before_update: Callable[[], None] | None = None
     after_update: Callable[[], None] | None = None
@@ -63,6 +70,11 @@ class ForeignCache:
         """What is sent for a blob."""
         return bytes([data[0] ^ 1]) + data[1:] if self.corrupt and data else data
 
+    def packed(self, data: bytes) -> bytes:
+        """What is sent for a blob that is asked for compressed."""
+        packed = zstd.compress(self.sent(data) + bytes(self.swollen))
+        return packed[: len(packed) - self.cut]
+
 
 class _Capabilities(remote_execution_pb2_grpc.CapabilitiesServicer):
     def __init__(self, cache: ForeignCache) -> None:
@@ -76,6 +88,9 @@ class _Capabilities(remote_execution_pb2_grpc.CapabilitiesServicer):
             max_batch_total_size_bytes=cache.batch_limit,
             max_cas_blob_size_bytes=cache.blob_limit,
         )
+        if cache.zstd:
+            said.supported_compressors.append(ZSTD)
+            said.supported_batch_update_compressors.append(ZSTD)
         if cache.update_enabled is not None:
             said.action_cache_update_capabilities.update_enabled = cache.update_enabled
         version = semver.SemVer(major=cache.version)
@@ -127,7 +142,9 @@ class _Storage(remote_execution_pb2_grpc.ContentAddressableStorageServicer):
         self._check([item.digest for item in request.requests], context)
         answer = reapi.BatchUpdateBlobsResponse()
         for item in request.requests:
-            cache.blobs[item.digest.hash] = item.data
+            if item.compressor:
+                cache.names.append(f"batch: {len(item.data)} for {item.digest.size_bytes}")
+            cache.blobs[item.digest.hash] = zstd.decompress(item.data) if item.compressor else item.data
             answer.responses.add(digest=item.digest)
         return answer
 
@@ -138,7 +155,10 @@ class _Storage(remote_execution_pb2_grpc.ContentAddressableStorageServicer):
         answer = reapi.BatchReadBlobsResponse()
         for digest in request.digests:
             one = answer.responses.add(digest=digest)
-            if digest.hash in cache.blobs:
+            if digest.hash in cache.blobs and cache.zstd and ZSTD in request.acceptable_compressors:
+                cache.names.append(f"read: {digest.size_bytes}")
+                one.data, one.compressor = cache.packed(cache.blobs[digest.hash]), ZSTD
+            elif digest.hash in cache.blobs:
                 one.data = cache.sent(cache.blobs[digest.hash])
             else:
                 one.status.code = Code.NOT_FOUND.value[0]
@@ -174,7 +194,7 @@ class _ByteStream(bytestream_pb2_grpc.ByteStreamServicer):
         if data is None:
             context.abort(Code.NOT_FOUND, "no such blob")
         assert data is not None
-        data = cache.sent(data)
+        data = cache.packed(data) if "/compressed-blobs/" in f"/{request.resource_name}" else cache.sent(data)
         for start in range(0, len(data), 1 << 20):
             yield bytestream.ReadResponse(data=data[start : start + (1 << 20)])
 
@@ -190,7 +210,7 @@ class _ByteStream(bytestream_pb2_grpc.ByteStreamServicer):
             finished = request.finish_write
         cache.names.append(name)
         if finished:
-            cache.blobs[name.split("/")[-2]] = data
+            cache.blobs[name.split("/")[-2]] = zstd.decompress(data) if "/compressed-blobs/" in name else data
         return bytestream.WriteResponse(committed_size=len(data))
 
     def QueryWriteStatus(self, request: Any, context: Any) -> bytestream.QueryWriteStatusResponse:

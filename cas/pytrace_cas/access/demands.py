@@ -86,6 +86,7 @@ WEB: dict[str, tuple[Right, ...] | None] = {
     "invalidations": _READ,
     "invalidate": _AC,
     "undo": _AC,
+    "drop": _AC,
     # The same for everybody: nobody is asked who they are.
     "static": (),
     "api_description": None,

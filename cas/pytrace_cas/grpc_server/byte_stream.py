@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.services.errors import EXPECTED
+from pytrace_cas.services.stream_messages import ReadPiece, WritePiece
 from pytrace_cas.store import BlobNotFound
 from pytrace_proto import bytestream_pb2 as bytestream
 
@@ -23,6 +24,7 @@ class ByteStreamServicer:
     """Adapter of `ByteStream`; `drain_uploads`: an upload that is answered early is read to its end all the same."""
 
     SERVICE = bytestream.DESCRIPTOR.services_by_name["ByteStream"]
+    DECODERS = {"Write": WritePiece.decode}
 
     def __init__(self, service: ByteStream, metrics: ServerMetrics, *, drain_uploads: bool = False) -> None:
         self._service = service
@@ -41,13 +43,11 @@ class ByteStreamServicer:
             raise
         with download:
             small = download.remaining <= SMALL
-            while (message := download.next() if small else await in_thread(download.next)) is not None:
-                await context.write(message)
+            while (piece := download.next() if small else await in_thread(download.next)) is not None:
+                await context.write(ReadPiece(piece))
         self._metrics.requested("get", "cas", "hit")
 
-    async def Write(
-        self, request_iterator: AsyncIterator[bytestream.WriteRequest], context: Context
-    ) -> bytestream.WriteResponse:
+    async def Write(self, request_iterator: AsyncIterator[WritePiece], context: Context) -> bytestream.WriteResponse:
         """Take small messages on the event loop; large ones, the first and the last in threads."""
         upload = self._service.write()
         try:
@@ -65,7 +65,7 @@ class ByteStreamServicer:
         await self._drain(request_iterator)
         return response
 
-    async def _drain(self, requests: AsyncIterator[bytestream.WriteRequest]) -> None:
+    async def _drain(self, requests: AsyncIterator[WritePiece]) -> None:
         """Let the client send the rest: some proxies break a call off that is answered before."""
         if self._drain_uploads:
             with suppress(*EXPECTED):  # a message that is none changes nothing any more
@@ -73,7 +73,7 @@ class ByteStreamServicer:
                     pass
 
     @staticmethod
-    async def _take(upload: Upload, requests: AsyncIterator[bytestream.WriteRequest]) -> bytestream.WriteResponse:
+    async def _take(upload: Upload, requests: AsyncIterator[WritePiece]) -> bytestream.WriteResponse:
         first = True
         async for request in requests:
             if first or request.finish_write or len(request.data) > SMALL or upload.is_compressed:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     Context = grpc.aio.ServicerContext[Any, Any]
     Handler = Callable[[Any, Context], Awaitable[Any]]
+    Decoder = Callable[[bytes], Any]
     # Takes bytes, or an iterator of them, and counts them for the call.
     Reader = Callable[[Any, Context, Call], Awaitable[Any]]
 
@@ -46,13 +47,22 @@ _MAKERS = {
 
 
 class Servicer(Protocol):
-    """An adapter: coroutines named after the methods of `SERVICE`. Methods it lacks are UNIMPLEMENTED."""
+    """An adapter: coroutines named after the methods of `SERVICE`. Methods it lacks are UNIMPLEMENTED.
+
+    One that has `DECODERS` reads the requests of the methods named there by itself; they raise `DecodeError`.
+    """
 
     @property
     def SERVICE(self) -> ServiceDescriptor: ...
 
 
-def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
+class Serializable(Protocol):
+    """A message, or what is sent in place of one."""
+
+    def SerializeToString(self) -> bytes: ...
+
+
+def _read_one(kind: type[Message], handler: Handler, entrance: Entrance, decode: Decoder) -> Reader:
     """Read the request here: gRPC would answer UNKNOWN to bytes that are no message."""
     names_action = "action_digest" in kind.DESCRIPTOR.fields_by_name
 
@@ -60,7 +70,7 @@ def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Read
         call.received = len(data)
         caller = await entrance.identify(context)
         call.identity = caller.name if caller else ""
-        request: Any = _decode(kind, data)
+        request = _decode(kind, data, decode)
         if names_action:
             call.action = request.action_digest.hash
         entrance.check(caller, request)
@@ -69,14 +79,14 @@ def _read_one(kind: type[Message], handler: Handler, entrance: Entrance) -> Read
     return run
 
 
-def _read_all(kind: type[Message], handler: Handler, entrance: Entrance) -> Reader:
+def _read_all(kind: type[Message], handler: Handler, entrance: Entrance, decode: Decoder) -> Reader:
     """Read as above; the first request of a stream is the one that names an instance."""
 
-    async def checked(requests: AsyncIterator[bytes], caller: Identity | None, call: Call) -> AsyncIterator[Message]:
+    async def checked(requests: AsyncIterator[bytes], caller: Identity | None, call: Call) -> AsyncIterator[Any]:
         first = True
         async for data in requests:
             call.received += len(data)
-            request = _decode(kind, data)
+            request = _decode(kind, data, decode)
             if first:
                 entrance.check(caller, request)
                 first = False
@@ -100,7 +110,7 @@ class _Counted:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
 
-    async def write(self, message: Message) -> None:
+    async def write(self, message: Serializable) -> None:
         data = message.SerializeToString()
         self._call.sent += len(data)
         try:
@@ -110,11 +120,17 @@ class _Counted:
             raise asyncio.CancelledError("the client has left") from None
 
 
-def _decode(kind: type[Message], data: bytes) -> Message:
+def _decode(kind: type[Message], data: bytes, decode: Decoder) -> Any:
     try:
-        return kind.FromString(data)
+        return decode(data)
     except DecodeError as error:
         raise InvalidRequest(kind.DESCRIPTOR.name, str(error)) from None
+
+
+def _decoder(servicer: Servicer, method: MethodDescriptor) -> Decoder:
+    own: dict[str, Decoder] = getattr(servicer, "DECODERS", {})
+    decode: Decoder = own.get(method.name) or GetMessageClass(method.input_type).FromString
+    return decode
 
 
 def _encode(answer: Message, call: Call) -> bytes:
@@ -145,17 +161,18 @@ class Registry:
         """Serve the methods that the adapter has."""
         service = servicer.SERVICE
         handlers = {
-            method.name: self._rpc(method, getattr(servicer, method.name))
+            method.name: self._rpc(method, getattr(servicer, method.name), _decoder(servicer, method))
             for method in service.methods
             if hasattr(servicer, method.name)
         }
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, handlers),))
 
-    def _rpc(self, method: MethodDescriptor, handler: Handler) -> grpc.RpcMethodHandler[Any, Any]:
+    def _rpc(self, method: MethodDescriptor, handler: Handler, decode: Decoder) -> grpc.RpcMethodHandler[Any, Any]:
         kind = _KINDS[method.client_streaming, method.server_streaming]
         read = _read_all if method.client_streaming else _read_one
         entrance = Entrance(self._guard, method.full_name)
-        return _MAKERS[kind](self._around(kind, method, read(GetMessageClass(method.input_type), handler, entrance)))
+        reader = read(GetMessageClass(method.input_type), handler, entrance, decode)
+        return _MAKERS[kind](self._around(kind, method, reader))
 
     def _around(self, kind: str, method: MethodDescriptor, handler: Reader) -> Handler:
         """Count and log each call, and abort it with the code that fits what the handler raised."""

@@ -41,7 +41,7 @@ def stream(download: Download, headers: Mapping[str, str] = NO_HEADERS) -> Respo
     size = download.remaining
     if size <= SMALL:
         with download:
-            return Response(b"".join(message.data for message in download), media_type=BYTES, headers=dict(headers))
+            return Response(b"".join(download), media_type=BYTES, headers=dict(headers))
     return StreamingResponse(_pieces(download), media_type=BYTES, headers={"content-length": str(size), **headers})
 
 
@@ -52,8 +52,8 @@ def stream_compressed(download: CompressedDownload, headers: Mapping[str, str]) 
 
 async def _pieces(download: Download | CompressedDownload) -> AsyncIterator[bytes]:
     with download:
-        while (message := await in_thread(download.next)) is not None:
-            yield message.data
+        while (piece := await in_thread(download.next)) is not None:
+            yield piece
 
 
 def outcome(method: str, status: int) -> str:

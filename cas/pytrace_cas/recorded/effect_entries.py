@@ -10,7 +10,7 @@ from __future__ import annotations
 from pytrace_cas.digest import Digest
 from pytrace_cas.recorded.bytecode import STAMP, source_of
 from pytrace_cas.recorded.names import check_name
-from pytrace_cas.recorded.places import unescape
+from pytrace_cas.recorded.places import SIGNS, unescape
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _checked_mode(mode: int) -> int:
 
 
 def _checked_text(text: bytes) -> bytes:
-    target = unescape(text[2:] if text[:2] in (b"%R", b"%H", b"%T") else text)
+    target = unescape(text[2:] if text[:2] in SIGNS else text)
     if not text or len(target) > 4095 or b"\0" in target:
         raise ValueError("not a symlink's target")
     return text

@@ -94,7 +94,7 @@ def _content(get: Get, root: Directory, places: Places) -> Iterator[tuple[Subjec
     for top in root.directories:
         sign = _SIGNS.get(top.name)
         if sign is None:
-            raise MalformedKey(f"a folder {top.name!r} beside root, home, tmp and abs")
+            raise MalformedKey(f"a folder {top.name!r} that is no place")
         for below, digest in _files(get, top.digest, b"", 0):
             yield Subject("content", "", places.decode_path(sign + below)), str(digest).encode()
 

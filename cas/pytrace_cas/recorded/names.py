@@ -7,7 +7,7 @@ holds `..`, an empty component or one that is reserved for the replay itself.
 
 from __future__ import annotations
 
-from pytrace_cas.recorded.places import MalformedText, Places, escape, unescape
+from pytrace_cas.recorded.places import SIGNS, MalformedText, Places, escape, unescape
 
 RESERVED = b".pytrace"  # the folder of a result's own files
 STAGING = b".pytrace-"  # prefix of the folders that a replay stages in
@@ -39,9 +39,12 @@ def path_of(places: Places, name: bytes) -> bytes:
     return places.root.rstrip(b"/") + b"/" + unescape(name)
 
 
+_OUTSIDE = (b"/", *(sign + b"/" for sign in SIGNS if sign != b"%R"))
+
+
 def outside(name: bytes) -> bool:
     """Whether a name says a place other than the root."""
-    return name.startswith((b"/", b"%H/", b"%T/"))
+    return name.startswith(_OUTSIDE)
 
 
 def check_name(name: bytes) -> bytes:
@@ -73,6 +76,6 @@ def link_text(places: Places, target: bytes) -> bytes:
 
 def link_target(places: Places, text: bytes) -> bytes:
     """Undo `link_text` for these places; raise `MalformedText`."""
-    if text.startswith(b"/") or text[:2] in (b"%R", b"%H", b"%T"):
+    if text.startswith(b"/") or text[:2] in SIGNS:
         return places.decode_path(text)
     return unescape(text)

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import os
 
+SIGNS = (b"%R", b"%H", b"%T", b"%W", b"%X", b"%O")
+"""What stands for a place at the beginning of a path."""
+
 _SIGNS = frozenset(b"=:,'\"")
 _HEX = frozenset(b"0123456789ABCDEF")
 
@@ -62,18 +65,30 @@ def unescape(text: bytes) -> bytes:
 class Places:
     """The root, HOME and TMPDIR of one run: real, absolute, normalised paths; the last two None when they are not set.
 
-    Immutable. A HOME or TMPDIR of `/` stands for nothing and becomes None.
+    Immutable. A HOME or TMPDIR of `/` stands for nothing and becomes None. `trees`: by sign, the trees that declared
+    inputs lie in where a build tool links them into the root (`%W`, `%X`, `%O`; `pytrace_exec.bazel.inputs`).
     """
 
-    __slots__ = ("_longest_first", "home", "root", "tmp")
+    __slots__ = ("_longest_first", "home", "root", "tmp", "trees")
 
-    def __init__(self, root: bytes, home: bytes | None = None, tmp: bytes | None = None) -> None:
+    def __init__(
+        self,
+        root: bytes,
+        home: bytes | None = None,
+        tmp: bytes | None = None,
+        trees: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.trees = tuple((sign, _checked(tree)) for sign, tree in trees if tree != b"/")
         self.root = _checked(root)
         self.home = _checked(home) if home not in (None, b"/") else None
         self.tmp = _checked(tmp) if tmp not in (None, b"/") else None
-        named = ((b"%R", self.root), (b"%H", self.home), (b"%T", self.tmp))
+        named = ((b"%R", self.root), (b"%H", self.home), (b"%T", self.tmp), *self.trees)
         present = [(sign, place) for sign, place in named if place is not None]
         self._longest_first = sorted(present, key=lambda pair: -len(pair[1]))
+
+    def with_trees(self, trees: tuple[tuple[bytes, bytes], ...]) -> Places:
+        """The same with the trees that declared inputs lie in."""
+        return Places(self.root, self.home, self.tmp, trees)
 
     def __repr__(self) -> str:
         return f"Places({self.root!r}, {self.home!r}, {self.tmp!r})"
@@ -118,6 +133,13 @@ class Places:
                 at = _next_slash(text, at + 1)
         out.append(escape(text[done:]))
         return b"".join(out)
+
+    def in_trees(self, path: bytes) -> bytes:
+        """Write a link's target by the tree it leads into (`=> %W/x`), or as it is (`-> x`)."""
+        for sign, tree in sorted(self.trees, key=lambda pair: -len(pair[1])):
+            if path == tree or path.startswith(tree + b"/"):
+                return b"=> " + sign + path[len(tree) :]
+        return b"-> " + path
 
     def restore(self, text: bytes) -> bytes:
         """Undo `substitute` for these places; raise `MalformedText`."""

@@ -7,5 +7,5 @@ SCHEME = "1"
 FACTS = "facts"
 """The file beside the folders: every fact but content."""
 
-TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp"}
+TOPS = {b"%R": "root", b"%H": "home", b"%T": "tmp", b"%W": "workspace", b"%X": "execroot", b"%O": "output-base"}
 """The folder of each place; what lies in none is below `abs`."""

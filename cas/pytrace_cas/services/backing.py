@@ -19,7 +19,7 @@ class Writer(Protocol):
     def written(self) -> int:
         """Bytes that have arrived."""
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes; raise `DigestMismatch`, `OutOfSpace`."""
 
     def commit(self) -> Digest:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pytrace_cas.compression import CorruptStream, Inflater
 from pytrace_cas.services.errors import BlobCutShort, InvalidRequest, OffsetOutOfRange, refuse_when_read_only
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 # Bytes of an upload between two looks whether the blob has come by another way.
 LOOK_EVERY = 256 << 10
+
+
+class WriteMessage(Protocol):
+    """What is asked of a `google.bytestream.WriteRequest`."""
+
+    @property
+    def resource_name(self) -> str: ...
+    @property
+    def write_offset(self) -> int: ...
+    @property
+    def finish_write(self) -> bool: ...
+    @property
+    def data(self) -> bytes | memoryview: ...
 
 
 class ByteStream:
@@ -89,8 +102,8 @@ class Download:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def next(self) -> bytestream.ReadResponse | None:
-        """Read the next message; None at the end.
+    def next(self) -> bytes | None:
+        """Read the next bytes; None at the end.
 
         Raises `BlobCorrupt` or `BlobCutShort` when the bytes are not the blob's.
         """
@@ -100,11 +113,11 @@ class Download:
         if not data:
             raise BlobCutShort(self._digest)
         self.remaining -= len(data)
-        return bytestream.ReadResponse(data=data)
+        return data
 
-    def __iter__(self) -> Iterator[bytestream.ReadResponse]:
-        while (message := self.next()) is not None:
-            yield message
+    def __iter__(self) -> Iterator[bytes]:
+        while (piece := self.next()) is not None:
+            yield piece
 
     def close(self) -> None:
         """Close the blob; it may be read to its end or not."""
@@ -127,14 +140,13 @@ class CompressedDownload:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def next(self) -> bytestream.ReadResponse | None:
-        """Read the next message; None at the end. Raises `BlobCorrupt`."""
-        frame = self._reader.next()
-        return bytestream.ReadResponse(data=frame) if frame else None
+    def next(self) -> bytes | None:
+        """Read the next bytes; None at the end. Raises `BlobCorrupt`."""
+        return self._reader.next() or None
 
-    def __iter__(self) -> Iterator[bytestream.ReadResponse]:
-        while (message := self.next()) is not None:
-            yield message
+    def __iter__(self) -> Iterator[bytes]:
+        while (frame := self.next()) is not None:
+            yield frame
 
     def close(self) -> None:
         """Close the blob; it may be read to its end or not."""
@@ -163,7 +175,7 @@ class Upload:
         self._received = 0
         self._complete = False
 
-    def feed(self, request: bytestream.WriteRequest) -> bytestream.WriteResponse | None:
+    def feed(self, request: WriteMessage) -> bytestream.WriteResponse | None:
         """Take a message; answer when the blob is here already, so that the rest need not be sent."""
         try:
             return self._feed(request)
@@ -171,7 +183,7 @@ class Upload:
             self._drop()
             raise
 
-    def _feed(self, request: bytestream.WriteRequest) -> bytestream.WriteResponse | None:
+    def _feed(self, request: WriteMessage) -> bytestream.WriteResponse | None:
         if self._complete:
             raise InvalidRequest("finish_write", "a message follows the one that ends the write")
         resource = self._resource or self._begin(request)
@@ -189,7 +201,7 @@ class Upload:
         self._take(self._writer, resource.digest.size_bytes, request)
         return None
 
-    def _begin(self, request: bytestream.WriteRequest) -> ResourceName:
+    def _begin(self, request: WriteMessage) -> ResourceName:
         resource = parse_upload(request.resource_name)
         if request.write_offset < 0:
             raise InvalidRequest("write_offset", f"{request.write_offset} is negative")
@@ -214,11 +226,12 @@ class Upload:
         self._look_again_at = self._position + LOOK_EVERY
         return self._store.contains(resource.function, resource.digest)
 
-    def _take(self, writer: UploadWriter, size: int, request: bytestream.WriteRequest) -> None:
-        for data in self._inflater.feed(request.data) if self._inflater else (request.data,):
+    def _take(self, writer: UploadWriter, size: int, request: WriteMessage) -> None:
+        sent = request.data
+        for data in self._inflater.feed(bytes(sent)) if self._inflater else (sent,):
             self._append(writer, size, data)
-        self._offset += len(request.data)
-        self._received += len(request.data)
+        self._offset += len(sent)
+        self._received += len(sent)
         if request.finish_write:
             if self._inflater and not self._inflater.at_end:
                 raise CorruptStream("the stream ends within a frame")
@@ -228,7 +241,7 @@ class Upload:
             self._writer = None
             self._complete = True
 
-    def _append(self, writer: UploadWriter, size: int, data: bytes) -> None:
+    def _append(self, writer: UploadWriter, size: int, data: bytes | memoryview) -> None:
         end = self._position + len(data)
         if end > size:
             raise InvalidRequest("data", f"{end} bytes have come for a blob of {size}")

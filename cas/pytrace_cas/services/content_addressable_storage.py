@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytrace_cas import store as storage
-from pytrace_cas.compression import CorruptStream, Inflater
+from pytrace_cas.compression import CorruptStream, inflate
 from pytrace_cas.digest import Digest, MalformedDigest
 from pytrace_cas.services import directory_tree
 from pytrace_cas.services.digests import digest_of, function_among, function_of, to_message
@@ -105,7 +105,7 @@ class ContentAddressableStorage:
             raise InvalidRequest("compressor", f"{item.compressor} is not offered here")
         digest = digest_of(item.digest, function)
         self._limits.check_blob(digest)
-        return digest, _inflate(item.data, digest) if item.compressor else item.data
+        return digest, inflate(item.data, digest.size_bytes) if item.compressor else item.data
 
     def _put_many(self, function: DigestFunction, items: list[tuple[int, Digest, bytes]]) -> dict[int, Exception]:
         """Store the items in one transaction; return what became of those that were not stored."""
@@ -148,16 +148,3 @@ class ContentAddressableStorage:
 def _size(item: Request) -> int:
     """What an entry counts of the limit: what it takes in memory, whether it is as large as it says or not."""
     return max(len(item.data), item.digest.size_bytes if item.compressor else 0)
-
-
-def _inflate(data: bytes, digest: Digest) -> bytes:
-    """Undo the compression; raise `CorruptStream`, and `InvalidRequest` as soon as there is more than the blob."""
-    inflater = Inflater()
-    whole = bytearray()
-    for piece in inflater.feed(data):
-        whole += piece
-        if len(whole) > digest.size_bytes:
-            raise InvalidRequest("data", f"more than {digest.size_bytes} bytes are compressed in it")
-    if not inflater.at_end:
-        raise CorruptStream("the stream ends within a frame")
-    return bytes(whole)

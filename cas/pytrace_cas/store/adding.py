@@ -86,7 +86,7 @@ class BlobWriter:
     def __exit__(self, *_: object) -> None:
         self.discard()
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes; raise `DigestMismatch` once there are more than the digest's, `OutOfSpace`."""
         self.written += len(chunk)
         if self.written > self._digest.size_bytes:

@@ -128,20 +128,39 @@ def are_whole(chunks: list[tuple[int, Digest]], size: int) -> bool:
     return bool(chunks) and end == size
 
 
-def drop_damaged(reader: Reader, index: Index, function: DigestFunction, id: int) -> None:
+def drop_damaged(reader: Reader, index: Index, function: DigestFunction, digest: Digest) -> None:
     """Drop a range or a list that does not have its digest, after what it depends on has been looked at.
 
-    What is damaged of that goes to quarantine, and takes along all that depends on it.
+    What is damaged of that goes to quarantine, and takes along all that depends on it. If it is all good, then the row
+    is wrong; it goes unless it says something else by now, written anew by another process, maybe under the same id.
     """
     with index.read() as db:
-        depends = [chunk for _, chunk in chunks_of_row(db, id)]
-        depends += [Digest(bytes(row[0]).hex(), row[1]) for row in db.execute(_SOURCE, (id,))]
-    for digest in dict.fromkeys(depends):
-        try:
-            with BlobReader(reader, function, digest, 0, True) as blob:
-                for _ in blob:
-                    pass
-        except BlobNotFound:
-            continue
-    with index.write() as db:
-        db.execute("DELETE FROM blobs WHERE id = ? AND form <> 0", (id,))
+        before = _said_of(db, function, digest)
+    if before is None:
+        return
+    if all(_is_good(reader, function, one) for one in dict.fromkeys(depends for _, depends in before[1])):
+        with index.write() as db:
+            if _said_of(db, function, digest) == before:
+                db.execute("DELETE FROM blobs WHERE id = ?", before[:1])
+
+
+def _said_of(
+    db: sqlite.Connection, function: DigestFunction, digest: Digest
+) -> tuple[int, list[tuple[int, Digest]]] | None:
+    """The row of a range or a list, and the blobs that it takes its bytes from; None if there is none."""
+    key = (function.number, bytes.fromhex(digest.hash))
+    row = db.execute("SELECT id FROM blobs WHERE function = ? AND hash = ? AND form <> 0", key).fetchone()
+    if row is None:
+        return None
+    sources = [(start, Digest(bytes(hash).hex(), size)) for hash, size, start in db.execute(_SOURCE, row)]
+    return row[0], sources + chunks_of_row(db, row[0])
+
+
+def _is_good(reader: Reader, function: DigestFunction, digest: Digest) -> bool:
+    try:
+        with BlobReader(reader, function, digest, 0, True) as blob:
+            for _ in blob:
+                pass
+    except BlobNotFound:
+        return False
+    return True

@@ -269,11 +269,11 @@ class Reader:
             return
         key = (function.number, bytes.fromhex(digest.hash))
         with self._index.read() as db:
-            row = db.execute("SELECT id, form FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
-        if row is not None and row[1]:
+            row = db.execute("SELECT form FROM blobs WHERE function = ? AND hash = ?", key).fetchone()
+        if row is not None and row[0]:
             from pytrace_cas.store.parts import drop_damaged
 
-            drop_damaged(self, self._index, function, row[0])
+            drop_damaged(self, self._index, function, digest)
             self._counters.count("blobs_corrupt")
             return
         with self._index.write() as db:

@@ -8,6 +8,7 @@ for: their hash is the key's bytes.
 from __future__ import annotations
 
 import os
+import time
 
 from pytrace_cas.digest import FUNCTIONS, Digest
 from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
@@ -153,6 +154,14 @@ class Results:
         key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
         with self._index.read() as db:
             return [(time, bytes(message)) for time, message in db.execute(query, key)]
+
+    def keep_other(self, function: DigestFunction, instance: str, digest: Digest, message: bytes) -> None:
+        """Keep what a run gave under a key instead of what stands there, as if it had stood there before."""
+        key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
+        with self._index.write() as db:
+            query = "INSERT INTO replaced (function, hash, instance, size, time, message) VALUES (?, ?, ?, ?, ?, ?)"
+            db.execute(query, (*key, int(time.time()), message))
+            db.execute(_TRIM_REPLACED, key)
 
     def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
         """Function, instance and digest of each key under which something else stood before, the last first."""

@@ -63,7 +63,7 @@ class UploadWriter:
         self._staged = staged
         self._parts: list[bytes] = []
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes; raise `DigestMismatch` once there are too many, `OutOfSpace`, `UploadTakenOver`."""
         if self.written + len(chunk) > self._digest.size_bytes:
             raise DigestMismatch(self._uploads.layout.root, self._digest, None)

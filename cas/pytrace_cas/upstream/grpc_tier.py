@@ -14,14 +14,15 @@ from pytrace_cas import __version__
 from pytrace_cas.digest import SHA256, Digest
 from pytrace_cas.services.digests import to_message
 from pytrace_cas.upstream.location import content_of
-from pytrace_cas.upstream.tier import CHUNK, LARGEST_RESULT, BlobAbsent, TierFailed, TierRefused, patience
+from pytrace_cas.upstream.tier import LARGEST_RESULT, BlobAbsent, TierFailed, TierRefused, patience
+from pytrace_cas.write_requests import write_requests
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto.bytestream_pb2_grpc import ByteStreamStub
 from pytrace_proto.remote_execution_pb2_grpc import ActionCacheStub, CapabilitiesStub, ContentAddressableStorageStub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from pytrace_cas.digest import DigestFunction
@@ -115,7 +116,9 @@ class GrpcTier:
 
     def write(self, function: DigestFunction, digest: Digest, chunks: Iterable[bytes]) -> None:
         """One ByteStream.Write."""
-        requests = _requests(self._resource(f"uploads/{uuid4()}/blobs", function, digest), chunks, digest.size_bytes)
+        requests = write_requests(
+            self._resource(f"uploads/{uuid4()}/blobs", function, digest), chunks, digest.size_bytes
+        )
         try:
             answer = self._ask(ByteStreamStub(self._open()).Write, requests, writing=True, size_bytes=digest.size_bytes)
         except _AlreadyThere:
@@ -202,18 +205,6 @@ class _AlreadyThere(Exception):
 def _code(error: Exception) -> grpc.StatusCode | None:
     """The status of a call that failed; None when it was not even begun (a header that gRPC does not take)."""
     return error.code() if isinstance(error, grpc.Call) else None
-
-
-def _requests(name: str, chunks: Iterable[bytes], size: int) -> Iterator[bytestream.WriteRequest]:
-    """The messages of one upload; the last alone ends it, so that one that breaks off is never complete."""
-    offset = 0
-    for chunk in chunks:
-        for start in range(0, len(chunk), CHUNK):
-            data = chunk[start : start + CHUNK]
-            end = offset + len(data) == size
-            yield bytestream.WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=end)
-            offset += len(data)
-            name = ""
 
 
 def _credentials(upstream: Upstream) -> grpc.ChannelCredentials:

@@ -379,7 +379,7 @@ class _QueuedWriter:
         """Bytes that have arrived, in earlier streams too."""
         return self._writer.written
 
-    def write(self, chunk: bytes) -> None:
+    def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes."""
         self._writer.write(chunk)
 

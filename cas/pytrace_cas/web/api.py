@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from pytrace_cas.catalogue import described_row, described_statistics
+from pytrace_cas.services.errors import InvalidRequest
+from pytrace_cas.store.history import DAYS
 from pytrace_cas.web.actions import describe_action
 from pytrace_cas.web.answers import DATA_HEADERS, download
 from pytrace_cas.web.comparing import compare
 from pytrace_cas.web.diff_page import pair
 from pytrace_cas.web.errors import explain, status_of
 from pytrace_cas.web.folders import describe_directory
+from pytrace_cas.web.invalidating import Invalidating
 from pytrace_cas.web.openapi import CODES, description
+from pytrace_cas.web.searching import FIELDS, PAGING, search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +36,36 @@ class Api:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._invalidating = Invalidating(site)
+
+    def statistics(self, asked: Asked) -> Response:
+        """How the cache does, by hour."""
+        asked.only("hours")
+        hours = asked.number("hours", 7 * 24, DAYS * 24)
+        used, limit = self._site.store.size()
+        found = described_statistics(self._site.catalogue.statistics(hours * 3600))
+        return _told({"size_bytes": used, "size_limit_bytes": limit, **found})
+
+    def actions(self, asked: Asked) -> Response:
+        """Actions listed and searched."""
+        asked.only(*FIELDS, *PAGING)
+        return self._listed(asked)
+
+    def paths(self, asked: Asked) -> Response:
+        """Actions that read or wrote a path."""
+        asked.only("path", "instance", *PAGING)
+        if not asked.get("path"):
+            raise InvalidRequest("path", "name one: below the root, absolute, a glob, or a folder with / at its end")
+        return self._listed(asked)
+
+    def _listed(self, asked: Asked) -> Response:
+        found = search(self._site, asked)
+        return _told({"actions": [described_row(row) for row in found.rows], "cursor": found.cursor})
+
+    def invalidations(self, asked: Asked) -> Response:
+        """What was invalidated in an instance."""
+        asked.only("instance")
+        return _told({"instance": asked.instance, "invalidations": self._invalidating.described(asked)})
 
     def described(self, asked: Asked) -> Response:
         """The API itself, as OpenAPI has it."""

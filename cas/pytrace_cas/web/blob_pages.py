@@ -6,7 +6,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytrace_cas.services.errors import FileNotHere
+from pytrace_cas.store import BlobNotFound
+from pytrace_cas.web.action_history import around
 from pytrace_cas.web.actions import describe_action, describe_command
+from pytrace_cas.web.addresses import API, with_query
 from pytrace_cas.web.answers import Page, download
 from pytrace_cas.web.folders import describe_directory, describe_tree
 from pytrace_cas.web.messages import read_message
@@ -60,23 +63,19 @@ class BlobPages:
                 "action": found,
                 "streams": streams,
                 "observed": None if observations is None else grouped(observations),
-                "row": None,
-                "others": [],
+                **around(self._site, address),
                 "most": ROWS,
-                "api": "",
+                "api": with_query(f"{API}actions/{address.function.name}/{address.short()}", address.query()),
                 "may_write": self._site.may_write(asked, address.instance),
             },
         )
 
     def _stream(self, address: BlobAddress, found: dict[str, Any], name: str) -> tuple[BlobAddress, Preview] | None:
         """What a command wrote, if there is a result and it wrote something."""
-        from pytrace_cas.digest import Digest
-        from pytrace_cas.store import BlobNotFound
-
         digest = (found["result"] or {}).get(name)
         if digest is None:
             return None
-        blob = address.other(Digest.parse(digest))
+        blob = address.of(digest)
         try:
             return (blob, preview(self._site.backing, blob)) if blob.digest.size_bytes else None
         except BlobNotFound:

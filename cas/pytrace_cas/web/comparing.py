@@ -104,8 +104,9 @@ def _text(item: dict[str, Any] | None) -> str | None:
         return None
     if item.keys() == {"value"}:
         return str(item["value"])
-    fields = ((name, value) for name, value in item.items() if name not in ("path", "name"))
-    return "  ".join(f"{name}={value}" for name, value in fields if value is not None and not name.endswith("_b64"))
+    fields = ((name, value) for name, value in item.items() if name not in ("path", "name", "kind"))
+    words = [f"{name} {value}" for name, value in fields if value not in (None, False) and not name.endswith("_b64")]
+    return ", ".join([*([str(item["kind"])] if "kind" in item else []), *words])
 
 
 def _outputs(found: dict[str, Any]) -> Named:
@@ -115,9 +116,13 @@ def _outputs(found: dict[str, Any]) -> Named:
 
 
 def _streams(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Row]:
-    names = ("exit_code", "stdout", "stderr")
-    before = {name: {"value": old[name]} for name in names} if old else {}
-    return _by_name(before, {name: {"value": new[name]} for name in names} if new else {})
+    return _by_name(_values(old), _values(new))
+
+
+def _values(result: dict[str, Any] | None) -> Named:
+    """Exit status and streams; one on which nothing was written is not there."""
+    names = ("exit_code", "stdout", "stderr") if result else ()
+    return {name: {"value": result[name]} for name in names if result and result[name] is not None}
 
 
 def _inputs(

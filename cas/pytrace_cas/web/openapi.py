@@ -21,7 +21,7 @@ CODES = {
 """What an error is called, by its status."""
 
 DIGEST = r"^[0-9a-f]{32,128}-(0|[1-9][0-9]{0,17})$"
-_INSTANCE = r"^[^\u0000-\u001f]{0,200}$"
+_PATH = "A path that is read or written: relative to the root, absolute, a glob, or a folder with / at its end."
 _TEXT: dict[str, Any] = {"type": "string"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -57,12 +57,42 @@ def _operations() -> list[tuple[str, dict[str, Any]]]:
         _query("b", {"type": "string", "pattern": DIGEST}, "The new action.", required=True),
     ]
     name = _query("name", _TEXT, "What the file is to be called when it is saved.")
+    hours = _query("hours", {"type": "integer", "minimum": 1, "maximum": 2160}, "How far back; a week unless given.")
+    path = _query("path", {"type": "string", "minLength": 1, "maxLength": 1000}, _PATH, required=True)
     return [
+        ("/api/v1/statistics", _operation("statistics", "How the cache does.", [hours], _ref("Statistics"))),
+        ("/api/v1/actions", _operation("actions", "Actions listed.", [*_searched(), *_paged()], _ref("Actions"))),
+        ("/api/v1/paths", _operation("paths", "Who used a path.", [path, INSTANCE, *_paged()], _ref("Actions"))),
+        (
+            "/api/v1/invalidations",
+            _operation("invalidations", "What was invalidated.", [INSTANCE], _ref("Invalidations")),
+        ),
         ("/api/v1/openapi.json", _operation("description", "This description.", [], {"type": "object"})),
         ("/api/v1/actions/{function}/{digest}", _operation("action", "One action.", blob, _ref("Action"))),
         ("/api/v1/directories/{function}/{digest}", _operation("directory", "A directory.", blob, _ref("Directory"))),
         ("/api/v1/diff", _operation("diff", "Two actions side by side.", pair, _ref("Diff"))),
         ("/api/v1/blobs/{function}/{digest}", _operation("blob", "The bytes of a blob.", [*blob, name], None)),
+    ]
+
+
+def _searched() -> list[dict[str, Any]]:
+    what = {
+        "filter": "Terms of the grammar of `pytrace ls --filter`.",
+        "command": "Part of the command, or a glob that fits all of it.",
+        "target": "Part of the target, or a glob that fits all of it.",
+        "mnemonic": "The mnemonic, or a glob.",
+        "label": "NAME=VALUE, or a name that has any value.",
+        "path": _PATH,
+    }
+    texts = [_query(name, {"type": "string", "maxLength": 1000}, said) for name, said in what.items()]
+    return [*texts, _query("outcome", {"enum": ["ok", "failed"]}, "By the exit status."), INSTANCE]
+
+
+def _paged() -> list[dict[str, Any]]:
+    return [
+        _query("sort", {"enum": ["time", "size", "hits"], "default": "time"}, "Greatest first."),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 50}, "Rows of an answer."),
+        _query("cursor", {"type": "string", "pattern": r"^([0-9]{1,18}\.[0-9]{1,18})?$"}, "Go on behind an answer."),
     ]
 
 
@@ -95,7 +125,7 @@ def _query(name: str, schema: dict[str, Any], what: str, *, required: bool = Fal
     return {"name": name, "in": "query", "required": required, "schema": schema, "description": what}
 
 
-INSTANCE = _query("instance", {"type": "string", "pattern": _INSTANCE}, "Instance name; the default one has none.")
+INSTANCE = _query("instance", _TEXT, "Instance name; the default one has none.")
 
 
 def _object(required: str, **properties: dict[str, Any]) -> dict[str, Any]:
@@ -125,6 +155,34 @@ _SCHEMAS: dict[str, Any] = {
         outputs=_list(_ref("Output")),
         worker=_TEXT,
         timings=_list(_object("step seconds", step=_TEXT, seconds={"type": "number"})),
+    ),
+    "Statistics": _object(
+        "schema size_bytes size_limit_bytes since runs hit_rate reasons server server_hit_rate hours",
+        schema=_SCHEMA,
+        size_bytes=_COUNT,
+        size_limit_bytes=_COUNT,
+        hours=_list(_object("time runs hit_rate reasons server server_hit_rate", time=_COUNT, runs={"type": "object"})),
+    ),
+    "Listed": _object(
+        "action digest_function instance kind command",
+        action=_STATED,
+        digest_function={"enum": list(FUNCTIONS)},
+        instance=_TEXT,
+        kind={"enum": ["traced", "other", "list"]},
+        command=_or_null(_TEXT),
+    ),
+    "Actions": _object("schema actions cursor", schema=_SCHEMA, actions=_list(_ref("Listed")), cursor=_or_null(_TEXT)),
+    "Invalidation": _object(
+        "id time by reason scope undone",
+        id=_TEXT,
+        time=_COUNT,
+        by=_TEXT,
+        reason=_TEXT,
+        scope={"type": "object"},
+        undone=_or_null(_object("time by", time=_COUNT, by=_TEXT)),
+    ),
+    "Invalidations": _object(
+        "schema instance invalidations", schema=_SCHEMA, instance=_TEXT, invalidations=_list(_ref("Invalidation"))
     ),
     "Observation": _object("kind", kind=_TEXT, path=_TEXT),
     "Action": _object(

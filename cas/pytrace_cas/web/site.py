@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from pytrace_cas.access.demands import of_web
 from pytrace_cas.access.rights import Right
 from pytrace_cas.blocking import in_thread
+from pytrace_cas.catalogue import Catalogue
 from pytrace_cas.http_server.bodies import outcome
 from pytrace_cas.http_server.callers import identify
 from pytrace_cas.http_server.watched import CALL
@@ -89,6 +90,7 @@ class Site:
         self.backing: Backing = services.store
         self.store = store
         self.guard = guard
+        self.catalogue = Catalogue(store)
         self._metrics = metrics
 
     def may_read(self, asked: Asked, instance: str) -> bool:

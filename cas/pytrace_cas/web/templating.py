@@ -33,7 +33,7 @@ def _environment() -> Environment:
         # What is printed passes here before it is escaped.
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
-    environment.filters.update(size=size, ago=ago, moment=moment, shell=shell, short=short, seconds=seconds)
+    environment.filters.update(size=size, ago=ago, moment=moment, shell=shell, short=short, seconds=seconds, rate=rate)
     environment.globals.update(version=__version__)
     return environment
 
@@ -62,6 +62,11 @@ def ago(when: float) -> str:
 def moment(when: float) -> str:
     """A moment in UTC, as HTML's `datetime` has it."""
     return time.strftime("%Y-%m-%d %H:%M:%SZ", time.gmtime(when))
+
+
+def rate(share: float) -> str:
+    """A share in percent."""
+    return f"{100 * share:.0f} %" if share in (0, 1) else f"{100 * share:.1f} %"
 
 
 def seconds(count: float) -> str:

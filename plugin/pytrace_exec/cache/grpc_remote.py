@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+from itertools import chain
 from uuid import uuid4
 
 import grpc
 
 from pytrace_cas import __version__
 from pytrace_cas.digest import TRUSTED, Digest
+from pytrace_cas.write_requests import compressed_write_requests, write_requests
 from pytrace_exec.cache.errors import BlobMissing, RemoteDenied, RemoteFailed, RemoteRefused
 from pytrace_exec.cache.remote import LARGEST_RESULT, Terms
 from pytrace_proto import bytestream_pb2 as bytestream
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from pytrace_cas.digest import DigestFunction
     from pytrace_exec.cache.remote import Access, Address, Versions
 
-CHUNK = 1 << 20  # bytes in one message of a stream
+# Below this many bytes in all, unpacking would cost a hit more than it saves on the way.
+WORTH_COMPRESSING = 1 << 16
+_LEAST = 512  # bytes of a blob that is compressed by itself
+_SHARE = 16  # at least a sixteenth of the first piece must be saved
 _QUESTIONS = 10_000  # digests in one FindMissingBlobs, less than 1 MiB
 _METADATA_KEY = "build.bazel.remote.execution.v2.requestmetadata-bin"
 _Code = grpc.StatusCode
@@ -53,7 +58,10 @@ _HINTS: dict[grpc.StatusCode | None, str] = {
 
 
 class GrpcRemote:
-    """One channel; see `Remote`. A cache without batches or FindMissingBlobs is asked blob by blob."""
+    """One channel; see `Remote`. A cache without batches or FindMissingBlobs is asked blob by blob.
+
+    What `terms` has said decides whether blobs travel as zstd.
+    """
 
     def __init__(self, address: Address, access: Access) -> None:
         self._address = address
@@ -64,6 +72,7 @@ class GrpcRemote:
         headers: list[tuple[str, str | bytes]] = [(name.lower(), value) for name, value in access.headers]
         self._metadata = (*headers, (_METADATA_KEY, metadata))
         self._opened: grpc.Channel | None = None
+        self._takes_streams = self._takes_batches = False  # compressed ones, by its own word
 
     def terms(self) -> Terms:
         """What Capabilities says."""
@@ -73,6 +82,10 @@ class GrpcRemote:
         known = {function.number: name for name, function in TRUSTED.items()}
         functions = [known[number] for number in offered.digest_functions if number in known]
         said = offered.HasField("action_cache_update_capabilities")
+        # Nothing has to be saved on the way to a socket of this machine.
+        far = not self._address.path
+        self._takes_streams = far and reapi.Compressor.ZSTD in offered.supported_compressors
+        self._takes_batches = far and reapi.Compressor.ZSTD in offered.supported_batch_update_compressors
         return Terms(
             functions if offered.digest_functions else ["sha256"],
             offered.action_cache_update_capabilities.update_enabled if said else None,
@@ -114,7 +127,11 @@ class GrpcRemote:
     def read_many(self, function: DigestFunction, digests: Sequence[Digest]) -> Iterator[tuple[Digest, bytes]]:
         """One BatchReadBlobs."""
         if len(digests) > 1:
-            request = reapi.BatchReadBlobsRequest(**self._about(function), digests=map(_sent, digests))
+            large = sum(digest.size_bytes for digest in digests) >= WORTH_COMPRESSING
+            accepted = [reapi.Compressor.ZSTD] if large and self._takes_streams else []
+            request = reapi.BatchReadBlobsRequest(
+                **self._about(function), digests=map(_sent, digests), acceptable_compressors=accepted
+            )
             method = ContentAddressableStorageStub(self._channel).BatchReadBlobs
             answer = self._ask(method, request, absent=_Code.UNIMPLEMENTED)
             if answer is not None:
@@ -130,24 +147,55 @@ class GrpcRemote:
         for blob in answer.responses:
             digest = _received(blob.digest)
             if blob.status.code == _Code.OK.value[0] and digest in wanted:
-                yield digest, blob.data
+                yield digest, self._unpacked(digest, blob)
             elif blob.status.code not in (_Code.OK.value[0], _Code.NOT_FOUND.value[0]):
                 raise self._failed(f"blob {digest}: {blob.status.message or blob.status.code}")
 
+    def _unpacked(self, digest: Digest, blob: reapi.BatchReadBlobsResponse.Response) -> bytes:
+        """A blob's bytes, at most as many as it has; raise `RemoteFailed`."""
+        if blob.compressor == reapi.Compressor.IDENTITY:
+            return blob.data
+        from pytrace_cas.compression import CorruptStream, inflate
+
+        try:
+            return inflate(blob.data, digest.size_bytes)
+        except CorruptStream as error:
+            raise self._failed(f"it sent wrong bytes for blob {digest}: {error}") from error
+
     def read(self, function: DigestFunction, digest: Digest) -> Iterator[bytes]:
-        """One ByteStream.Read; raise `BlobMissing`."""
-        request = bytestream.ReadRequest(resource_name=self._resource("blobs", function, digest))
+        """One ByteStream.Read, as zstd if that is offered, one piece beyond the size at most; raise `BlobMissing`."""
+        if self._takes_streams and digest.size_bytes >= WORTH_COMPRESSING:
+            pieces = self._read_compressed(function, digest)
+        else:
+            pieces = self._read(function, digest, "blobs")
         left = digest.size_bytes
+        for piece in pieces:
+            yield piece
+            left -= len(piece)
+            if left < 0:
+                return
+
+    def _read_compressed(self, function: DigestFunction, digest: Digest) -> Iterator[bytes]:
+        from pytrace_cas.compression import CorruptStream, Inflater
+
+        inflater = Inflater()
+        try:
+            for data in self._read(function, digest, "compressed-blobs/zstd"):
+                yield from inflater.feed(data)
+        except CorruptStream as error:
+            raise self._failed(f"it sent wrong bytes for blob {digest}: {error}") from error
+
+    def _read(self, function: DigestFunction, digest: Digest, kind: str) -> Iterator[bytes]:
+        request = bytestream.ReadRequest(resource_name=self._resource(kind, function, digest))
         try:
             answers = ByteStreamStub(self._channel).Read(
                 request, timeout=self._access.patience(digest.size_bytes), metadata=self._metadata
             )
-            for answer in answers:
-                yield answer.data
-                left -= len(answer.data)
-                if left < 0:
-                    answers.cancel()
-                    return
+            try:
+                for answer in answers:
+                    yield answer.data
+            finally:
+                answers.cancel()  # nothing happens at its end
         except (grpc.RpcError, ValueError) as error:
             if _code(error) == _Code.NOT_FOUND:
                 raise BlobMissing(digest) from None
@@ -155,7 +203,7 @@ class GrpcRemote:
 
     def write_many(self, function: DigestFunction, blobs: Sequence[tuple[Digest, bytes]]) -> None:
         """One BatchUpdateBlobs."""
-        requests = [reapi.BatchUpdateBlobsRequest.Request(digest=_sent(digest), data=data) for digest, data in blobs]
+        requests = [self._update(digest, data) for digest, data in blobs]
         request = reapi.BatchUpdateBlobsRequest(**self._about(function), requests=requests)
         method = ContentAddressableStorageStub(self._channel).BatchUpdateBlobs
         size = sum(digest.size_bytes for digest, _ in blobs)
@@ -169,14 +217,53 @@ class GrpcRemote:
                 why = blob.status.message or f"code {blob.status.code}"
                 raise RemoteRefused(self._address.name, f"blob {_received(blob.digest)}: {why}")
 
+    def _update(self, digest: Digest, data: bytes) -> reapi.BatchUpdateBlobsRequest.Request:
+        """A blob as it is sent in a batch: compressed where that saves something."""
+        if self._takes_batches and len(data) >= _LEAST:
+            from pytrace_cas.compression import deflate
+
+            packed = deflate(data)
+            if _saves(packed, data):
+                zstd = reapi.Compressor.ZSTD
+                return reapi.BatchUpdateBlobsRequest.Request(digest=_sent(digest), data=packed, compressor=zstd)
+        return reapi.BatchUpdateBlobsRequest.Request(digest=_sent(digest), data=data)
+
     def write(self, function: DigestFunction, digest: Digest, chunks: Iterable[bytes]) -> None:
-        """One ByteStream.Write."""
+        """One ByteStream.Write, as zstd if the cache takes it and the first piece says that it saves something."""
+        pieces = iter(chunks)
+        first = next(pieces, b"")
+        if self._takes_streams and digest.size_bytes >= WORTH_COMPRESSING:
+            from pytrace_cas.compression import deflate, pack
+
+            if _saves(deflate(first), first):
+                self._write_compressed(function, digest, pack(chain((first,), pieces)))
+                return
         name = self._resource(f"uploads/{uuid4()}/blobs", function, digest)
-        requests = _write_requests(name, chunks, digest.size_bytes)
-        method = ByteStreamStub(self._channel).Write
-        answer = self._ask(method, requests, absent=_Code.ALREADY_EXISTS, writing=True, size=digest.size_bytes)
+        answer = self._send(write_requests(name, chain((first,), pieces), digest.size_bytes), digest)
         if answer is not None and answer.committed_size != digest.size_bytes:
             raise self._failed(f"it kept {answer.committed_size} bytes of blob {digest}")
+
+    def _write_compressed(self, function: DigestFunction, digest: Digest, packed: Iterable[bytes]) -> None:
+        """Send a stream; the answer counts what was sent, or what it holds, or is -1 for a blob that is there."""
+        sent = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal sent
+            for data in packed:
+                sent += len(data)
+                yield data
+
+        name = self._resource(f"uploads/{uuid4()}/compressed-blobs/zstd", function, digest)
+        answer = self._send(compressed_write_requests(name, counted()), digest)
+        if answer is not None and answer.committed_size not in (-1, sent, digest.size_bytes):
+            raise self._failed(f"it kept {answer.committed_size} of the {sent} bytes of blob {digest}")
+
+    def _send(self, requests: Iterator[bytestream.WriteRequest], digest: Digest) -> bytestream.WriteResponse | None:
+        method = ByteStreamStub(self._channel).Write
+        answer: bytestream.WriteResponse | None = self._ask(
+            method, requests, absent=_Code.ALREADY_EXISTS, writing=True, size=digest.size_bytes
+        )
+        return answer
 
     def close(self) -> None:
         """Close the channel, and with it gRPC's threads and descriptors."""
@@ -248,16 +335,8 @@ def _versions(answer: reapi.ServerCapabilities) -> Versions | None:
     return ((low.major, low.minor), (high.major, high.minor)) if high.major else None
 
 
-def _write_requests(name: str, chunks: Iterable[bytes], size: int) -> Iterator[bytestream.WriteRequest]:
-    """The messages of one upload; the first alone names it, the last alone ends it."""
-    offset = 0
-    for chunk in chunks:
-        for start in range(0, len(chunk), CHUNK):
-            data = chunk[start : start + CHUNK]
-            end = offset + len(data) == size
-            yield bytestream.WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=end)
-            offset += len(data)
-            name = ""
+def _saves(packed: bytes, data: bytes) -> bool:
+    return len(packed) <= len(data) - len(data) // _SHARE
 
 
 def _sent(digest: Digest) -> reapi.Digest:

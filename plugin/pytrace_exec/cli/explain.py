@@ -117,7 +117,7 @@ def explain_command(
     look_up = LookUp(invocation, open_chosen_cache(store, options), None)
     for listed in lists(stored_in(look_up), look_up.weak_in):
         for _, action in listed.sets:
-            _assume_descriptors(look_up, action)
+            assume_descriptors(look_up, action)
     hit = next(look_up.hits(), None)
     if hit is not None:
         return _found(look_up, "hit", str(hit.action), Explanation([]))
@@ -143,7 +143,7 @@ def explain_result(store: Store, options: Options, ref: str, inherited: dict[int
     _go_to(run, finder, environ)
     words = [finder.places.restore(word.encode()) for word in run.key.command.arguments]
     look_up = LookUp(asked(options, words, inherited, environ), cache, None)
-    _assume_descriptors(look_up, run.digest)
+    assume_descriptors(look_up, run.digest)
     key = read(look_up, run.digest)
     if key is None:
         return _found(look_up, "miss", str(run.digest), Explanation([reason("unknown")]))
@@ -152,7 +152,7 @@ def explain_result(store: Store, options: Options, ref: str, inherited: dict[int
     return _found(look_up, "miss" if explanation.reasons else "hit", str(run.digest), explanation)
 
 
-def _assume_descriptors(look_up: LookUp, action: Digest) -> None:
+def assume_descriptors(look_up: LookUp, action: Digest) -> None:
     """Take it that a command would get descriptors of the kinds it had: ours say nothing of what it will get."""
     try:
         values = read_key(stored_in(look_up).get, action, look_up.invocation.places).values

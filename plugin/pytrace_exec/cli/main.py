@@ -16,18 +16,30 @@ from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
 VERBS = (
+    "bazel-audit",
+    "bazel-status",
     "cat",
+    "ci",
     "completion",
     "config",
+    "diff",
+    "dir",
     "doctor",
     "download",
     "explain",
+    "find",
     "invalidate",
+    "ls",
+    "prune",
+    "rm",
     "show",
+    "size",
     "stats",
+    "status",
     "trace",
     "tree",
     "upload",
+    "verify",
 )
 
 
@@ -49,7 +61,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The verb of that name; its module adds it to this group."""
         if name in VERBS:
-            import_module(f"pytrace_exec.cli.{name}")
+            import_module(f"pytrace_exec.cli.{name.replace('-', '_')}")
         return super().get_command(ctx, name)
 
 

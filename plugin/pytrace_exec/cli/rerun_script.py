@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HASHED = b"sha256:"
 # Places under names that no path has; in the script they become variables.
 _VARIABLES = {b"/\x01root": "root", b"/\x01home": "home", b"/\x01tmp": "tmp"}
-_PLACES = Places(*_VARIABLES)
+_PLACES = Places(b"/\x01root", b"/\x01home", b"/\x01tmp")
 
 
 def download_words(options: Options) -> str:

@@ -27,7 +27,7 @@ _PROPERTIES = {
 }
 """The properties that tell commands apart; `slot` only says where a list of path sets lies."""
 
-_NAMES = {"%R": "<root>", "%H": "<home>", "%T": "<tmp>"}
+_NAMES = {"%R": "<root>", "%H": "<home>", "%T": "<tmp>", "%W": "<workspace>", "%X": "<execroot>", "%O": "<output base>"}
 """What stands for a place of the stored command, which is not known to have been today's."""
 
 

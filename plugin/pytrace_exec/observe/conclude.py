@@ -10,7 +10,6 @@ from pytrace_exec.observe.before import EarlierView, moved_folders
 from pytrace_exec.observe.comparisons import add_comparisons
 from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.outputs import Output, outputs_of
-from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.observe.variables import generated_names
 
 TYPE_CHECKING = False
@@ -52,7 +51,7 @@ def conclude(
     _add_crossings(run)
     _add_moved(run, earlier)
     add_comparisons(run, earlier)
-    for name in IDENTITY:
+    for name in around.identities():
         run.subjects.setdefault(Subject("identity", name), None)
     if run.stdin_read:
         run.subjects.setdefault(Subject("stream", "stdin"), None)

@@ -47,7 +47,9 @@ if TYPE_CHECKING:
         probe: str
         probe_limit: int
 
+        def identities(self) -> tuple[str, ...]: ...
         def identity(self, name: str) -> bytes: ...
+        def link(self, target: bytes) -> bytes: ...
         def variable(self, name: str) -> bytes: ...
         def stream(self, what: str) -> bytes: ...
         def host(self, what: str) -> bytes: ...
@@ -152,7 +154,7 @@ def _status(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
         return found.encode()
     if stat.S_ISLNK(found.st_mode):
         target = view.readlink(path)
-        text = b"symlink " + (target.hex().encode() if isinstance(target, bytes) else target.encode())
+        text = b"symlink " + (_named(around, target) if isinstance(target, bytes) else target.encode())
     else:
         text = b"%s %04o" % (type_name(found.st_mode).encode(), stat.S_IMODE(found.st_mode))
     if "mode" in arg.split(","):
@@ -209,7 +211,13 @@ def _access(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
 
 def _link(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     target = view.readlink(path)
-    return b"-> " + target if isinstance(target, bytes) else target.encode()
+    return around.link(target) if isinstance(target, bytes) else target.encode()
+
+
+def _named(around: Surroundings, target: bytes) -> bytes:
+    """A target as it stands in a status: one that leads into a tree of declared inputs by its sign."""
+    named = around.link(target)
+    return b"=> " + named[3:].hex().encode() if named.startswith(b"=> ") else target.hex().encode()
 
 
 def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:

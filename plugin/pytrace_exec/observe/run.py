@@ -95,7 +95,8 @@ class Run:
     their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
     at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it asked for the
     limit of the stack. `read_late`: programs whose interpreter is read from the file after the run, each with how
-    often it had been opened to be changed then, and its names. `found`: where the last path that a call named led;
+    often it had been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or
+    `unix:PATH`. `found`: where the last path that a call named led;
     `look`: what is noted of the look that is being read, if it may be repeated.
     """
 
@@ -121,6 +122,7 @@ class Run:
         self.stdin_read = False
         self.environment_dumped = False
         self.ports: set[int] = set()
+        self.peers: set[str] = set()
         self.stack_questions: dict[int, Call] = {}
         self.touched: dict[Node, set[Program]] = {}
         self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []

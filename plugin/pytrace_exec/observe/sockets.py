@@ -7,6 +7,8 @@ connected do not count, nor does a look-up of a name-service socket that is not 
 
 from __future__ import annotations
 
+import os
+
 from pytrace_exec.observe.failures import failed
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.transfers import transfer
@@ -85,10 +87,12 @@ def _talk(run: Run, task: Task, call: Call, address: Value) -> None:
         if call.error in ("ENOENT", "ENOTDIR", "EACCES"):
             failed(run, call, found)
         elif found.node is None or found.node.origin is not None:
+            run.peers.add(f"unix:{os.fsdecode(path)}")
             run.refuse("network", path, call)
         return
     if _is_loopback(address) and _port(address) in run.ports:
         return
+    run.peers.add(_peer(address))
     run.refuse("network", None, call)
 
 
@@ -109,9 +113,22 @@ def _port(address: dict[str, Value]) -> int | None:
     return None
 
 
+def _peer(address: dict[str, Value]) -> str:
+    """A peer as HOST:PORT, or by its family where it has neither."""
+    host, port = _host(address), _port(address)
+    if not host:
+        return _family(address) or "unknown"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def _is_loopback(address: dict[str, Value]) -> bool:
+    return _host(address).startswith(_LOOPBACK)
+
+
+def _host(address: dict[str, Value]) -> str:
+    """The numeric address; "" when there is none."""
     for value in (address.get("sin_addr"), *address.values()):
         if isinstance(value, Expr) and value.name in ("inet_addr", "inet_pton"):
             text = next((word for word in reversed(value.args) if isinstance(word, bytes)), b"")
-            return text.decode("ascii", "replace").startswith(_LOOPBACK)
-    return False
+            return text.decode("ascii", "replace")
+    return ""

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 _UNNAMED_LIMITS = {"RLIMIT_LOCKS": 10}
 """Limits that the kernel has and Python's `resource` has no name for (asm-generic/resource.h)."""
 
+TREES = "trees"
+"""The identity of a run whose declared inputs lie in trees of their own: where these are."""
+
 IDENTITY = ("root", "home", "tmp", "pwd", "uid", "gid", "groups")
 
 
@@ -41,6 +44,7 @@ class Surroundings:
         redacted: frozenset[bytes] = frozenset(),
         terms: Callable[[str], bytes] = lambda name: b"no",
         left_out: LeftOut | None = None,
+        declared: frozenset[bytes] = frozenset(),
     ) -> None:
         self.function = function
         self.probe = probe
@@ -51,10 +55,20 @@ class Surroundings:
         self._redacted = redacted
         self._terms = terms
         self._left_out = left_out
-        self._ordering = Ordering(places.root, inputs)
+        self._ordering = Ordering(places.root, inputs, declared)
+
+    def identities(self) -> tuple[str, ...]:
+        """Names of all parts of who and where the command runs."""
+        return (*IDENTITY, TREES) if self._places.trees else IDENTITY
+
+    def link(self, target: bytes) -> bytes:
+        """A link's target, by the tree of declared inputs that it leads into."""
+        return self._places.in_trees(target)
 
     def identity(self, name: str) -> bytes:
         """Literal value of one part of who and where the command runs."""
+        if name == TREES:
+            return b" ".join(sign + b"=" + tree for sign, tree in self._places.trees)
         if name == "root":
             return self._places.root
         if name in ("home", "tmp", "pwd"):

@@ -33,8 +33,10 @@ TWINS = "twins"
 class Ordering:
     """Which files' order counts: those under the root that no fresh checkout or sandbox orders by chance."""
 
-    def __init__(self, root: bytes, inputs: tuple[bytes, ...] = ()) -> None:
+    def __init__(self, root: bytes, inputs: tuple[bytes, ...] = (), declared: frozenset[bytes] = frozenset()) -> None:
+        """`inputs`: declared files and folders; `declared`: more of them, of which there may be thousands."""
         self._root = root
+        self._declared = declared
         self._inputs = inputs
         self._tracked: dict[bytes, tuple[int, int]] | None = None
 
@@ -67,6 +69,8 @@ class Ordering:
     def _counts(self, path: bytes, found: os.stat_result, exact: bool) -> bool:
         if not under(path, self._root) or any(under(path, place) for place in self._inputs):
             return False
+        if self._declared and holds(self._declared, path):
+            return False
         if not exact and _left_to_chance(path[len(self._root) :], self._root):
             return False
         return self._index().get(path) != (found.st_mtime_ns, found.st_size)
@@ -78,6 +82,15 @@ class Ordering:
 
             self._tracked = tracked_files(self._root)
         return self._tracked
+
+
+def holds(places: frozenset[bytes], path: bytes) -> bool:
+    """Whether a path is one of the places or lies below one."""
+    while len(path) > 1:
+        if path in places:
+            return True
+        path = os.path.dirname(path)
+    return False
 
 
 def _left_to_chance(below: bytes, root: bytes) -> bool:

@@ -12,7 +12,7 @@ import pwd
 import re
 
 from pytrace_cas.recorded.subjects import Subject
-from pytrace_exec.observe.surroundings import IDENTITY
+from pytrace_exec.observe.surroundings import IDENTITY, TREES
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import environment, programs
 
@@ -46,7 +46,7 @@ def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Itera
         kept |= _told(run, places, environ)
     if kept & set(_KEPT_WITH_ROOT):
         kept.update(_KEPT_WITH_ROOT)
-    for name in IDENTITY:
+    for name in (*IDENTITY, TREES):
         if name not in kept:
             run.subjects.pop(Subject("identity", name), None)
     if "host" in kept:
@@ -70,7 +70,7 @@ def _told(run: Run, places: Places, environ: Mapping[bytes, bytes]) -> set[str]:
     given = [program.argv for program in run.processes.programs if program.path]
     words = [word for argv in given for word in argv]
     literals = _literals(places, environ)
-    told = {name for name in ("root", "home", "pwd") if _any_in(literals[name], words)}
+    told = {name for name in ("root", "home", "pwd", TREES) if _any_in(literals[name], words)}
     told |= {"tmp"} if _any_in(literals["tmp"], given[0]) else set()
     return told
 
@@ -79,7 +79,7 @@ def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -
     """Names of the identity facts whose literal value was found, or may hide."""
     found: set[str] = set()
     if any(text.startswith(COMPRESSED) or any(mark in text for mark in COMPRESSED_INSIDE) for text in texts):
-        return {*IDENTITY, "host"}
+        return {*IDENTITY, TREES, "host"}
     found.update(name for name, values in _literals(places, environ).items() if _any_in(values, texts))
     if _word_in(_user_name(), texts):
         found.update(_WHO)
@@ -95,6 +95,7 @@ def _literals(places: Places, environ: Mapping[bytes, bytes]) -> dict[str, list[
         "home": {places.home, environ.get(b"HOME")},
         "tmp": {places.tmp, environ.get(b"TMPDIR")},
         "pwd": {environ.get(b"PWD"), places.root},
+        TREES: {tree for _, tree in places.trees},
     }
     return {name: [one for one in ones if one and one != b"/"] for name, ones in values.items()}
 
@@ -119,7 +120,8 @@ def _word_in(word: bytes, texts: list[bytes]) -> bool:
 
 def _drop_ancestors(run: Run, places: Places) -> None:
     """The folders above the root are where the root happens to lie; looking at them says nothing more."""
-    above = {place for place in (places.root, places.home, places.tmp) if place}
+    trees = (tree for _, tree in places.trees)
+    above = {place for place in (places.root, places.home, places.tmp, *trees) if place}
     for subject in list(run.subjects):
         if subject.kind in ("status", "error", "change", "access", "link") and len(subject.paths) == 1:
             path = subject.paths[0]

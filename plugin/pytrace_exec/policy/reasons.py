@@ -45,7 +45,7 @@ SENTENCES = {
     "readonly": "the mode is readonly",
     "invalidated": "it was invalidated while it ran",
     "store_full": "the store has no room for it",
-    "store_read_only": "the store is read only",
+    "store_read_only": "the store is read only (in Bazel's sandbox, --sandbox_writable_path=STORE mends that)",
     "store_failed": "the store failed",
 }
 

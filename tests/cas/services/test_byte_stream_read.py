@@ -20,7 +20,7 @@ SMALL, LARGE = b"0123456789", bytes(range(256)) * 20_000
 def read(services: Services, data: bytes, offset: int = 0, limit: int = 0) -> list[bytes]:
     request = bytestream.ReadRequest(resource_name=messages.read_name(data), read_offset=offset, read_limit=limit)
     with services.byte_stream.read(request) as download:
-        return [message.data for message in download]
+        return list(download)
 
 
 @pytest.fixture(params=[SMALL, LARGE], ids=["small", "large"])
@@ -64,7 +64,7 @@ def test_rule_45_a_read_survives_eviction(services: Services) -> None:
         assert first is not None
         services.store.evict(down_to=0)
         assert not services.store.contains(SHA256, SHA256.of(LARGE))
-        assert first.data + b"".join(message.data for message in download) == LARGE
+        assert first + b"".join(download) == LARGE
 
 
 def test_rule_45_corruption_is_found_and_the_blob_dropped(services: Services, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def cut(chunking: int, data: bytes = DATA) -> list[bytes]:
 
 def read(services: Services, name: str, offset: int = 0) -> bytes:
     request = bytestream.ReadRequest(resource_name=name, read_offset=offset)
-    return b"".join(response.data for response in services.byte_stream.read(request))
+    return b"".join(services.byte_stream.read(request))
 
 
 @pytest.mark.parametrize("function", [SHA256, BLAKE3])

@@ -78,7 +78,7 @@ def committed(services: Services, name: str) -> tuple[int, bool]:
 def read(services: Services, data: bytes, offset: int = 0, limit: int = 0) -> list[bytes]:
     request = bytestream.ReadRequest(resource_name=messages.read_name(data, ZSTD), read_offset=offset, read_limit=limit)
     with services.byte_stream.read(request) as download:
-        return [message.data for message in download]
+        return list(download)
 
 
 def update(services: Services, *items: tuple[bytes, bytes]) -> list[int]:

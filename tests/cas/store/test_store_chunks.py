@@ -9,12 +9,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytrace_cas.digest import BLAKE3, Digest
-from pytrace_cas.store import BlobNotFound, DigestMismatch, Store
+from pytrace_cas.store import BlobNotFound, BlobReader, DigestMismatch, Store, parts
 from pytrace_cas.store.layout import Layout
 from pytrace_cas.store.rebuild import rebuild
 from tests.support.old_stores import take_parts_away
@@ -356,3 +356,49 @@ def test_killed_while_splicing(tmp_path: Path, compress: bool, point: str) -> No
         assert store.check(read_data=True).problems == ()
         assert put_list(store, chunks) == whole
         assert store.get(BLAKE3, whole) == b"".join(chunks)
+
+
+def test_a_row_that_was_written_anew_while_the_old_one_was_judged_stays(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers of rows are used again: the good blob has that of the bad one."""
+    chunks, others = made(31, 3), made(32, 3)
+    for chunk in (*chunks, *others):
+        store.put(BLAKE3, chunk)
+    bad, good = put_list(store, chunks), BLAKE3.of(b"".join(others))
+    with store._index.write() as db:
+        (id,) = db.execute("SELECT id FROM blobs WHERE hash = ?", (bytes.fromhex(bad.hash),)).fetchone()
+        first = db.execute("SELECT chunk FROM parts WHERE whole = ? AND start = 0", (id,)).fetchone()
+        db.execute("UPDATE parts SET chunk = ? WHERE whole = ? AND start = ?", (*first, id, SIZE))  # now it is bad
+
+    class Later(BlobReader):
+        """Opens a chunk after another process has dropped the list and stored another one."""
+
+        def __init__(self, *arguments: Any) -> None:
+            monkeypatch.undo()
+            with Store.open(store.path) as other:
+                with other._index.write() as db:
+                    db.execute("DELETE FROM blobs WHERE id = ?", (id,))
+                assert put_list(other, others) == good
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(parts, "BlobReader", Later)
+    parts.drop_damaged(store._reader, store._index, BLAKE3, bad)
+    with store._index.read() as db:
+        assert db.execute("SELECT id FROM blobs WHERE hash = ?", (bytes.fromhex(good.hash),)).fetchone() == (id,)
+    assert store.get(BLAKE3, good) == b"".join(others)
+    assert not store.contains(BLAKE3, bad)
+
+
+def test_a_list_that_is_wrong_while_its_chunks_are_good_goes(store: Store) -> None:
+    chunks = made(33, 3)
+    whole = put_list(store, chunks)
+    with store._index.write() as db:
+        (id,) = db.execute("SELECT id FROM blobs WHERE hash = ?", (bytes.fromhex(whole.hash),)).fetchone()
+        first = db.execute("SELECT chunk FROM parts WHERE whole = ? AND start = 0", (id,)).fetchone()
+        db.execute("UPDATE parts SET chunk = ? WHERE whole = ? AND start = ?", (*first, id, SIZE))
+    with pytest.raises(BlobNotFound):
+        store.get(BLAKE3, whole)
+    assert not store.contains(BLAKE3, whole)
+    assert all(store.get(BLAKE3, BLAKE3.of(chunk)) == chunk for chunk in chunks)
+    assert store.get(BLAKE3, put_list(store, chunks)) == b"".join(chunks)

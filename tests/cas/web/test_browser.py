@@ -31,6 +31,10 @@ def browser() -> Iterator[Browser]:
 def addresses(shown: Shown) -> list[str]:
     return [
         "/ui/",
+        "/ui/actions/",
+        "/ui/invalidations/",
+        "/ui/invalidate/?command=gcc",
+        shown.old.page("drop"),
         shown.old.page("action"),
         shown.hostile.page("action"),
         address_of(shown.old, shown.new),
@@ -90,3 +94,23 @@ def test_without_script_everything_is_there(browser: Browser, shown: Shown) -> N
         page.locator("input[name=b]").fill(shown.new.short())
         page.get_by_role("button", name="Compare").click()
         assert "src/lib/old.h" in page.locator("main").inner_text()
+
+
+def test_search_and_invalidation_by_hand(browser: Browser, shown: Shown) -> None:
+    with opened(browser, shown.server.http_url, Look(script=False)) as page:
+        page.goto("/ui/actions/")
+        page.get_by_label("Command").fill("gcc")
+        page.get_by_label("Outcome").select_option("failed")
+        page.keyboard.press("Tab")
+        page.get_by_role("button", name="Search").click()
+        assert page.locator("section[aria-labelledby=found] tbody tr").count() == 1
+        page.goto("/ui/invalidations/")
+        page.get_by_label("Target").fill("//docs/...")
+        page.get_by_role("button", name="Go on").click()
+        page.get_by_label("Reason").fill("wrong fonts")
+        page.get_by_role("button", name="Invalidate").click()
+        row = page.locator("section[aria-labelledby=known] tbody tr").first
+        assert "wrong fonts" in row.inner_text()
+        row.get_by_role("link", name="Take back").click()
+        page.get_by_role("button", name="Take back").click()
+        assert "taken back" in page.locator("section[aria-labelledby=known] tbody tr").first.inner_text()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tests.cas.web.conftest import Shown
 
 
+# What forms lead to, with fields.
+FORMS = ("/ui/diff/", "/ui/invalidate/", "/ui/undo/")
+
+
 def api_action(shown: Shown, address: BlobAddress) -> dict[str, object]:
     """What the API says of an action."""
     path = f"/api/v1/actions/sha256/{address.short()}?instance={address.instance}"
@@ -32,6 +36,10 @@ def pages(shown: Shown) -> list[str]:
     stdout = shown.old.of(str(action["result"]["stdout"]))  # type: ignore[index]
     return [
         "/ui/",
+        "/ui/actions/",
+        "/ui/actions/?command=gcc&outcome=failed&sort=size",
+        "/ui/invalidations/",
+        "/ui/invalidate/?target=//a/...",
         shown.old.page("action"),
         shown.new.page("action"),
         shown.hostile.page("action"),
@@ -54,7 +62,7 @@ def test_everything_a_page_leads_to_is_there(shown: Shown) -> None:
             continue
         parsed = Parsed(answer.text)
         assert [link for link in parsed.links if not link.startswith(("/", "#"))] == []
-        queue += [link for link in parsed.links if link.startswith("/") and link not in seen and link != "/ui/diff/"]
+        queue += [link for link in parsed.links if link.startswith("/") and link not in seen and link not in FORMS]
 
 
 def test_no_page_runs_or_loads_anything_of_others(shown: Shown) -> None:
@@ -108,7 +116,7 @@ def test_differences_are_named(shown: Shown) -> None:
     assert parts["environment"] == {("-", "API_TOKEN"), ("M", "PATH")}
     assert parts["inputs"] == {("M", "src/main.c"), ("-", "src/lib/old.h"), ("+", "src/lib/new.h")}
     assert parts["outputs"] == {("M", "main.o")}
-    assert parts["result"] == {("M", "exit_code"), ("M", "stdout"), ("M", "stderr")}
+    assert parts["result"] == {("M", "exit_code"), ("-", "stdout"), ("-", "stderr")}
     same = json.loads(ask(shown.server.http_url, f"/api/v1/diff?a={shown.old.short()}&b={shown.old.short()}").body)
     assert same["same"]
     assert not any(same["parts"].values())

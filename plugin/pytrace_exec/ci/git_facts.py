@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job read of git's own files, and what that means for a record.
+
+Objects are what their ids say, settings belong to the runner. The index says what the tree says. HEAD and the branch
+that it stands for tell which commit it is: such a record serves that commit and branch only. Other refs and logs can
+change while the commit stays: nothing is recorded then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pytrace_cas.recorded.subjects import Subject
+
+NOTHING, TREE, HEAD, HISTORY = "nothing", "tree", "head", "history"
+
+_OF_RUNNER = re.compile(
+    rb"(|config|config\.worktree|commondir|gitdir|description|index\.lock|(info|objects|hooks|lfs|worktrees|modules)(/.*)?)",
+    re.DOTALL,
+)
+_TYPE_ONLY = frozenset({"access", "attribute", "change", "error", "link", "order", "status", "target"})
+# Where git looks for the name HEAD, to warn of one that is ambiguous: nobody calls a branch or tag so.
+_HEADS = frozenset({
+    b"HEAD", b"refs/HEAD", b"refs/tags/HEAD", b"refs/heads/HEAD", b"refs/remotes/HEAD", b"refs/remotes/HEAD/HEAD",
+})  # fmt: skip
+_FOLDERS = frozenset({b"refs", b"refs/heads", b"refs/tags", b"refs/remotes", b"refs/replace", b"HEAD", b"index"})
+
+
+def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
+    """What a fact about a path below git's folder means; `path` is relative to that folder."""
+    path = _inside_of_worktree(path)
+    named = b"refs/heads/" + os.fsencode(branch) if branch else b"HEAD"
+    if subject.kind == "content" and subject.arg.startswith("refs "):
+        names = bytes.fromhex(subject.arg.removeprefix("refs ")).split(b"\0")[:-1]
+        told = all(name == named or name in _HEADS or name.startswith(b"refs/replace/") for name in names)
+        return HEAD if told else HISTORY
+    if subject.kind == "content" and subject.arg.startswith("short "):
+        return HISTORY
+    if _OF_RUNNER.fullmatch(path) and not subject.arg.startswith("index"):
+        return NOTHING
+    if path == b"index" or subject.arg.startswith("index"):
+        return TREE if subject.kind == "content" else NOTHING
+    if subject.kind in _TYPE_ONLY and path in _FOLDERS:
+        return NOTHING
+    if path in (b"HEAD", named) or path.startswith(b"refs/replace"):
+        return HEAD
+    absent = value in (b"ENOENT", b"ENOTDIR")
+    if absent and (path == b"packed-refs" or not path.startswith((b"refs/", b"logs/"))):
+        return HEAD if path != b"packed-refs" else NOTHING
+    return HISTORY
+
+
+def _inside_of_worktree(path: bytes) -> bytes:
+    """The path as it would be in the main worktree's folder, or a submodule's in its own."""
+    parts = path.split(b"/")
+    if parts[0] == b"worktrees" and len(parts) > 2:
+        return b"/".join(parts[2:])
+    if parts[0] == b"modules":
+        for name in (b"HEAD", b"refs", b"index", b"packed-refs", b"logs", b"objects", b"config"):
+            if name in parts[1:]:
+                return b"/".join(parts[parts.index(name) :])
+    return path

@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From what a tracer saw of a job to what a record says: facts of the repository, and every reason not to record.
+
+A fact of the repository is recorded only where the work tree was what the commit says: then the commit's tree tells its
+value, at this commit and at any other.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+import attrs
+
+from pytrace_exec.ci import git_facts
+from pytrace_exec.ci.decision import submodule_objects
+from pytrace_exec.ci.facts import Values, joined
+from pytrace_exec.ci.objects import GitTrouble, Objects
+from pytrace_exec.ci.runner import digest_of
+from pytrace_exec.ci.worktree import Worktree, blob_id
+from pytrace_exec.policy.globs import Globs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from pytrace_cas.recorded.subjects import Subject
+    from pytrace_exec.ci.facts import Fact
+    from pytrace_exec.miss import Traced
+
+# Where DESIGN 5 refuses a replay only: nothing is put back here, and the runner is in the fingerprint.
+_OF_REPLAY = frozenset({
+    "clock", "wrote_outside", "machine", "device", "attributes", "owner", "special_file", "rename_ring",
+    "absolute_times", "reader_gone", "exit_status", "network",
+})  # fmt: skip
+_ONLY_TYPE = frozenset({"access", "change", "error"})
+_NOT_IN_GIT = frozenset({"fact", "identity", "order", "stream", "variable"})
+_MACHINE = (b"/proc/", b"/sys/", b"/dev/", b"/run/")
+
+
+@attrs.frozen
+class Observed:
+    """What a step depended on.
+
+    `parts` name facts by the part's path; `trees` has commit and tree of each. `made`: paths that it left behind, as
+    text; `files`: untracked inputs; `refused`: why it is not recorded, each with a code.
+    """
+
+    parts: dict[bytes, list[Fact]]
+    trees: dict[bytes, tuple[bytes, bytes]]
+    made: tuple[str, ...]
+    files: dict[str, str]
+    outside: dict[str, str]
+    head: bool
+    refused: tuple[tuple[str, str], ...]
+
+
+class Place:
+    """One repository of the work tree: the main one, or a submodule whose objects are here."""
+
+    def __init__(self, path: bytes, objects: Objects, commit: bytes, tree: bytes, top: bytes) -> None:
+        self.path = path
+        self.objects = objects
+        self.commit = commit
+        self.tree = tree
+        self.values = Values(objects, tree)
+        self.worktree = Worktree(objects, os.path.join(top, path) if path else top)
+        self.facts: list[Fact] = []
+
+
+class Observer:
+    """Takes the observations of one traced step apart.
+
+    `made`: what earlier steps of the job left behind; `allowed`: globs of untracked inputs; `history`: what git told of
+    its history is vouched not to matter.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        commit: bytes,
+        tree: bytes,
+        top: bytes,
+        made: Collection[str] = (),
+        allowed: Collection[bytes] = (),
+        history: bool = False,
+    ) -> None:
+        self._top = top
+        self._main = Place(b"", objects, commit, tree, top)
+        self._places: dict[bytes, Place] = {b"": self._main}
+        self._made = {os.fsencode(path) for path in made}
+        self._allowed = Globs(map(os.fsdecode, allowed))
+        self._history = history
+        self._branch = objects.branch()
+        self._git_folders = self._main.worktree.git_folders()
+        self._files: dict[str, str] = {}
+        self._outside: dict[str, str] = {}
+        self._refused: dict[tuple[str, str], None] = {}
+        self._head = False
+
+    def conclude(self, traced: Traced) -> Observed:
+        """Everything that the step depended on."""
+        self._traced = traced
+        self._outputs = {output.path for output in traced.seen.outputs}
+        for reason in traced.seen.reasons:
+            if reason.code not in _OF_REPLAY and not self._is_elsewhere(reason.code, reason.path):
+                self._refuse(reason.code, reason.message)
+        for subject, value in traced.seen.values.items():
+            if subject.kind not in _NOT_IN_GIT:
+                for path in subject.paths:
+                    self._take(subject, path, value)
+        places = self._places.values()
+        return Observed(
+            {place.path: joined(place.facts, place.objects, place.tree) for place in places},
+            {place.path: (place.commit, place.tree) for place in places},
+            tuple(sorted(os.fsdecode(path) for path in map(self._below_top, self._outputs) if path is not None)),
+            dict(sorted(self._files.items())),
+            self._outside,
+            self._head,
+            tuple(self._refused),
+        )
+
+    def _is_elsewhere(self, code: str, path: bytes | None) -> bool:
+        """Whether a reason about an input concerns a file of the runner, which the fingerprint stands for."""
+        if path is None or code not in ("input_changed", "input_too_new", "input_destroyed", "left_out", "many_links"):
+            return False
+        return self._below_top(path) is None or self._in_git(path) is not None
+
+    def _refuse(self, code: str, message: str) -> None:
+        self._refused[code, message] = None
+
+    def _below_top(self, path: bytes) -> bytes | None:
+        if path == self._top:
+            return b""
+        top = self._top.rstrip(b"/") + b"/"
+        return path[len(top) :] if path.startswith(top) else None
+
+    def _in_git(self, path: bytes) -> bytes | None:
+        """The path in one of git's own folders; None elsewhere."""
+        for folder in self._git_folders:
+            if path == folder:
+                return b""
+            if path.startswith(folder + b"/"):
+                return path[len(folder) + 1 :]
+        head, sign, rest = path.partition(b"/.git/")
+        if sign and self._below_top(head) is not None:
+            return rest
+        return b"" if path.endswith(b"/.git") and self._below_top(path) is not None else None
+
+    def _take(self, subject: Subject, path: bytes, value: bytes) -> None:
+        inside = self._in_git(path)
+        if inside is not None:
+            self._of_git(subject, inside, value)
+            return
+        below = self._below_top(path)
+        if below is None:
+            self._of_runner(subject, path, value)
+        else:
+            self._of_tree(subject, path, below, value)
+
+    def _of_git(self, subject: Subject, path: bytes, value: bytes) -> None:
+        meaning = git_facts.meaning_of(subject, path, value, self._branch)
+        if meaning == git_facts.TREE:
+            if self._main.worktree.index_is_clean():
+                self._main.facts.append((b"", "w"))
+            else:
+                self._refuse("modified", "it read git's index, which is not what HEAD says")
+        elif self._history or meaning == git_facts.NOTHING:
+            return
+        elif meaning == git_facts.HEAD:
+            self._head = True
+        else:
+            name = os.fsdecode(path) or ".git"
+            self._refuse(
+                "history", f"it read git's history, which no tree tells: {name} (--allow-history vouches for it)"
+            )
+
+    def _of_runner(self, subject: Subject, path: bytes, value: bytes) -> None:
+        if subject.kind != "content" or subject.arg or b"/" not in value or path.startswith(_MACHINE):
+            return
+        if path not in self._outputs:
+            self._outside.setdefault(os.fsdecode(path), "")
+
+    def _of_tree(self, subject: Subject, path: bytes, below: bytes, value: bytes) -> None:
+        place, inside, known = self._place_of(below)
+        if not known:
+            place.facts.append((inside, "v"))
+            return
+        state = place.values.state(inside) if inside else b"d" + place.tree
+        if subject.kind == "listing":
+            self._listing(place, inside, path, below, state)
+            return
+        letter = "t" if subject.kind in _ONLY_TYPE else "v"
+        if self._agrees(place, inside, path, state, letter):
+            place.facts.append((inside, "t" if state[:1] in b"-/d" else letter))
+        elif not self._is_own(subject, below, value):
+            self._foreign(path, below, state)
+
+    def _is_own(self, subject: Subject, below: bytes, value: bytes) -> bool:
+        """Whether what lies beside the commit's files there is the job's own, or nothing that it could tell."""
+        if subject.kind == "target" and value == b"plain":
+            return True
+        return below in self._made or _is_bytecode(below) or any(below.startswith(path + b"/") for path in self._made)
+
+    def _agrees(self, place: Place, inside: bytes, path: bytes, state: bytes, letter: str) -> bool:
+        """Whether what was at a path before the run is what the tree says."""
+        was = self._traced.earlier.lstat(path)
+        kind = state[:1]
+        if isinstance(was, str):
+            if kind in b"-/>":
+                return True
+            return place.worktree.is_left_out(inside)
+        if stat.S_ISDIR(was.st_mode):
+            return kind in b"ds"
+        if stat.S_ISLNK(was.st_mode):
+            target = self._traced.earlier.readlink(path)
+            return kind == b"@" and isinstance(target, bytes) and blob_id(target) == state[1:]
+        if not stat.S_ISREG(was.st_mode) or kind not in b"fx":
+            return False
+        if (b"x" if was.st_mode & 0o100 else b"f") != kind:
+            return False
+        return letter == "t" or self._content(place, inside, path, state[1:])
+
+    def _content(self, place: Place, inside: bytes, path: bytes, id: bytes) -> bool:
+        """Whether a file was what the tree says before the run, which may have changed it since."""
+        if path not in self._outputs:
+            return place.worktree.is_clean(inside, id)
+        try:
+            data = place.objects.repository.get(id.hex()).data  # type: ignore[union-attr]
+        except (KeyError, AttributeError):
+            return False
+        text = str(self._traced.earlier.live.function.of(data)).encode()
+        told = [value for subject, value in self._traced.seen.values.items() if path in subject.paths]
+        return any(text in value.split(b" ") for value in told)
+
+    def _listing(self, place: Place, inside: bytes, path: bytes, below: bytes, state: bytes) -> None:
+        names = self._traced.earlier.names(path)
+        if isinstance(names, str) or state[:1] != b"d":
+            if isinstance(names, str) and state[:1] in b"-/>":
+                place.facts.append((inside, "t"))
+            elif isinstance(names, str) or below not in self._made:
+                self._foreign(path, below, state)
+            return
+        tracked = place.values.names(inside) or {}
+        for name, letter in names:
+            at = below + b"/" + name if below else name
+            if tracked.get(name) != letter and not self._may_be_listed(name, at):
+                self._foreign(path + b"/" + name, at, b"-")
+        gone = tracked.keys() - {name for name, _ in names}
+        for name in gone:
+            at = below + b"/" + name if below else name
+            if at not in self._made and not place.worktree.is_left_out(inside + b"/" + name if inside else name):
+                self._refuse("modified", f"a tracked file was gone: {os.fsdecode(at)}")
+        place.facts.append((inside, "l"))
+
+    def _may_be_listed(self, name: bytes, below: bytes) -> bool:
+        return name in (b".git", b"__pycache__") or below in self._made
+
+    def _foreign(self, path: bytes, below: bytes, state: bytes) -> None:
+        """Something that the commit does not say: an input by its digest if that is allowed, else a reason."""
+        name = os.fsdecode(below)
+        if self._is_allowed(name):
+            if path in self._outputs:
+                self._refuse("untracked", f"it changed an untracked input: {name}")
+            self._files[name] = digest_of(os.fsdecode(path))
+        elif state[:1] in b"-/>":
+            self._refuse("untracked", f"it used an untracked file: {name} (--allow-untracked takes it as an input)")
+        else:
+            self._refuse("modified", f"a tracked file was not as in the commit: {name}")
+
+    def _is_allowed(self, name: str) -> bool:
+        """Whether an untracked path, or a folder above it, is one of those that are taken as inputs."""
+        while name and name not in self._allowed:
+            name = os.path.dirname(name)
+        return bool(name)
+
+    def _place_of(self, below: bytes) -> tuple[Place, bytes, bool]:
+        """The repository that a path lies in, the path there, and True; or a gitlink without objects, and False."""
+        place, inside = self._main, below
+        while True:
+            link = _gitlink_above(place, inside)
+            if link is None:
+                return place, inside, True
+            at = place.path + b"/" + link if place.path else link
+            found = self._places.get(at) or self._enter(place, link, at)
+            if found is None:
+                return place, link, False
+            place, inside = found, inside[len(link) + 1 :]
+
+    def _enter(self, place: Place, link: bytes, at: bytes) -> Place | None:
+        commit = place.values.state(link)[1:]
+        objects = submodule_objects(place.objects, link)
+        if objects is None:
+            return None
+        try:
+            tree = objects.tree_of(commit)
+        except GitTrouble:
+            return None
+        place.facts.append((link, "t"))
+        self._places[at] = Place(at, objects, commit, tree, self._top)
+        return self._places[at]
+
+
+def _gitlink_above(place: Place, path: bytes) -> bytes | None:
+    """The gitlink that a path leads through or to, if any."""
+    above = b""
+    for name in path.split(b"/"):
+        above = above + b"/" + name if above else name
+        state = place.values.state(above)
+        if state[:1] == b"s":
+            return above if above != path else None
+        if state[:1] != b"d":
+            return None
+    return None
+
+
+def _is_bytecode(path: bytes) -> bool:
+    """Whether Python keeps what it compiled there: it holds it against its source."""
+    return path.endswith((b".pyc", b"/__pycache__")) or path == b"__pycache__"

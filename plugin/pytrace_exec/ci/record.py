@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A record: what one successful run of a job depended on, in the repository and around it.
+
+Canonical form: a line with the version, then raw LZMA2 over a line of JSON and the lists of facts, one a part. A part
+is the repository itself or one of its submodules: the gitlink that led to it, the facts inside, one digest over their
+values, and two bytes of a digest for each sixteen of them, from which a reason is told when the recorded tree is not
+at hand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from base64 import b64decode, b64encode
+from typing import Any
+
+import attrs
+
+from pytrace_exec.ci import path_list
+from pytrace_exec.ci.facts import with_attributes
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytrace_exec.ci.facts import Fact, Values
+
+VERSION = b"pytrace ci record 1\n"
+GROUP = 16
+"""Facts that share one hint."""
+_HINT = 2
+_LARGEST = 64 << 20
+
+
+class MalformedRecord(ValueError):
+    """Bytes that are no record this version reads."""
+
+
+@attrs.frozen
+class Part:
+    """What counts in the repository (`path` b"") or in the submodule at `path`: paths are relative to it.
+
+    `commit` is the gitlink's (of the repository itself, the recorded commit), `tree` its tree, b"" when unknown.
+    """
+
+    path: bytes
+    commit: bytes
+    tree: bytes
+    facts: tuple[Fact, ...]
+    digest: bytes
+    hints: bytes
+
+    @classmethod
+    def of(cls, path: bytes, commit: bytes, tree: bytes, facts: Sequence[Fact], values: Values) -> Part:
+        """What these facts are worth in a tree."""
+        digest, hints = digests(facts, values)
+        return cls(path, commit, tree, tuple(facts), digest, hints)
+
+
+@attrs.frozen
+class Step:
+    """One command of a job: digest of its words, and where it ran, relative to the repository."""
+
+    name: str
+    command: str
+    folder: str
+
+
+@attrs.frozen
+class Record:
+    """What one successful run depended on, and where it came from.
+
+    `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `outside`
+    (files of the runner) as digests; `head` is the branch's name that the job could read, None when it did not look.
+    `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever.
+    """
+
+    workflow: str
+    project: str
+    scope: str
+    branch: str
+    run: str
+    time: int
+    parts: tuple[Part, ...]
+    steps: tuple[Step, ...]
+    fingerprint: dict[str, str]
+    variables: dict[str, str] = attrs.field(factory=dict)
+    files: dict[str, str] = attrs.field(factory=dict)
+    outside: dict[str, str] | None = None
+    head: str | None = None
+    sparse: str = ""
+    hosts: tuple[str, ...] = ()
+    max_age: int | None = None
+
+    @property
+    def commit(self) -> bytes:
+        """The commit that was tested."""
+        return self.parts[0].commit
+
+    @property
+    def tree(self) -> bytes:
+        """Its tree."""
+        return self.parts[0].tree
+
+    def size(self) -> int:
+        """How many paths count."""
+        return sum(len(part.facts) for part in self.parts)
+
+    def encode(self) -> bytes:
+        """Return the canonical form."""
+        listed = [path_list.encode(part.facts) for part in self.parts]
+        told = attrs.asdict(self, filter=attrs.filters.exclude("parts"))
+        told["parts"] = [
+            {
+                "path": os.fsdecode(part.path),
+                "commit": part.commit.hex(),
+                "tree": part.tree.hex(),
+                "digest": part.digest.hex(),
+                "hints": b64encode(part.hints).decode(),
+                "bytes": len(data),
+            }
+            for part, data in zip(self.parts, listed, strict=True)
+        ]
+        head = json.dumps(told, sort_keys=True, separators=(",", ":")).encode("ascii")
+        return VERSION + path_list.compress(b"%s\n%s" % (head, b"".join(listed)))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Record:
+        """Read the canonical form; raise `MalformedRecord` for anything else."""
+        if not data.startswith(VERSION) or len(data) > _LARGEST:
+            raise MalformedRecord("the record is of another version, or no record")
+        try:
+            head, _, rest = path_list.decompress(data[len(VERSION) :]).partition(b"\n")
+            told = json.loads(head)
+            told["parts"] = tuple(_parts(told["parts"], rest))
+            told["steps"] = tuple(Step(**step) for step in told["steps"])
+            told["hosts"] = tuple(told["hosts"])
+            record = cls(**told)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise MalformedRecord(f"the record cannot be read: {error}") from None
+        if not record.parts or record.parts[0].path or not record.steps:
+            raise MalformedRecord("the record has no repository or no steps")
+        return record
+
+
+def _parts(told: list[dict[str, Any]], data: bytes) -> list[Part]:
+    parts, begin = [], 0
+    for one in told:
+        end = begin + int(one["bytes"])
+        parts.append(
+            Part(
+                os.fsencode(one["path"]),
+                bytes.fromhex(one["commit"]),
+                bytes.fromhex(one["tree"]),
+                tuple(path_list.decode(data[begin:end])),
+                bytes.fromhex(one["digest"]),
+                b64decode(one["hints"]),
+            )
+        )
+        begin = end
+    return parts
+
+
+def digests(facts: Sequence[Fact], values: Values) -> tuple[bytes, bytes]:
+    """The digest over all values of facts and of what they bring along, and the hints."""
+    found = [values.value(fact) for fact in with_attributes(facts)]
+    whole = hashlib.sha256(b"".join(b"%d:%s" % (len(value), value) for value in found)).digest()
+    hints = (
+        hashlib.sha256(b"\0".join(found[begin : begin + GROUP])).digest()[:_HINT]
+        for begin in range(0, len(found), GROUP)
+    )
+    return whole, b"".join(hints)
+
+
+def groups_that_differ(part: Part, hints: bytes) -> list[list[Fact]]:
+    """The groups of facts of which at least one has another value than was recorded."""
+    listed = with_attributes(part.facts)
+    return [
+        listed[index * GROUP : (index + 1) * GROUP]
+        for index in range(len(part.hints) // _HINT)
+        if part.hints[index * _HINT : (index + 1) * _HINT] != hints[index * _HINT : (index + 1) * _HINT]
+    ]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The machine that a job runs on, as far as it counts: one fingerprint, and digests of files outside the repository."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+IMAGE_VARIABLES = (
+    "ImageOS",
+    "ImageVersion",
+    "RUNNER_OS",
+    "RUNNER_ARCH",
+    "CI_JOB_IMAGE",
+    "BUILDKITE_AGENT_META_DATA_OS",
+)
+"""Variables by which providers say what image a job runs on."""
+TEXT = "text"
+_RELEASE = "/etc/os-release"
+
+
+def fingerprint(text: str | None, environ: Mapping[str, str]) -> dict[str, str]:
+    """What counts of this machine: `text`, when the user gave one, and nothing else."""
+    if text is not None:
+        return {TEXT: text}
+    found = {"architecture": platform.machine().lower(), "os": _release()}
+    return found | {name: environ[name] for name in IMAGE_VARIABLES if environ.get(name)}
+
+
+def _release() -> str:
+    """Name and version of the operating system."""
+    try:
+        with open(_RELEASE, encoding="utf-8", errors="replace") as file:
+            fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
+    except OSError:
+        return f"{platform.system()} {platform.release()}"
+    return " ".join(fields.get(name, "").strip("\"'") for name in ("ID", "VERSION_ID")).strip()
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file, or what it is instead; a link counts as what it leads to."""
+    try:
+        if not os.path.isfile(path):  # a FIFO would be waited for
+            return "no file" if os.path.exists(path) else "absent"
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return "unreadable"
+
+
+def digest_of_text(name: str, value: str | None) -> str:
+    """What is kept of a variable's value: nobody can read it there."""
+    if value is None:
+        return "unset"
+    return hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def outside_digests(paths: Iterable[str]) -> dict[str, str]:
+    """The digest of each file outside the repository."""
+    return {path: digest_of(path) for path in sorted(set(paths))}

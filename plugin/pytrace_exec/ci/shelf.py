@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where records are kept: in any REAPI cache, in lists by project, workflow and scope.
+
+A list is one entry of the action cache with the records as output files (`cache.candidates`), the latest first, at
+most 32. What must be counted or withdrawn has entries of its own, which nothing ever has to overwrite.
+"""
+
+from __future__ import annotations
+
+import json
+
+import attrs
+
+from pytrace_cas.digest import Digest
+from pytrace_cas.reapi import Action, ActionResult, Command, Directory, OutputFile
+from pytrace_cas.store import StoreError
+from pytrace_exec.cache.candidates import lists, put_first
+from pytrace_exec.cache.errors import BlobMissing, CacheFailed
+from pytrace_exec.ci.record import MalformedRecord, Record
+from pytrace_exec.keys.messages import Key
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytrace_exec.cache.interface import Tier
+
+SCHEME = "1"
+_PROGRAM = "pytrace-ci"
+
+
+class ShelfTrouble(Exception):
+    """The cache cannot be asked or written; the message says why."""
+
+
+@attrs.frozen
+class Job:
+    """Whose records are meant; records are read from the scopes in `read` and written to `write`."""
+
+    workflow: str
+    project: str = ""
+    read: tuple[str, ...] = ("",)
+    write: str = ""
+
+
+@attrs.frozen
+class Stored:
+    """A record and its digest."""
+
+    digest: Digest
+    record: Record
+
+
+@attrs.frozen
+class Found:
+    """The records of a job, and what was listed but could not be read, each with why."""
+
+    records: tuple[Stored, ...]
+    unread: tuple[str, ...]
+
+
+class Shelf:
+    """Records in one cache; every method raises `ShelfTrouble`."""
+
+    def __init__(self, tier: Tier) -> None:
+        self._tier = tier
+
+    def records(self, job: Job) -> Found:
+        """Every record of a job that still stands."""
+        found, unread = dict[Digest, Stored](), list[str]()
+        with _troubles():
+            for scope in dict.fromkeys(job.read):
+                for listed in lists(self._tier, self._slots("records", job.project, job.workflow, scope)):
+                    for digest in listed.path_sets():
+                        if digest not in found:
+                            self._take(digest, job, found, unread)
+        return Found(tuple(found.values()), tuple(unread))
+
+    def _take(self, digest: Digest, job: Job, found: dict[Digest, Stored], unread: list[str]) -> None:
+        try:
+            record = Record.decode(self._tier.get(digest))
+        except BlobMissing:
+            unread.append(f"record {digest.hash[:12]} is gone from the cache")
+            return
+        except MalformedRecord as error:
+            unread.append(f"record {digest.hash[:12]}: {error}")
+            return
+        if (record.workflow, record.project) != (job.workflow, job.project) or record.scope not in job.read:
+            unread.append(f"record {digest.hash[:12]} is another job's")
+        elif not self._is_withdrawn(digest):
+            found[digest] = Stored(digest, record)
+
+    def store(self, job: Job, record: Record) -> Digest:
+        """Keep a record, first in its list."""
+        data = record.encode()
+        digest = self._tier.function.of(data)
+        with _troubles():
+            self._refuse_unwritable()
+            self._tier.put({digest: data})
+            put_first(self._tier, self._slots("records", job.project, job.workflow, job.write), digest, digest)
+            name = json.dumps([job.workflow, job.write]).encode()
+            named = self._tier.function.of(name)
+            self._tier.put({named: name})
+            put_first(self._tier, self._slots("jobs", job.project), named, named)
+            if digest not in {d for found in lists(self._tier, self._list_of(job)) for d in found.path_sets()}:
+                raise ShelfTrouble("the cache did not take the record")
+        return digest
+
+    def _list_of(self, job: Job) -> Callable[[int], Key]:
+        return self._slots("records", job.project, job.workflow, job.write)
+
+    def jobs(self, project: str) -> list[tuple[str, str]]:
+        """Workflow and scope of the jobs of a project that were recorded, the latest first, at most 32."""
+        found = []
+        with _troubles():
+            for listed in lists(self._tier, self._slots("jobs", project)):
+                for digest in listed.path_sets():
+                    try:
+                        workflow, scope = json.loads(self._tier.get(digest))
+                    except (BlobMissing, ValueError, TypeError):
+                        continue
+                    found.append((str(workflow), str(scope)))
+        return list(dict.fromkeys(found))
+
+    def withdraw(self, digest: Digest) -> None:
+        """Have a record serve no more: its job failed where it says that it succeeds."""
+        with _troubles():
+            self._refuse_unwritable()
+            self._mark(self._key("withdrawn", digest.hash))
+
+    def _is_withdrawn(self, digest: Digest) -> bool:
+        return self._tier.get_result(self._key("withdrawn", digest.hash).digest) is not None
+
+    def skips(self, digest: Digest, up_to: int) -> int:
+        """How often a record let its job be skipped, as far as `up_to`."""
+        with _troubles():
+            return next((n for n in range(up_to) if not self._is_marked("skip", digest.hash, n)), up_to)
+
+    def count_skip(self, digest: Digest, number: int) -> None:
+        """Note that a record let its job be skipped for the so-and-so-many-th time, from 0."""
+        with _troubles():
+            self._refuse_unwritable()
+            if not self._mark(self._key("skip", digest.hash, str(number))):
+                raise ShelfTrouble("the cache takes no writes, so that skips cannot be counted")
+
+    def _is_marked(self, *what: object) -> bool:
+        return self._tier.get_result(self._key(*map(str, what)).digest) is not None
+
+    def set_note(self, *words: str, note: dict[str, object]) -> None:
+        """Keep a note under some words, for later steps of the same job."""
+        data = json.dumps(note, sort_keys=True).encode()
+        digest = self._tier.function.of(data)
+        with _troubles():
+            self._refuse_unwritable()
+            self._tier.put({digest: data})
+            put_first(self._tier, self._slots("note", *words), digest, digest)
+
+    def note(self, *words: str) -> dict[str, object] | None:
+        """The latest note under some words, by its `time`."""
+        notes = []
+        with _troubles():
+            for listed in lists(self._tier, self._slots("note", *words)):
+                for digest in listed.path_sets():
+                    try:
+                        found = json.loads(self._tier.get(digest))
+                    except (BlobMissing, ValueError):
+                        continue
+                    if isinstance(found, dict) and isinstance(found.get("time"), int):
+                        notes.append(found)
+        return max(notes, key=lambda note: int(note["time"]), default=None)
+
+    def _refuse_unwritable(self) -> None:
+        if not self._tier.writable:
+            raise ShelfTrouble("the cache takes no writes from here")
+
+    def _mark(self, key: Key) -> bool:
+        data = b"pytrace ci mark\n"
+        digest = self._tier.function.of(data)
+        self._tier.put({**key.blobs, digest: data})
+        return self._tier.put_result(key.digest, ActionResult(output_files=[OutputFile(path="mark", digest=digest)]))
+
+    def _slots(self, *words: str) -> Callable[[int], Key]:
+        return lambda slot: self._key(*words, f"slot {slot}")
+
+    def _key(self, *words: str) -> Key:
+        """The digest of an `Action` whose command line says what is kept there."""
+        function = self._tier.function
+        command = Command(arguments=[_PROGRAM, SCHEME, *words]).encode()
+        folder = Directory().encode()
+        action = Action(command_digest=function.of(command), input_root_digest=function.of(folder)).encode()
+        return Key(function.of(action), {function.of(data): data for data in (command, folder, action)})
+
+
+class _troubles:
+    """Turns whatever a cache raises into `ShelfTrouble`."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, StoreError | CacheFailed | BlobMissing | OSError):
+            raise ShelfTrouble(str(error)) from error

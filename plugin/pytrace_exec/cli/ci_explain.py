@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pytrace ci explain`: every record of a job held against a commit, and what a record says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pytrace_exec.ci.verdict import decide
+from pytrace_exec.cli.answer import Answer, one_line
+from pytrace_exec.cli.choices import format_options, twin
+from pytrace_exec.cli.ci import ci
+from pytrace_exec.cli.ci_asking import (
+    TROUBLES,
+    Asked,
+    job_options,
+    json_of,
+    lines_of,
+    open_objects,
+    open_shelf,
+    question_options,
+    where,
+)
+from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated
+from pytrace_exec.cli.main import Failed
+
+if TYPE_CHECKING:
+    from pytrace_exec.ci.record import Record
+    from pytrace_exec.ci.shelf import Shelf, Stored
+
+_LETTERS = {"v": "content", "t": "existence", "l": "names", "w": "everything below"}
+
+
+@ci.command(
+    epilog=stated("0 would skip; 1 would run; 20 no such record", store=False),
+    short_help="Why a job runs, or what it read.",
+)
+@job_options()
+@click.option(
+    "--repo",
+    type=click.Path(path_type=bytes),
+    default=b".",
+    metavar="DIR",
+    **twin("PYTRACE_CI_REPO"),
+    help="A clone; bare, shallow or without blobs will do.  [default: .]",
+)
+@click.option(
+    "--commit", default="HEAD", metavar="REV", **twin("PYTRACE_CI_COMMIT"), help="Which commit.  [default: HEAD]"
+)
+@question_options()
+@format_options()
+@click.argument("record", required=False)
+def explain(repo: bytes, commit: str, record: str | None, format: str, as_json: bool, color: str, **asked: Any) -> None:
+    """Tell of every record of a job whether it serves at a commit, and every reason why not.
+
+    With RECORD, the beginning of one's digest, tell everything that this one depends on.
+    """
+    question = Asked(**asked)
+    answer = Answer.on_stdout("json" if as_json else format, color)
+    try:
+        shelf = open_shelf(make=False)
+        if record is not None:
+            _show(_find(shelf, question, record), answer)
+            return
+        objects = open_objects(repo)
+        subject = question.subject(objects, commit)
+        verdict = decide(shelf, question.job, subject, question.terms(objects, subject.commit), all_of_them=True)
+    except TROUBLES as error:
+        raise Failed(str(error), DIFFERENT) from None
+    if answer.format == "json":
+        served = [{"digest": str(stored.digest), "commit": stored.record.commit.hex()} for stored in verdict.matched]
+        answer.json({"workflow": question.workflow, **json_of(verdict), "serving": served})
+    else:
+        for line in lines_of(verdict, question.workflow):
+            answer.line(one_line(line))
+        for stored in verdict.matched:
+            answer.line(f"  {_place(stored.record)}: serves", "good")
+        for stored, reasons in verdict.misses if verdict.skip else ():
+            answer.line(f"  {_place(stored.record)}:")
+            for reason in reasons:
+                answer.line(one_line(f"    {reason.message}"))
+    answer.stream.flush()
+    none = any(reason.code == "no_record" for reason in verdict.general)
+    sys.exit(0 if verdict.skip else NOT_FOUND if none else DIFFERENT)
+
+
+def _find(shelf: Shelf, question: Asked, wanted: str) -> Stored:
+    found = [one for one in shelf.records(question.job).records if str(one.digest).startswith(wanted)]
+    if not found:
+        raise Failed(f"{question.workflow!r} has no record {wanted}; pytrace ci ls shows them", NOT_FOUND)
+    if len(found) > 1:
+        raise Failed(f"{len(found)} records begin with {wanted}; give more of the digest", USAGE)
+    return found[0]
+
+
+def _show(stored: Stored, answer: Answer) -> None:
+    record = stored.record
+    facts = [
+        (os.fsdecode(part.path + b"/" + path if part.path and path else part.path or path), letter)
+        for part in record.parts
+        for path, letter in part.facts
+    ]
+    around = {
+        "fingerprint": record.fingerprint, "variables": record.variables, "untracked": record.files,
+        "outside": record.outside or {}, "hosts": list(record.hosts), "max_age": record.max_age,
+        "steps": [step.name or "1/1" for step in record.steps], "head": record.head,
+    }  # fmt: skip
+    if answer.format == "json":
+        told = {"digest": str(stored.digest), "branch": record.branch, "commit": record.commit.hex(), "run": record.run}
+        paths = [{"path": path, "counts": _LETTERS[letter]} for path, letter in facts]
+        answer.json({**told, "time": record.time, **around, "paths": paths})
+        return
+    answer.line(f"{stored.digest}  {_place(record)}", "strong")
+    answer.table([[name, str(value)] for name, value in around.items() if value])
+    answer.table([[_LETTERS[letter], one_line(path) or "."] for path, letter in facts])
+
+
+def _place(record: Record) -> str:
+    return where(record.branch, record.commit, record.run)

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`pytrace verify`: what comes out otherwise is named, with its bytes; the tree stays as it is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.exec.cli.project import Project, codes, settle
+
+pytestmark = pytest.mark.strace
+
+
+def _state(folder: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Every file with its content, inode and time of change."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        status = os.lstat(path)
+        data = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = data, status.st_ino, status.st_ctime_ns
+    return found
+
+
+def test_what_is_the_same(project: Project) -> None:
+    project.write(x="x")
+    script = "mkdir -p out; cat x > out/y; cat x >> log; echo done; pwd; ls out"
+    project.wrapped("sh", "-c", f"rm -f log; {script}", MODE="fast", API_TOKEN="secret")
+    assert project.last()["outcome"] == "miss", project.last()
+    before = _state(project.base / "root")
+    assert project.pytrace("verify", "latest").status == 2  # the token is known as a hash only
+    done = project.pytrace("verify", "--json", "--runs", "2", "latest", MODE="other", API_TOKEN="secret")
+    assert (done.status, done.json["outcome"]) == (0, "same"), done
+    assert [run["same"] for run in done.json["runs"]] == [True, True]
+    assert _state(project.base / "root") == before
+
+
+def test_what_differs_is_shown(project: Project) -> None:
+    """$$ is another number in each run; so is a part of a binary file."""
+    script = "echo pid $$ > text; printf 'abc\\0%s' $$ > bin; echo 1 > same; echo $$; rm -f gone"
+    project.wrapped("sh", "-c", script)
+    settle()
+    before = _state(project.base / "root")
+    done = project.pytrace("verify", "--json", "latest")
+    assert (done.status, done.json["outcome"]) == (1, "different"), done
+    (run,) = done.json["runs"]
+    found = {one["path"] or one["what"]: one for one in run["differences"]}
+    assert set(found) == {"text", "bin", "standard output"}
+    assert found["text"]["diff"][2] == "@@ -1 +1 @@"
+    assert (found["bin"]["no_diff"], found["bin"]["offset"] >= 4) == ("binary", True)
+    assert _state(project.base / "root") == before
+    assert project.pytrace("explain", "latest").status in (0, 1)  # what is stored is answered as before
+    text = project.pytrace("verify", "latest")
+    assert (text.status, b"text" in text.stdout, b"-pid " in text.stdout) == (1, True, True)
+
+
+def test_what_changed_since_cannot_be_compared(project: Project) -> None:
+    project.write(x="x")
+    project.wrapped("cat", "x")
+    project.write(x="y")
+    done = project.pytrace("verify", "--json", "latest")
+    assert (done.status, done.json["outcome"], codes(done.json)) == (1, "not_comparable", ["inputs_changed"])
+    assert project.pytrace("verify", "0123456789abcdef").status == 20
+
+
+def test_it_runs_where_it_was_made(project: Project) -> None:
+    project.wrapped("sh", "-c", "pwd > where")
+    (project.base / "elsewhere").mkdir()
+    assert project.pytrace("verify", "latest", cwd="elsewhere").status == 0
