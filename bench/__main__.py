@@ -24,7 +24,7 @@ _peers = click.option(
 @_quick
 @click.pass_context
 def bench(context: click.Context, quick: bool) -> None:
-    """Measure the wrapper, what looks could cost inside the process, and the server; without a verb, all of it."""
+    """Measure the wrapper, looks inside the process, the server and `pytrace ci check`; without a verb, all of it."""
     if context.invoked_subcommand is None:
         context.invoke(wrapper, quick=quick)
         context.invoke(inside, quick=quick)
@@ -32,6 +32,8 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(warm, quick=quick)
         context.invoke(large, quick=quick)
         context.invoke(catalogue, quick=quick)
+        context.invoke(pages, quick=quick)
+        context.invoke(ci, quick=quick)
 
 
 @bench.command()
@@ -121,11 +123,40 @@ def catalogue(quick: bool) -> None:
 
 @bench.command()
 @_quick
+def pages(quick: bool) -> None:
+    """Ask for pages and the API over a store of a hundred thousand actions beside a small one: time and memory."""
+    from bench.endpoint import ServerDidNotStart
+    from bench.pages import WrongAnswer, measure_all
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except (ServerDidNotStart, WrongAnswer) as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+@_quick
 def inside(quick: bool) -> None:
     """Count the calls that a preloaded library would see, and time such a library beside the tracer alone."""
     from bench.inside import measure_all
     from bench.timing import CommandFailed
 
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+@_quick
+def ci(quick: bool) -> None:
+    """Time `pytrace ci check` in a bare clone without blobs, beside `git ls-tree -r`; tell the size of a record."""
+    from bench.ci import measure_all
+    from bench.timing import CommandFailed, own_children
+
+    own_children()
     try:
         with _folder() as folder:
             _say(measure_all(folder, quick, _begins))
