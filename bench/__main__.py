@@ -24,13 +24,14 @@ _peers = click.option(
 @_quick
 @click.pass_context
 def bench(context: click.Context, quick: bool) -> None:
-    """Measure the wrapper, what looks could cost inside the process, and the server; without a verb, all of it."""
+    """Measure the wrapper, looks inside the process, the server and `pytrace ci check`; without a verb, all of it."""
     if context.invoked_subcommand is None:
         context.invoke(wrapper, quick=quick)
         context.invoke(inside, quick=quick)
         context.invoke(server, quick=quick)
         context.invoke(warm, quick=quick)
         context.invoke(large, quick=quick)
+        context.invoke(ci, quick=quick)
 
 
 @bench.command()
@@ -119,6 +120,34 @@ def inside(quick: bool) -> None:
         with _folder() as folder:
             _say(measure_all(folder, quick, _begins))
     except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+@_quick
+def ci(quick: bool) -> None:
+    """Time `pytrace ci check` in a bare clone without blobs, beside `git ls-tree -r`; tell the size of a record."""
+    from bench.ci import measure_all
+    from bench.timing import CommandFailed, own_children
+
+    own_children()
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except CommandFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+@bench.command()
+@_quick
+def bazel(quick: bool) -> None:
+    """Build with traced rules beside Bazel's own: 60 compilations, 300 empty actions, a full cache; and the status."""
+    from bench.bazel import BuildFailed, NoBazel, measure_all
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except (BuildFailed, NoBazel) as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -19,6 +19,7 @@ from pytrace_cas.grpc_server.calls import Registry
 from pytrace_cas.server_metrics import ServerMetrics
 from pytrace_cas.services import Services
 from pytrace_cas.store import Store
+from pytrace_cas.usage import Usage
 from pytrace_cas.workers.worker import Worker
 from pytrace_proto import remote_execution_pb2 as reapi
 
@@ -103,7 +104,7 @@ def _stored(services: Services) -> list[bytes]:
 def _handler(services: Services, store: Store) -> Handler:
     listed, metrics = _Listed(), ServerMetrics(store)
     registry = Registry(cast("Any", listed), metrics, Guard(AccessSettings()), Worker().slot, access_log=False)
-    registry.add(ActionCacheServicer(services.action_cache, metrics))
+    registry.add(ActionCacheServicer(services.action_cache, metrics, Usage(store)))
     found = listed.handlers[0].service(cast("Any", _Called()))
     assert found is not None
     return cast("Handler", found.unary_unary)

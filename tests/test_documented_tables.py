@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pytrace_cas.catalogue import FILTER_HELP
 from pytrace_cas.conform.titles import TITLES
 from pytrace_cas.recorded.scheme import SCHEME
 from pytrace_cas.recorded.subjects import KINDS
@@ -65,6 +66,10 @@ def test_the_conformance_table_has_every_rule_and_ours_breaks_none() -> None:
     rows = CONFORMANCE_ROW.findall((DOCS / "conformance.md").read_text())
     assert [(id, title) for id, title, _ in rows] == list(TITLES.items())
     assert {ours for _, _, ours in rows} == {"pass"}
+
+
+def test_the_grammar_of_filters_is_printed() -> None:
+    assert FILTER_HELP in (DOCS / "catalogue.md").read_text()
 
 
 def test_every_kind_of_fact_is_explained() -> None:

@@ -16,6 +16,7 @@ from pytrace_cas.access import AccessSettings, BadAccessFile
 from pytrace_cas.access.certificates import Certificates
 from pytrace_cas.access.guard import Guard
 from pytrace_cas.allocation import keep_freed_memory
+from pytrace_cas.blocking import in_thread
 from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
 from pytrace_cas.http_server.application import Readiness, application
@@ -24,6 +25,7 @@ from pytrace_cas.server_metrics import ServerMetrics, share
 from pytrace_cas.services import AssetSettings, Limits, Services
 from pytrace_cas.upstream import tiered
 from pytrace_cas.upstream.tier import WAITING
+from pytrace_cas.usage import Usage
 from pytrace_cas.workers.orders import Orders
 
 if TYPE_CHECKING:
@@ -74,9 +76,10 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
     orders.on_reload(lambda: _read_again(guard, certificates))
     if worker.metrics is not None:
         share(worker.metrics, worker.number)
-    metrics = ServerMetrics(store, worker.metrics)
+    metrics, usage = ServerMetrics(store, worker.metrics), Usage(store)
     async with AsyncExitStack() as stack:
         stack.callback(guard.close)
+        stack.callback(usage.write)
         behind = stack.enter_context(_with_upstream(store, settings, metrics)) if settings.upstream else None
         services = stack.enter_context(Services(behind or store, settings.limits, settings.assets))
         grpc_server = await stack.enter_async_context(
@@ -86,6 +89,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
                 settings.grpc_address,
                 worker,
                 guard,
+                usage,
                 certificates,
                 most_calls=settings.most_calls,
                 access_log=settings.access_log,
@@ -101,6 +105,7 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
                 readiness,
                 worker,
                 guard,
+                usage,
                 strict_ac=settings.strict_ac,
                 access_log=settings.access_log,
                 upstream=behind.status if behind else None,
@@ -110,15 +115,16 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
             )
         ready(Bound(grpc_server.address, http_server.address if http_server else None, certificates is not None))
         worker.say_ready()
-        await _until_stopped(worker, orders, metrics)
+        await _until_stopped(worker, orders, metrics, usage)
         readiness.going = True
         await _drain(grpc_server, http_server, orders)
 
 
-async def _until_stopped(worker: Worker, orders: Orders, metrics: ServerMetrics) -> None:
+async def _until_stopped(worker: Worker, orders: Orders, metrics: ServerMetrics, usage: Usage) -> None:
     """Wait for the order to stop, or until nobody has called for long enough."""
     while not orders.stop.is_set() and not worker.tick():
         metrics.look()
+        await in_thread(usage.write)
         with suppress(TimeoutError):
             await asyncio.wait_for(orders.stop.wait(), worker.tick_seconds)
 

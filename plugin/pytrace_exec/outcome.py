@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.store import events
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pytrace_cas.digest import Digest
+    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.reapi import Command
     from pytrace_cas.store import Store
+    from pytrace_cas.store.events import Event
     from pytrace_exec.cache.errors import RemoteTrouble
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import Hit, LookUp
@@ -53,6 +57,13 @@ class Outcome:
         self.expected: Hit | None = None
         self.command_ns = 0
         self._missed_because: list[dict[str, object]] = []
+        self._function: DigestFunction | None = None
+        self._command: Command | None = None
+
+    def looked_up(self, look_up: LookUp) -> None:
+        """The keys are known under which a result would be found."""
+        self.weak = look_up.weak.digest
+        self._function, self._command = look_up.function, look_up.command
 
     def hit(self, look_up: LookUp, hit: Hit) -> None:
         """A stored result was replayed."""
@@ -142,9 +153,20 @@ class Outcome:
         except OSError as error:
             say([f"pytrace: a log is not written: {error}\n"] if asked else ())
         if store is not None:
-            store.count(f"runs_{self.kind}")
-            for code in {str(reason["code"]) for reason in self.reasons}:
-                store.count(f"reason_{code}")
+            codes = {str(reason["code"]) for reason in self.reasons}
+            store.record([f"runs_{self.kind}", *(f"reason_{code}" for code in codes)], self._events())
+
+    def _events(self) -> list[Event]:
+        """What the store keeps of the run: the result that answered, or why none did."""
+        if self._function is None:
+            return []
+        if self.kind == "hit":
+            return (
+                [events.hit(self._function, self.invocation.options.instance_name, self.action)] if self.action else []
+            )
+        from pytrace_exec.run_history import run_event
+
+        return [run_event(self, self._function, self._command)]
 
     def _log(self, elapsed_ns: int) -> None:
         options = self.invocation.options

@@ -24,6 +24,7 @@ from pytrace_cas.recorded.effect_entries import (
     Times,
 )
 from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects, InvalidEffects
+from pytrace_cas.recorded.labels import LABELS_PATH, encode_labels
 from pytrace_cas.recorded.names import UnstorablePath, link_text, name_of
 from pytrace_cas.recorded.origins import encode_origin
 from pytrace_cas.recorded.path_sets import PathSet
@@ -187,11 +188,11 @@ class Recording:
 
 
 def result_message(
-    effects: Effects, effects_digest: Digest, stdout: Digest | None, stderr: Digest | None
+    effects: Effects, own: dict[str, Digest], stdout: Digest | None, stderr: Digest | None
 ) -> ActionResult:
-    """The `ActionResult` of these effects."""
+    """The `ActionResult` of these effects; `own`: our own files in it."""
     return ActionResult(
-        output_files=[*output_files(effects), OutputFile(path=EFFECTS_PATH, digest=effects_digest)],
+        output_files=[*output_files(effects), *(OutputFile(path=path, digest=digest) for path, digest in own.items())],
         output_symlinks=output_symlinks(effects),
         exit_code=effects.exit_code,
         stdout_digest=stdout,
@@ -219,7 +220,12 @@ def store(
     streams = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
     stdout, stderr = (look_up.function.of(data) if data else None for data in streams)
     blobs = {look_up.function.of(data): data for data in (path_set, encoded, *streams) if data}
-    message = result_message(effects, effects_digest, stdout, stderr)
+    own = {EFFECTS_PATH: effects_digest}
+    labels = encode_labels(look_up.invocation.options.label)
+    if labels:
+        own[LABELS_PATH] = look_up.function.of(labels)
+        blobs[own[LABELS_PATH]] = labels
+    message = result_message(effects, own, stdout, stderr)
     # What says what the key was made of lasts as long as the result: `show` and `explain` need it.
     told = {**key.blobs, **look_up.weak.blobs, **listings}
     uploaded = _uploaded_inputs(look_up, values)

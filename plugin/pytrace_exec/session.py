@@ -67,7 +67,7 @@ class Session:
             if self.options.stdin:
                 self.invocation.streams.read_stdin()
             look_up = LookUp(self.invocation, cache, self._digests)
-            self.outcome.weak = look_up.weak.digest
+            self.outcome.looked_up(look_up)
             status = None if self.options.mode == "recache" else self._replayed(look_up)
         except StoreRefused:
             raise

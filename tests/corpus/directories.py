@@ -22,6 +22,35 @@ CASES = (
         covers="A79 A80",
     ),
     Case(
+        "ls without times and sizes",
+        ("ls", "-R", "d"),
+        given="mkdir d d/sub; echo x > d/f",
+        facts="""
+            error d : dir
+            status/mode d : dir 0755
+            listing d : {f sub/}
+            error d/sub : dir
+            status/mode d/sub : dir 0755
+            listing d/sub : {}
+        """,
+        misses=("touch d/new", "touch d/sub/new", "rm -r d/sub; touch d/sub"),
+        hits=("echo more > d/f", "touch d d/sub", "cp -a d e; rm -r d; mv e d"),
+    ),
+    Case(
+        "ls with times",
+        ("ls", "-t", "f", "g"),
+        given="echo one > f; echo two > g; touch -d @1500000000 f; touch -d @1400000000 g",
+        facts="""
+            status/times f : file 0644 times =f
+            status/l,times f : file 0644 times =f
+            status/times g : file 0644 times =g
+            status/l,times g : file 0644 times =g
+            order f g : order
+        """,
+        misses=("touch -d @1300000000 f", "touch -d @1600000000 g"),
+        hits=("cp -p f h; mv h f",),
+    ),
+    Case(
         "a listing that shows what the run made",
         python("os.close(os.open('d/out', os.O_CREAT | os.O_EXCL)); os.unlink('d/f'); " + LIST.format("'d'")),
         given="mkdir d; touch d/f d/g",

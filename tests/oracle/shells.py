@@ -64,6 +64,9 @@ LINES = (
     ("find d -name 'in*' -exec cat {} +", "d: clutter; d/in3: edit delete"),
     ("ls d o", "d: clutter; o: delete"),
     ("ls -R | wc -l", "d/sub: clutter delete"),
+    ("ls -F . d", "in1: chmod delete to-symlink; d: clutter"),
+    ("ls -t in1 in2 d/in3; ls -S in1 in2", "in1: touch edit; in2: touch"),
+    ("cp -r d d2; ls -1p d2", "d: clutter; d/in3: touch to-directory"),
     ("wc -c in1 d/in3", "in1: edit flip delete"),
     ("grep -r line . > out1", "in2: edit; d: clutter"),
     ("tar cf - d | tar tf -", "d: clutter; d/in3: edit"),
@@ -105,7 +108,7 @@ LINES = (
     ("umask; echo x > fresh", "umask; fresh: create chmod"),
     (f'echo "import os; {SCRATCH}" > pytest; python3 -B pytest', "in1: edit"),
 )  # fmt: skip
-TIMED = (" -nt ", "-newer", "cp -u", "--upd", "touch")
+TIMED = (" -nt ", "-newer", "cp -u", "--upd", "touch", "ls -t")
 SEVERAL = (b"cp -r ", b"tee ", b"{ cat in1 > out1 &")
 """Write several files, in an order by chance or within one tick: not where times are compared."""
 

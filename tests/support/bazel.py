@@ -39,15 +39,19 @@ class Bazel:
         self, workspace: Path, output_user_root: Path, output_base: Path, program: Path | str | None = BAZEL
     ) -> None:
         self.workspace = workspace
-        self._program = program
+        self.program = program
         self._startup = (f"--output_user_root={output_user_root}", f"--output_base={output_base}")
+
+    @property
+    def startup_options(self) -> tuple[str, ...]:
+        """What stands before each command."""
+        return ("--nohome_rc", "--noworkspace_rc", *self._startup, *_JVM)
 
     def run(self, command: str, *arguments: str) -> Build:
         """Run a command in the workspace."""
-        assert self._program is not None
-        startup = ["--nohome_rc", "--noworkspace_rc", *self._startup, *_JVM]
+        assert self.program is not None
         done = subprocess.run(
-            [self._program, *startup, command, *arguments],
+            [self.program, *self.startup_options, command, *arguments],
             cwd=self.workspace,
             env=server_environment(),
             stdin=subprocess.DEVNULL,

@@ -20,8 +20,8 @@ from pytrace_cas.catalogue.query import InvalidQuery, Match, Query, path_match
 from pytrace_cas.catalogue.references import AmbiguousReference, UnknownReference
 from pytrace_cas.catalogue.rows import LIST, ActionRow
 from pytrace_cas.catalogue.statistics import Statistics
-from pytrace_cas.catalogue.variants import gave_other_outputs
 from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
+from pytrace_cas.nondeterminism import nondeterministic
 from pytrace_cas.reapi import ActionResult
 from pytrace_cas.recorded.candidates import index_digest, parse_index
 from pytrace_cas.store import BlobNotFound
@@ -128,8 +128,8 @@ class Catalogue:
             roots = [row[0] for row in db.execute("SELECT DISTINCT root FROM actions WHERE root <> '' LIMIT 1000")]
             conditions = Conditions.of(query, roots if _names_path(query) else ())
             if query.nondeterministic:
-                ids = gave_other_outputs(db)
-                conditions.add(f"a.id IN ({', '.join('?' * len(ids))})", *ids)
+                found = (one.action.hash for one in nondeterministic(self._store))
+                conditions.add("lower(hex(a.hash)) IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
             return self._page(db, conditions, sort, max(1, min(limit, MOST)), cursor)
 
     def reading(self, path: str, limit: int = 100, cursor: str | None = None) -> Page:
@@ -155,17 +155,24 @@ class Catalogue:
         that it wrote, as `writing` spells it: the one stored last. A list of path sets leads to its first result.
         """
         with self._lock:
+            row = self.resolve_digest(reference, instance)
+            if row is None and reference:
+                where = None if instance is None else Match(instance)
+                query = Query(writes=path_match(reference, exact=True), instance=where)
+                row = next(iter(self.actions(query, limit=1).rows), None)
+            if row is None:
+                raise UnknownReference(reference)
+            return row
+
+    def resolve_digest(self, reference: str, instance: str | None = None) -> ActionRow | None:
+        """As `resolve`, but for paths; None if there is no such digest."""
+        with self._lock:
             db = self._fresh()
-            where = None if instance is None else Match(instance)
             if reference == "latest":
-                rows = self.actions(Query(instance=where), limit=1).rows
+                rows = self.actions(Query(instance=None if instance is None else Match(instance)), limit=1).rows
             else:
                 rows = self._by_digest(db, reference, instance)
-            if not rows and reference:
-                rows = self.actions(Query(writes=path_match(reference, exact=True), instance=where), limit=1).rows
-            if not rows:
-                raise UnknownReference(reference)
-            return self._led_to(rows[0])
+            return self._led_to(rows[0]) if rows else None
 
     def statistics(self, since: float | None = None) -> Statistics:
         """What was counted by hour, of the last `since` seconds (90 days when not given)."""

@@ -106,7 +106,8 @@ class Conditions:
             self.add("r.stored < ?", int(now - query.older))
 
     def _path(self, match: Match, form: str, roots: Iterable[str]) -> None:
-        above = [root for root in roots if root != "/" and (match.text + "/").startswith(root + "/")]
+        known = () if match.how == "exact" else roots
+        above = [root for root in known if root != "/" and (match.text + "/").startswith(root + "/")]
         matches = [match, *(Match("%R" + match.text[len(root) :], match.how) for root in above)]
         found = [_matching("p.path", one) for one in matches]
         text = " OR ".join(text for text, _ in found)

@@ -38,7 +38,10 @@ class InvalidQuery(ValueError):
 
 @attrs.frozen
 class Match:
-    """How a text is looked for: `how` is `equal`, `glob`, `contains` or `below` (a folder, of paths only)."""
+    """How a text is looked for: `how` is `equal`, `glob`, `contains`, or of paths only `below` (a folder) and `exact`.
+
+    An absolute path may lie below the root of a result, which keeps it as `%R/x`; not if it is `exact`.
+    """
 
     text: str
     how: str = "equal"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytrace_cas.grpc_server.calls import Context
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services.action_cache import ActionCache
+    from pytrace_cas.usage import Usage
 
 
 class ActionCacheServicer:
@@ -20,9 +21,10 @@ class ActionCacheServicer:
 
     SERVICE = reapi.DESCRIPTOR.services_by_name["ActionCache"]
 
-    def __init__(self, service: ActionCache, metrics: ServerMetrics) -> None:
+    def __init__(self, service: ActionCache, metrics: ServerMetrics, usage: Usage) -> None:
         self._service = service
         self._metrics = metrics
+        self._usage = usage
 
     async def GetActionResult(self, request: reapi.GetActionResultRequest, context: Context) -> reapi.ActionResult:
         """Answer on the event loop, a few indexed reads; in a thread to inline blobs, or to ask an upstream."""
@@ -33,8 +35,10 @@ class ActionCacheServicer:
                 result = self._service.get(request)
         except ResultNotFound:
             self._metrics.requested("get", "ac", "miss")
+            self._usage.asked(request, "miss", None)
             raise
         self._metrics.requested("get", "ac", "hit")
+        self._usage.asked(request, "hit", context.invocation_metadata())
         return result
 
     async def UpdateActionResult(
@@ -43,4 +47,5 @@ class ActionCacheServicer:
         """Write in a thread."""
         result = await in_thread(self._service.update, request)
         self._metrics.requested("put", "ac", "ok")
+        self._usage.stored(request, context.invocation_metadata())
         return result

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytrace_cas.listening import Address
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
+    from pytrace_cas.usage import Usage
     from pytrace_cas.workers.worker import Worker
 
 
@@ -47,6 +48,7 @@ class GrpcServer:
         address: Address,
         worker: Worker,
         guard: Guard,
+        usage: Usage,
         certificates: Certificates | None = None,
         *,
         most_calls: int | None = None,
@@ -67,7 +69,7 @@ class GrpcServer:
         self._health = health.HealthServicer()
         servicers: tuple[Servicer, ...] = (
             CapabilitiesServicer(services.capabilities, guard),
-            ActionCacheServicer(services.action_cache, metrics),
+            ActionCacheServicer(services.action_cache, metrics, usage),
             ContentAddressableStorageServicer(services.content_addressable_storage, services.chunked_blobs, metrics),
             ByteStreamServicer(services.byte_stream, metrics, drain_uploads=drain_uploads),
         )

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services, backing
     from pytrace_cas.store import Store
+    from pytrace_cas.usage import Usage
     from pytrace_cas.workers.worker import Worker
 
 
@@ -48,6 +49,7 @@ def application(
     readiness: Readiness,
     worker: Worker,
     guard: Guard,
+    usage: Usage,
     *,
     strict_ac: bool = False,
     access_log: bool = False,
@@ -58,7 +60,7 @@ def application(
     `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`.
     """
     pages = Pages(services.store, metrics, readiness, guard, upstream)
-    cache = CacheEndpoint(services, metrics, guard, strict_ac=strict_ac)
+    cache = CacheEndpoint(services, metrics, guard, usage, strict_ac=strict_ac)
     webdav = WebDavEndpoint(services.web_files, metrics, guard)
 
     def watched(handle: Callable[[Request], Awaitable[Response]]) -> Watched:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services
     from pytrace_cas.services.byte_stream import CompressedDownload, Download
+    from pytrace_cas.usage import Usage
 
 # A result names files, it does not hold them; this much names a hundred thousand.
 LARGEST_RESULT = 16 << 20
@@ -56,7 +57,10 @@ class Key:
 class CacheEndpoint:
     """Answers cache requests; `strict_ac` refuses results that are no `ActionResult`."""
 
-    def __init__(self, services: Services, metrics: ServerMetrics, guard: Guard, *, strict_ac: bool) -> None:
+    def __init__(
+        self, services: Services, metrics: ServerMetrics, guard: Guard, usage: Usage, *, strict_ac: bool
+    ) -> None:
+        self._usage = usage
         self._guard = guard
         self._services = services
         self._metrics = metrics
@@ -78,7 +82,10 @@ class CacheEndpoint:
             response = refusal(error)
         except ClientDisconnect:
             response = PlainTextResponse("the body broke off\n", status_code=400)
-        self._metrics.requested(_METHODS[request.method], kind, outcome(request.method, response.status_code))
+        answer = outcome(request.method, response.status_code)
+        self._metrics.requested(_METHODS[request.method], kind, answer)
+        if kind == "ac" and request.method == "GET" and answer in ("hit", "miss"):
+            self._usage.counted(answer)
         return response
 
     async def _answer(self, request: Request, key: Key) -> Response:

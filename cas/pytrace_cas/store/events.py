@@ -39,9 +39,9 @@ class Event:
         return MARK.encode() + b"\t".join(words) + b"\n"
 
 
-def hit(function: DigestFunction, instance: str, action: Digest) -> Event:
-    """A stored result answered."""
-    return Event("hit", str(function.number), str(action), instance, time=int(time.time()))
+def hit(function: DigestFunction, instance: str, action: Digest, times: int = 1) -> Event:
+    """A stored result answered, once or that often."""
+    return Event("hit", str(function.number), str(action), instance, str(times), time=int(time.time()))
 
 
 def run(

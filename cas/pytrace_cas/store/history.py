@@ -35,8 +35,8 @@ COLUMNS = {
 }
 """The tables of what happened: no other table of the index hangs on them."""
 
-_HIT = """INSERT INTO hits (function, hash, size, instance, hits, last) VALUES (?, ?, ?, ?, 1, ?)
-ON CONFLICT DO UPDATE SET hits = hits + 1, last = max(last, excluded.last)"""
+_HIT = """INSERT INTO hits (function, hash, size, instance, hits, last) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET hits = hits + excluded.hits, last = max(last, excluded.last)"""
 _RUN = """INSERT INTO runs (time, outcome, function, instance, weak, action, command, reasons)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
 _REQUEST = f"""INSERT INTO requests (kind, function, hash, size, instance, time, {", ".join(REQUEST_FIELDS)})
@@ -128,8 +128,8 @@ def keep_event(db: sqlite.Connection, line: bytes) -> None:
     try:
         kind, *fields = [unescape(word).decode("utf-8", "surrogateescape") for word in line.split(b"\t")]
         match kind, fields:
-            case "hit", [when, function, action, instance]:
-                db.execute(_HIT, (int(function), *_named(action), _plain(instance), int(when)))
+            case "hit", [when, function, action, instance, times]:
+                db.execute(_HIT, (int(function), *_named(action), _plain(instance), int(times), int(when)))
             case "run", [when, outcome, function, *texts] if len(texts) == 5:
                 db.execute(_RUN, (int(when), outcome, int(function), *map(_plain, texts)))
                 db.execute("DELETE FROM runs WHERE id <= (SELECT max(id) FROM runs) - ?", (RUNS_KEPT,))

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.eviction import Evicted, Evictor
     from pytrace_cas.store.history import History
     from pytrace_cas.store.index import Writing
+    from pytrace_cas.store.listing import StoredBlob
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -318,6 +319,10 @@ class Store:
         """Add one to each of some statistics, and write down what happened, in one go; never waits, never fails."""
         self._counters.record([(name, 1) for name in counts], events)
 
+    def record_counts(self, counts: Iterable[tuple[str, int]], events: Iterable[Event] = ()) -> None:
+        """As `record`, of statistics with what is to be added to each."""
+        self._counters.record(counts, events)
+
     def fold(self) -> None:
         """Bring what was counted and written down into the index, where it can be asked for, unless read only."""
         self._counters.fold()
@@ -357,6 +362,18 @@ class Store:
         with self._index.read() as db:
             used, limit = db.execute("SELECT bytes, max_size FROM store").fetchone()
         return used, limit
+
+    def entries(self) -> tuple[int, int]:
+        """How many blobs and how many results there are."""
+        with self._index.read() as db:
+            blobs, results = db.execute("SELECT blobs, results FROM store").fetchone()
+        return blobs, results
+
+    def blobs(self, sort: str = "time", limit: int = 100) -> list[StoredBlob]:
+        """The blobs that were used last (`time`), or the largest (`size`)."""
+        from pytrace_cas.store.listing import list_blobs
+
+        return list_blobs(self._index, sort, limit)
 
     def evict(self, down_to: int | None = None, older_than: float | None = None, dry_run: bool = False) -> Evicted:
         """Evict the least recently used until `down_to` bytes are left, and what was not used for `older_than` seconds.

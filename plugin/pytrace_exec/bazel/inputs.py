@@ -50,7 +50,7 @@ class Declared:
     def trees(self, root: bytes) -> tuple[tuple[bytes, bytes], ...]:
         """The trees behind the links by which inputs are found, by sign; each a real path outside the root."""
         execroot = self._execroot(root)
-        found = {b"%X": execroot, b"%W": self._workspace(execroot or root)}
+        found = {b"%X": execroot, b"%W": self._workspace(root, execroot or root)}
         if os.path.basename(os.path.dirname(execroot or root)) == b"execroot":
             found[b"%O"] = os.path.dirname(os.path.dirname(execroot or root))
         return tuple((sign, tree) for sign, tree in found.items() if tree is not None and tree != root)
@@ -64,10 +64,11 @@ class Declared:
                 return os.path.realpath(target[: -len(end)])
         return None
 
-    def _workspace(self, execroot: bytes) -> bytes | None:
+    def _workspace(self, root: bytes, execroot: bytes) -> bytes | None:
         """Where the top-level names of an execution root lead that are neither generated nor of other repositories."""
-        tops = {path for path in (name.split(b"/")[0] for name in self.names.values()) if path}
-        for top in sorted(tops - {GENERATED, EXTERNAL, b"..", b"."}):
+        below = (path[len(root) + 1 :] for path in self.paths if path.startswith(root + b"/"))
+        tops = {path.split(b"/")[0] for path in below}
+        for top in sorted(tops - {GENERATED, EXTERNAL}):
             target = _target(execroot + b"/" + top)
             if target is not None and os.path.basename(target) == top:
                 return os.path.realpath(os.path.dirname(target))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pytrace_cas.reapi import ActionResult, MalformedMessage
+from pytrace_cas.recorded.candidates import index_digest
 from pytrace_cas.store import BlobNotFound, MissingBlobs
 from pytrace_exec.cache.errors import BlobMissing
 
@@ -70,8 +71,9 @@ class LocalCache:
     def put_result(self, action: Digest, result: ActionResult, along: Iterable[Digest] = ()) -> bool:
         """Keep a result whose blobs are all here; raise `BlobMissing` otherwise. What goes `along` ages with it."""
         needs = [*result.needs(), *along]
+        changing = index_digest(result) is not None  # a list of path sets
         try:
-            self.store.put_action_result(self.function, self.instance, action, result.encode(), needs)
+            self.store.put_action_result(self.function, self.instance, action, result.encode(), needs, mutable=changing)
         except MissingBlobs as error:
             raise BlobMissing(error.missing[0]) from None
         return True

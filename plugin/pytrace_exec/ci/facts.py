@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import TypeAlias
 
-    from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.objects import Entries, Objects
 
     Fact: TypeAlias = tuple[bytes, str]
     """A path relative to the repository (b"" is its root), and a letter."""
@@ -70,8 +70,32 @@ class Values:
 
     def value(self, fact: Fact) -> bytes:
         """The value of a fact."""
-        path, letter = fact
-        state = self.state(path)
+        return self._value(fact[0], fact[1], self.state(fact[0]))
+
+    def values(self, facts: Iterable[Fact]) -> list[bytes]:
+        """The value of each fact in order; of neighbours in one folder the folder is found once."""
+        found = []
+        above, entries = b"", self._entries(b"")
+        for path, letter in facts:
+            at, _, name = path.rpartition(b"/")
+            if at != above:
+                above, entries = at, self._entries(at)
+            entry = entries.get(name) if entries is not None and path else None
+            if entry is None:
+                found.append(self._value(path, letter, self.state(path)))
+                continue
+            mode, id = entry
+            if letter == "v" and mode == b"100644":
+                found.append(b"f" + id)
+            else:
+                found.append(self._value(path, letter, state_of(mode, id)))
+        return found
+
+    def _entries(self, folder: bytes) -> Entries | None:
+        state = self._folder(folder)
+        return self._objects.entries(state[1:]) if state[:1] == b"d" else None
+
+    def _value(self, path: bytes, letter: str, state: bytes) -> bytes:
         kind = state[:1]
         if kind == b"d":
             if letter == "l":

@@ -164,7 +164,7 @@ def _parts(told: list[dict[str, Any]], data: bytes) -> list[Part]:
 
 def digests(facts: Sequence[Fact], values: Values) -> tuple[bytes, bytes]:
     """The digest over all values of facts and of what they bring along, and the hints."""
-    found = [values.value(fact) for fact in with_attributes(facts)]
+    found = values.values(with_attributes(facts))
     whole = hashlib.sha256(b"".join(b"%d:%s" % (len(value), value) for value in found)).digest()
     hints = (
         hashlib.sha256(b"\0".join(found[begin : begin + GROUP])).digest()[:_HINT]

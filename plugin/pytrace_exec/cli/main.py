@@ -15,7 +15,26 @@ from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
 from pytrace_exec.options import UsageError
 
-VERBS = ("bazel-status", "ci", "diff", "doctor", "explain", "invalidate", "show", "stats", "trace", "verify")
+VERBS = (
+    "bazel-audit",
+    "bazel-status",
+    "ci",
+    "diff",
+    "dir",
+    "doctor",
+    "explain",
+    "find",
+    "invalidate",
+    "ls",
+    "prune",
+    "rm",
+    "show",
+    "size",
+    "stats",
+    "status",
+    "trace",
+    "verify",
+)
 
 
 class Failed(Exception):

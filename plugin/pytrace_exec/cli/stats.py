@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -12,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from pytrace_cas.catalogue import Catalogue, described_statistics
 from pytrace_cas.json_fields import text_fields
-from pytrace_cas.store import Store
 from pytrace_exec.cli.answer import Answer
-from pytrace_exec.cli.choices import chosen, folder_of, format_options, twin, wrapper_options
+from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
+from pytrace_exec.cli.listing import open_writable
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.option_values import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from pytrace_exec.options import Options
 
 OUTCOMES = ("hit", "miss", "not_stored", "bypass", "error")
 _PATH = click.Path(path_type=bytes)
@@ -65,19 +69,17 @@ class Statistics:
 
 @cli.command(epilog=stated("0 told", more="20 no such log"), short_help="How runs went, and why.")
 @format_options()
-@wrapper_options("dir")
+@wrapper_options("dir", *REMOTE)
 @click.option("-v", "--verbose", is_flag=True, **twin("PYTRACE_STATS_VERBOSE"), help="Every counter, every run.")
 @click.option("--zero", is_flag=True, **twin("PYTRACE_STATS_ZERO"), help="Set the store's counters to zero afterwards.")
 @click.option(
     "--since", metavar="DUR", **twin("PYTRACE_STATS_SINCE"), help="Only runs of that long ago or less: 24h, 30d."
 )
-@click.option("--remote", hidden=True, metavar="URL")
 @click.option("--log", type=_PATH, metavar="FILE", **twin("PYTRACE_STATS_FROM"), help="A file of --stats-log.")
 def stats(
     verbose: bool,
     zero: bool,
     since: str | None,
-    remote: str | None,
     log: bytes | None,
     format: str,
     as_json: bool,
@@ -85,26 +87,24 @@ def stats(
 ) -> None:
     """Tell how many runs hit, missed or were not stored, and why.
 
-    The counters of the store hold all runs since --zero, with the reasons why runs were not stored. A log holds what
-    its runs were asked to write there, with the reasons why they missed as well. A remote knows nothing of runs: what
-    a server of pytrace-cas counts is at /status and /metrics of its HTTP address.
+    The counters of the store hold all runs since --zero, with the reasons why runs were not stored; with --since or -v,
+    by hour, of the last 90 days. A log holds what its runs were asked to write there, with the reasons why they missed
+    as well. With --remote, the HTTP address of a pytrace-cas: how often it was asked for a result, and had one.
     """
-    if remote is not None:
-        raise Failed(
-            "--remote: a remote keeps no statistics of runs; name a store with --dir, or read what a server of "
-            "pytrace-cas counts at /status and /metrics of its HTTP address",
-            USAGE,
-        )
-    if log is None and since is not None:
-        raise Failed("--since needs --log: the store's counters do not know when a run was", USAGE)
     answer = Answer.on_stdout("json" if as_json else format, color)
+    options = chosen()
+    seconds = None if since is None else _seconds(since)
     if log is not None:
-        runs = list(_lines(log, None if since is None else time.time() - _seconds(since)))
+        runs = list(_lines(log, None if seconds is None else time.time() - seconds))
         found = {**text_fields("log", log), **Statistics.of_log(runs).described(), **_durations(runs)}
         if verbose:
             found["lines"] = runs
     else:
-        found = _of_store(verbose, zero)
+        found = (
+            _of_remote(options, seconds, zero)
+            if options.remote is not None
+            else _of_store(options, verbose, zero, seconds)
+        )
     if answer.format == "json":
         answer.json(found)
     else:
@@ -118,15 +118,34 @@ def _seconds(text: str) -> float:
         raise Failed(f"--since {error}", USAGE) from None
 
 
-def _of_store(verbose: bool, zero: bool) -> dict[str, Any]:
-    folder = folder_of(chosen())
-    with Store.open(folder, read_only=not zero, create=False) as store:
+def _of_store(options: Options, verbose: bool, zero: bool, since: float | None) -> dict[str, Any]:
+    folder = folder_of(options)
+    with open_writable(folder) as store:
         counters, (used, limit) = store.counters(), store.size()
+        hours = Catalogue(store).statistics(since) if verbose or since is not None else None
         if zero:
             store.reset_counters()
     found = {**text_fields("store", folder), "size": used, "max_size": limit}
-    found |= Statistics.of_counters(counters).described()
+    if hours is not None and since is not None:
+        total = {outcome: hours.total.runs.get(outcome, 0) for outcome in OUTCOMES}
+        found |= Statistics(total, hours.total.reasons).described()
+    else:
+        found |= Statistics.of_counters(counters).described()
+    if hours is not None:
+        found["hours"] = described_statistics(hours)["hours"]
     return {**found, "counters": counters} if verbose else found
+
+
+def _of_remote(options: Options, since: float | None, zero: bool) -> dict[str, Any]:
+    from pytrace_exec.cli.remote_listing import RemoteListing
+
+    if zero:
+        raise Failed("--zero: what a server counted is its own; only a local store can be told to forget", USAGE)
+    remote = RemoteListing.of(options)
+    hours = {} if since is None else {"hours": max(1, math.ceil(since / 3600))}
+    found = remote.get("/api/v1/statistics", hours)
+    found.pop("schema", None)
+    return {"remote": remote.base, **found}
 
 
 def _lines(log: bytes, oldest: float | None) -> Iterator[dict[str, Any]]:
@@ -155,6 +174,9 @@ def _durations(runs: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _print(answer: Answer, found: dict[str, Any]) -> None:
+    if "server" in found and sum(found["server"].values()):
+        asked, rate = sum(found["server"].values()), found["server_hit_rate"]
+        answer.line(f"{asked} results asked for, {'no hit rate yet' if rate is None else f'{rate:.1%} hits'}", "strong")
     rate = found["hit_rate"]
     total = sum(found["runs"].values())
     answer.line(f"{total} runs, {'no hit rate yet' if rate is None else f'{rate:.1%} hits'}", "strong")
@@ -163,8 +185,14 @@ def _print(answer: Answer, found: dict[str, Any]) -> None:
     if found["reasons"]:
         answer.line("reasons", "strong")
         answer.table([(code, str(number)) for code, number in found["reasons"].items()], ("reason", "runs"))
+    answer.table([_hour(hour) for hour in found.get("hours", ())], ("hour", *OUTCOMES))
     if "size" in found:
         answer.line(f"{found['store']}: {found['size']} of {found['max_size']} bytes")
     answer.table(sorted((name, str(number)) for name, number in found.get("counters", {}).items()), ("counter", ""))
     for run in found.get("lines", ()):
         answer.line(f"{run['outcome']:10}  {' '.join(map(str, run.get('command', ())))}")
+
+
+def _hour(hour: dict[str, Any]) -> list[str]:
+    begun = time.strftime("%Y-%m-%d %H:%M", time.localtime(hour["time"]))
+    return [begun, *(str(hour["runs"][outcome]) for outcome in OUTCOMES)]

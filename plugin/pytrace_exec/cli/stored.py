@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from pytrace_cas.catalogue import AmbiguousReference, Catalogue, Match, Query
+from pytrace_cas.catalogue.rows import TRACED
 from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
 from pytrace_cas.recorded.candidates import index_digest, parse_index
 from pytrace_cas.recorded.effect_entries import Move
@@ -19,18 +21,18 @@ from pytrace_cas.recorded.places import MalformedText, Places
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.cache.remote import Address
-from pytrace_exec.cli.choices import open_chosen_cache, open_store, open_store_for_remote
+from pytrace_exec.cli.choices import folder_of, open_chosen_cache, open_store_for_remote
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, status_of
+from pytrace_exec.cli.listing import open_writable
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.invocation import find_places
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from pytrace_cas.catalogue import ActionRow
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import ActionResult
     from pytrace_cas.recorded.effect_entries import Entry
-    from pytrace_cas.store import Store, StoredResult
+    from pytrace_cas.store import Store
     from pytrace_exec.options import Options
 
 _HEX = re.compile(r"[0-9a-f]{4,}")
@@ -69,7 +71,37 @@ class _StoreWithResult(LocalCache):
 
 def open_store_to_find(options: Options, reference: str) -> Store:
     """Open the store that a result is to be found in; it is made where a remote may have to send the result there."""
-    return open_store(options) if _whole_digest(reference) is None else open_store_for_remote(options)
+    if _whole_digest(reference) is None:
+        return open_writable(folder_of(options))  # its catalogue is kept
+    return open_store_for_remote(options)
+
+
+def resolved(store: Store, reference: str, options: Options) -> ActionRow:
+    """The row of the local result that a reference means; raise `Failed`."""
+    finder = Finder(store, options)
+    with Catalogue(store) as catalogue:
+        row = _named(catalogue, reference, options.instance_name, finder.places)
+    if row is None:
+        raise Failed(finder.not_found(reference), NOT_FOUND)
+    return row
+
+
+def _named(catalogue: Catalogue, reference: str, instance: str, places: Places) -> ActionRow | None:
+    """The row of a digest, the beginning of one, `latest`, or of the result that last wrote a path."""
+    if reference == "latest":
+        query = Query(instance=Match(instance), kind=Match(TRACED))
+        return next(iter(catalogue.actions(query, limit=1).rows), None)
+    try:
+        return catalogue.resolve_digest(reference, instance) or _that_wrote(catalogue, reference, instance, places)
+    except AmbiguousReference as error:
+        raise Failed(str(error), USAGE) from None
+
+
+def _that_wrote(catalogue: Catalogue, reference: str, instance: str, places: Places) -> ActionRow | None:
+    folder, name = os.path.split(os.path.abspath(os.fsencode(reference)))
+    path = places.encode_path(os.path.join(os.path.realpath(folder), name)).decode()
+    query = Query(writes=Match(path, "exact"), instance=Match(instance), kind=Match(TRACED))
+    return next(iter(catalogue.actions(query, limit=1).rows), None)
 
 
 class Finder:
@@ -88,12 +120,13 @@ class Finder:
 
     def find(self, reference: str) -> StoredRun:
         """The result that a digest, a unique beginning of one, `latest` or an output's path means; raise `Failed`."""
-        row = self._latest() if reference == "latest" else self._by_digest(reference) or self._by_output(reference)
+        row = self._by_digest(reference) or self._listed(reference)
         if row is None:
-            raise Failed(self._not_found(reference), NOT_FOUND)
+            raise Failed(self.not_found(reference), NOT_FOUND)
         return self._read(*row)
 
-    def _not_found(self, reference: str) -> str:
+    def not_found(self, reference: str) -> str:
+        """What to say of a reference that means nothing."""
         if self._options.remote is None:
             return (
                 f"no stored result is called {reference!r}; give a digest, the beginning of one, 'latest' or an output"
@@ -103,13 +136,10 @@ class Finder:
             return f"no result in the local store is called {reference!r}; {name} is asked for whole digests, HASH/SIZE"
         return f"neither the local store nor {name} has a result {reference}; --digest-function chooses its function"
 
-    def _latest(self) -> tuple[LocalCache, Digest] | None:
-        return next(((cache, digest) for cache, digest, _ in self._results()), None)
-
     def _by_digest(self, reference: str) -> tuple[LocalCache, Digest] | None:
         wanted = _whole_digest(reference)
         if wanted is None:
-            return self._by_prefix(reference) if _HEX.fullmatch(reference) else None
+            return None
         for function in FUNCTIONS.values():
             cache = LocalCache(self._store, function, self._instance)
             if _made_by(function, wanted) and (result := cache.get_result(wanted)) is not None:
@@ -126,36 +156,11 @@ class Finder:
             raise _incomplete(cache, wanted)
         return None
 
-    def _by_prefix(self, prefix: str) -> tuple[LocalCache, Digest] | None:
-        found = [row for row in self._rows() if row.digest.hash.startswith(prefix)]
-        if len(found) > 1:
-            raise Failed(f"{len(found)} stored results begin with {prefix}; give more of the digest", USAGE)
-        for row in found:
-            cache = LocalCache(self._store, row.function, row.instance)
-            result = cache.get_result(row.digest)
-            return cache, (_led_to(cache, result) if result is not None else None) or row.digest
-        return None
-
-    def _by_output(self, reference: str) -> tuple[LocalCache, Digest] | None:
-        """The newest result that made, changed or removed a path."""
-        folder, name = os.path.split(os.path.abspath(os.fsencode(reference)))
-        wanted = os.path.join(os.path.realpath(folder), name)
-        for cache, digest, result in self._results():
-            effects = _effects(cache, result)
-            if effects is not None and wanted in changed_paths(effects.entries, self.places):
-                return cache, digest
-        return None
-
-    def _rows(self) -> Iterator[StoredResult]:
-        return self._store.action_results(None, self._instance, newest_first=True)
-
-    def _results(self) -> Iterator[tuple[LocalCache, Digest, ActionResult]]:
-        """Complete results of the wrapper's, those stored last first."""
-        for row in self._rows():
-            cache = LocalCache(self._store, row.function, row.instance)
-            result = cache.get_result(row.digest)
-            if result is not None and _effects_digest(result) is not None:
-                yield cache, row.digest, result
+    def _listed(self, reference: str) -> tuple[LocalCache, Digest] | None:
+        """The result that the beginning of a digest, `latest` or an output's path means."""
+        with Catalogue(self._store) as catalogue:
+            row = _named(catalogue, reference, self._instance, self.places)
+        return (LocalCache(self._store, row.function, row.instance), row.digest) if row is not None else None
 
     def _read(self, cache: LocalCache, digest: Digest) -> StoredRun:
         result = cache.get_result(digest)

@@ -26,6 +26,7 @@ ld.*        /proc/meminfo                           ignore
 cc1*        /proc/meminfo                           ignore
 make        /proc/loadavg                           ignore
 bash        /proc/meminfo                           ignore
+xargs       /proc/self/fd                           ignore
 grep        /proc/self/maps                         ignore
 egrep       /proc/self/maps                         ignore
 fgrep       /proc/self/maps                         ignore

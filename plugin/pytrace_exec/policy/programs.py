@@ -68,10 +68,14 @@ mv -f -n -t= -T -v --force --no-clobber --target-directory= --no-target-director
 cp -f -H -L -n -P -r -R -t= -T -v --force --dereference --no-clobber --no-dereference --recursive --reflink?
     --remove-destination --target-directory= --no-target-directory --verbose
 install -c -d -D -m= -t= -T -v --directory --mode= --target-directory= --no-target-directory --verbose
+ls -1 -a -A -b -B -C -d -F -H -I= -L -m -N -p -q -Q -r -R -U -v -w= -x -X --all --almost-all --classify --dereference
+    --directory --escape --file-type --group-directories-first --hide= --ignore= --ignore-backups --literal
+    --quote-name --recursive --reverse --width= --zero
 """
-"""Programs that look at what they change or copy for its type and mode alone, given no other options than these.
+"""Programs that look at what they change, copy or list for its type and mode alone, given no other options than these.
 
-`rm -i` asks by size; `cp -p` and `-d` copy times and links, `-u` and `-C` compare, `-x` tells devices apart.
+`rm -i` asks by size; `cp -p` and `-d` copy times and links, `-u` and `-C` compare, `-x` tells devices apart; `ls -l`,
+`-s`, `-t` and `-S` show times and sizes or sort by them, `--color` tells files with several links.
 """
 
 STAT_OPTIONS = "stat -c= -L --format= --printf= --dereference"
@@ -121,7 +125,7 @@ _STAT = rows(STAT_OPTIONS)["stat"]
 
 def compares_times(program: Program) -> bool:
     """Whether the order of two files' times can decide what the program does."""
-    return program.known_as not in _NO_TIMES
+    return program.known_as not in _NO_TIMES and not looks_at_mode_only(program)
 
 
 def tool_of(program: Program, root: bytes) -> str:
@@ -148,7 +152,7 @@ def uses_interfaces_to_connect(program: Program, root: bytes) -> bool:
 
 def copies_times(program: Program) -> bool:
     """Whether it prints or copies times, owners, links and sizes."""
-    if program.name in ("cp", "install"):
+    if program.name in ("cp", "install", "ls"):
         return not looks_at_mode_only(program)
     if program.name == "date":
         return not {b"-r", b"--reference"}.isdisjoint(name for name, _ in options_of(program) or ())

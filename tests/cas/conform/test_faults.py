@@ -19,6 +19,7 @@ from pytrace_cas.server_metrics import ServerMetrics
 from pytrace_cas.services import Services
 from pytrace_cas.services.errors import ResultNotFound
 from pytrace_cas.store import MissingBlobs, Store
+from pytrace_cas.usage import Usage
 from pytrace_cas.workers.worker import Worker
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -115,7 +116,7 @@ def serving(services: Services, store: Store) -> Iterator[str]:
         event, loop = asyncio.Event(), asyncio.get_running_loop()
         stop.append(lambda: loop.call_soon_threadsafe(event.set))
         async with GrpcServer(
-            services, ServerMetrics(store), Address("127.0.0.1"), Worker(), Guard(AccessSettings())
+            services, ServerMetrics(store), Address("127.0.0.1"), Worker(), Guard(AccessSettings()), Usage(store)
         ) as server:
             bound.put(f"grpc://{server.address}")
             await event.wait()

@@ -58,9 +58,16 @@ def test_text(used: Project) -> None:
     assert ["clock", "1"] in [line.split() for line in lines]
 
 
+def test_by_hour(used: Project) -> None:
+    found = used.pytrace("stats", "--since", "1h", "--json").json
+    assert sum(found["runs"].values()) == 3
+    assert sum(hour["runs"]["hit"] for hour in found["hours"]) == 1
+    assert sum(hour["reasons"].get("clock", 0) for hour in found["hours"]) == 1
+
+
 def test_what_is_refused(project: Project) -> None:
     assert project.pytrace("stats").status == 10
-    assert project.pytrace("stats", "--since", "1h").status == 2
+    assert project.pytrace("stats", "--since", "1h").status == 10
     assert project.pytrace("stats", "--log", "nowhere").status == 20
     assert project.pytrace("stats", "--log", "WORKSPACE", "--since", "soon").status == 2
     assert not project.store.exists()

@@ -24,8 +24,17 @@ ln -sf a b
 rm -rf d
 mkdir -p d
 unlink f
+ls
+ls -aR d
+ls -1p --group-directories-first d
 """
 MORE = """
+ls -l
+ls -t d
+ls -s d
+ls --sort=size d
+ls --color d
+ls --full-time
 cp -p a b
 cp -a a b
 cp -d a b
@@ -69,15 +78,36 @@ strip --preserve-dates f
 objcopy --pres a b
 pr -t f
 coreutils cp -p a b
-ls f
+ls -l f
+ls -t f
+dir f
 """
 NO_TIMES = """
+ls f
+ls -R
 cp a b
 install a b
 date -d @0
 strip f
 strip -g f
 cat f
+"""
+ORDERED = """
+make
+[ a -nt b ]
+cp -u a b
+mv -u a b
+install -C a b
+ls -t
+find . -newer f
+"""
+UNORDERED = """
+gcc -c a.c
+cat f
+cp -r a b
+mv a b
+install -m 755 a b
+ls -R d
 """
 INODES = """
 ls -i
@@ -122,6 +152,12 @@ def test_looks_at_mode_only(lines: str, expected: bool) -> None:
 @pytest.mark.parametrize(("lines", "expected"), [(COPIES_TIMES, True), (NO_TIMES, False)], ids=["times", "none"])
 def test_copies_times(lines: str, expected: bool) -> None:
     wrong = [line for line in lines.split("\n")[1:-1] if programs.copies_times(_program(line)) is not expected]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(("lines", "expected"), [(ORDERED, True), (UNORDERED, False)], ids=["order", "none"])
+def test_compares_times(lines: str, expected: bool) -> None:
+    wrong = [line for line in lines.split("\n")[1:-1] if programs.compares_times(_program(line)) is not expected]
     assert wrong == []
 
 

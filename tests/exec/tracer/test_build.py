@@ -16,7 +16,10 @@ import pytest
 from hatch_build import PROGRAM
 
 ROOT = Path(__file__).parents[3]
-PARTS = ("cas", "plugin", "proto", "README.md", "LICENSE", "pyproject.toml", "hatch_build.py")
+PARTS = (
+    "cas", "plugin", "proto", "rules", "README.md", "LICENSE", "MODULE.bazel", "WORKSPACE", "pyproject.toml",
+    "hatch_build.py",
+)  # fmt: skip
 
 
 @attrs.frozen

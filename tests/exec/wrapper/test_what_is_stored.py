@@ -57,6 +57,17 @@ def _answer(server: socket.socket, times: int) -> None:
             peer.sendall(b"hello")
 
 
+def test_xargs_counts_its_descriptors_for_nothing(place: Place) -> None:
+    """It notes at its start which are open, to complain of its own faults when a variable of its makers asks for it."""
+    place.put("in", "one two\n")
+    command = ("--", "sh", "-c", "cat in | xargs -n1 echo got")
+    for outcome in ("miss", "hit"):
+        ended = place.run(*command)
+        assert (ended.outcome, ended.stdout) == (outcome, b"got one\ngot two\n")
+    place.put("in", "three\n")
+    assert place.run(*command).stdout == b"got three\n"
+
+
 @pytest.mark.parametrize("touch", ["touch stamp", "perl -e 'utime undef, undef, \"stamp\"'"])
 def test_what_is_touched_after_an_output_stays_newer(place: Place, touch: str) -> None:
     """A stamp file is how a makefile says that a step is done: newer than all that the step made."""

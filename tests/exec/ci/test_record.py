@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Records: their canonical form and its size, and what a check imports."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytrace_exec.ci import path_list
+from pytrace_exec.ci.facts import strongest
+from pytrace_exec.ci.record import MalformedRecord, Part, Record, Step
+from tests.support.repositories import Repository
+from tests.support.server import running_server
+
+ASKED = 6.0
+"""Bytes a path of a record with 10,000 paths."""
+_NAMES = st.binary(min_size=1, max_size=6).map(lambda name: name.replace(b"/", b"_").replace(b"\0", b"_"))
+_PATHS = st.lists(_NAMES, max_size=12).map(b"/".join)
+
+
+def _record(facts: list[tuple[bytes, str]]) -> Record:
+    hints = os.urandom(2 * (len(facts) // 16 + 1))
+    part = Part(b"", os.urandom(20), os.urandom(20), tuple(facts), os.urandom(32), hints)
+    step = Step("", os.urandom(32).hex(), "")
+    return Record("w", "p", "", "main", "https://example.org/run/7", 1, (part,), (step,), {"os": "debian 12"})
+
+
+@given(st.lists(st.tuples(_PATHS, st.sampled_from("vtlw"))))
+def test_every_list_of_facts_comes_back(found: list[tuple[bytes, str]]) -> None:
+    facts = strongest(found)
+    assert path_list.decode(path_list.decompress(path_list.compress(path_list.encode(facts)))) == facts
+    record = _record(facts)
+    assert Record.decode(record.encode()) == record
+
+
+@given(st.binary(max_size=200))
+def test_nonsense_is_no_record(data: bytes) -> None:
+    valid = _record([(b"a/b", "v")]).encode()
+    for candidate in (data, valid[: len(data)], valid[:20] + data + valid[20 + len(data) :]):
+        if candidate != valid:
+            with pytest.raises(MalformedRecord):
+                Record.decode(candidate)
+
+
+def test_the_size_of_a_real_list() -> None:
+    """Ten thousand paths of what is installed beside this interpreter, and a third of the names looked for in vain."""
+    top = os.fsencode(Path(pytest.__file__).parents[1])
+    paths = sorted(
+        os.path.relpath(os.path.join(folder, name), top)
+        for folder, _, names in os.walk(top)
+        for name in names
+        if not name.endswith(b".pyc")
+    )[:10_000]
+    facts = strongest((path, "t" if number % 3 == 2 else "v") for number, path in enumerate(paths))
+    size = len(_record(facts).encode()) / len(facts)
+    print(f"{len(facts)} paths: {size:.2f} bytes a path")
+    assert size <= ASKED
+
+
+GUARD = """
+import sys
+REFUSED = (
+    "pytrace_exec.tracer", "pytrace_exec.miss", "pytrace_exec.session", "pytrace_exec.streams", "pytrace_exec.ci.job",
+    "pytrace_exec.ci.observed", "pytrace_exec.standard_streams", "pytrace_exec.replay", "ctypes", "pty", "termios",
+)
+class Guard:
+    def find_spec(self, name, path=None, target=None):
+        if name in REFUSED or name.startswith(tuple(f"{one}." for one in REFUSED)):
+            raise ImportError(f"a check needs no {name}")
+sys.meta_path.insert(0, Guard())
+from pytrace_exec.cli import main
+main()
+"""
+
+
+@pytest.mark.git
+@pytest.mark.native
+def test_a_check_imports_no_tracer(repository: Repository) -> None:
+    """What only Linux has is not imported: neither a tracer nor what it needs."""
+    repository.recorded("cat", "src/a")
+    words = ("ci", "check", "--workflow", "w", "--repo", str(repository.path))
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD, *words], env=repository.pytrace.environment(), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout.split()[0]) == (0, "skip"), done.stdout + done.stderr
+
+
+@pytest.mark.git
+@pytest.mark.native
+def test_records_in_remote_caches(repository: Repository) -> None:
+    """Over gRPC and HTTP, without a store of one's own."""
+    with running_server(repository.pytrace.base / "served") as server:
+        for url in (f"grpc://{server.grpc}", server.http_url):
+            options = ("--remote", url, "--project", url)
+            assert repository.check("HEAD", *options).codes == ["no_record"]
+            repository.recorded("cat", "src/a", options=options)
+            assert repository.check("HEAD", *options).status == 0
+            assert repository.check("HEAD", *options, "--max-skips", "1").status == 0
+            assert repository.check("HEAD", *options, "--max-skips", "1").codes == ["max_skips"]
+    assert not (repository.pytrace.base / "store").exists()
+    assert repository.check("HEAD", "--remote", f"grpc://{server.grpc}").codes == ["unknown"]
