@@ -31,6 +31,7 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(server, quick=quick)
         context.invoke(warm, quick=quick)
         context.invoke(large, quick=quick)
+        context.invoke(pages, quick=quick)
         context.invoke(ci, quick=quick)
 
 
@@ -107,6 +108,20 @@ def large(quick: bool) -> None:
 
     with _folder() as folder:
         _say(measure_all(folder, quick, _begins))
+
+
+@bench.command()
+@_quick
+def pages(quick: bool) -> None:
+    """Ask for pages and the API over a store of a hundred thousand actions beside a small one: time and memory."""
+    from bench.endpoint import ServerDidNotStart
+    from bench.pages import WrongAnswer, measure_all
+
+    try:
+        with _folder() as folder:
+            _say(measure_all(folder, quick, _begins))
+    except (ServerDidNotStart, WrongAnswer) as error:
+        raise click.ClickException(str(error)) from None
 
 
 @bench.command()

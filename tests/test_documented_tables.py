@@ -14,6 +14,8 @@ from pytrace_cas.catalogue import FILTER_HELP
 from pytrace_cas.conform.titles import TITLES
 from pytrace_cas.recorded.scheme import SCHEME
 from pytrace_cas.recorded.subjects import KINDS
+from pytrace_exec.explain.reasons import SENTENCES as MISSED
+from pytrace_exec.explain.reasons import group_of
 from pytrace_exec.observe.facts import VALUES
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.policy.reasons import SENTENCES
@@ -60,6 +62,11 @@ def test_a_page_prints_its_tables_as_they_are(page: str) -> None:
 def test_every_reason_not_to_store_is_explained() -> None:
     assert FIRST_CELL.findall((DOCS / "not-stored.md").read_text()) != []
     assert set(FIRST_CELL.findall((DOCS / "not-stored.md").read_text())) == SENTENCES.keys()
+
+
+def test_every_reason_of_a_miss_is_explained_in_the_order_of_telling() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (DOCS / "explaining.md").read_text(), re.MULTILINE)
+    assert rows == [(code, group_of(code)) for code in MISSED]
 
 
 def test_the_conformance_table_has_every_rule_and_ours_breaks_none() -> None:

@@ -156,6 +156,8 @@ class Session:
             self._store_run(look_up, snapshot, trace, known, limit.reached)
         except Exception as error:  # the command has run: whatever is wrong with us, its status is passed on
             self.outcome.failed(error)
+            if self.options.inputs_file is not None:
+                self._note_unseen()
         return trace.status
 
     def _store_run(
@@ -181,7 +183,7 @@ class Session:
 
             self.outcome.verified(differences(look_up, self.outcome.expected, traced))
         self._write_depfile(*_of_run(traced))
-        if self.options.inputs_file is not None:
+        if self.options.inputs_file is not None and not trace.status:  # Bazel runs what failed again
             self._tell_bazel(look_up, traced.seen.values, action is not None)
 
     def _note_why(self, look_up: LookUp, reasons: list[Reason]) -> None:
@@ -212,6 +214,8 @@ class Session:
 
         invocation = self.invocation
         self._hang_up()
+        if self.options.inputs_file is not None:
+            self._note_unseen()
         # A pipe that was read ahead can only be handed on by us.
         streams = invocation.streams if invocation.streams.read_ahead is not None else None
         apart = self.options.pid_namespace and not is_inside()
@@ -248,6 +252,18 @@ class Session:
             depfile.write(self.options.depfile, outputs, read, invocation.cwd)
         except OSError as error:
             self.outcome.note("depfile_failed", f"--depfile is not written: {error}")
+
+    def _note_unseen(self) -> None:
+        """Let Bazel ask an action of which nothing is seen at every build."""
+        from pytrace_exec.bazel import report
+        from pytrace_exec.store_opening import store_folder
+
+        store = store_folder(self.options, os.environb)
+        try:
+            if store is not None and os.path.isdir(store):
+                report.note_unseen(self.invocation, store)
+        except report.NotNoted as error:
+            self.outcome.note("not_noted", str(error))
 
     def _tell_bazel(self, look_up: LookUp, values: Mapping[Subject, bytes], whole: bool = True) -> None:
         """Write what Bazel is to know of declared inputs, and note what was read beside them."""

@@ -66,3 +66,9 @@ def test_every_call_is_measured_on_our_server_and_on_the_floor(whole: list[str])
     for _, _, speed, cpu, *_ in table:
         assert float(speed.split()[0]) > 0
         assert float(cpu.split()[0]) > 0
+
+
+def test_pages_are_measured(whole: list[str]) -> None:
+    head, *table = rows(whole, "Pages")
+    assert len(head) == 3
+    assert {"overview", "list", "action", "memory at the end"} <= {row[0] for row in table}

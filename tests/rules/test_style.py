@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
+import sysconfig
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from pytrace_exec.bazel.rules_folder import rules_folder
+from tests.exec.tracer.test_build import build
 from tests.support.tools import BUILDIFIER
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,3 +51,18 @@ def test_nothing_is_loaded_from_elsewhere(path: Path) -> None:
 
 def test_the_rules_are_found() -> None:
     assert rules_folder() == REPOSITORY
+    pytrace = Path(sysconfig.get_path("scripts")) / "pytrace"
+    done = subprocess.run([pytrace, "dir", "--rules"], capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == REPOSITORY
+
+
+def test_a_wheel_carries_the_rules(tmp_path: Path) -> None:
+    wheel = build(tmp_path, PYTRACE_PURE="1").wheel
+    assert wheel is not None
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "unpacked")
+    code = "from pytrace_exec.bazel.rules_folder import rules_folder; print(rules_folder())"
+    asked = (sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(tmp_path / 'unpacked')!r}); {code}")
+    found = Path(subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip())
+    assert found == tmp_path / "unpacked" / "pytrace_exec" / "bazel" / "workspace"
+    assert {path.name for path in RULES} == {path.name for path in (found / "rules").glob("*.bzl")}

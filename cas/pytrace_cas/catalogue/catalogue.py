@@ -44,12 +44,13 @@ _HEX = re.compile(r"[0-9a-f]{4,128}")
 _FIELDS = ("target", "mnemonic", "tool", "invocation")
 _REQUEST = """(SELECT q.{0} FROM store.requests q WHERE q.function = a.function AND q.hash = a.hash
 AND q.instance = a.instance AND q.size = a.size AND q.{0} <> '' ORDER BY q.kind DESC LIMIT 1)"""
+_FROM = """FROM actions a CROSS JOIN store.results r ON r.id = a.id AND r.hash = a.hash
+LEFT JOIN store.hits h ON h.function = a.function AND h.hash = a.hash AND h.instance = a.instance AND h.size = a.size
+"""
 _SELECT = f"""SELECT a.id, a.instance, a.function, a.hash, a.size, a.kind, a.program, a.command, a.cwd, a.exit_code,
 r.stored, r.used, ifnull(h.hits, 0), ifnull(h.last, 0), a.output_size, a.inputs, a.outputs, a.root, a.labels,
 a.target, a.mnemonic, {", ".join(_REQUEST.format(name) for name in _FIELDS)}
-FROM actions a CROSS JOIN store.results r ON r.id = a.id AND r.hash = a.hash
-LEFT JOIN store.hits h ON h.function = a.function AND h.hash = a.hash AND h.instance = a.instance AND h.size = a.size
-"""
+{_FROM}"""
 
 
 class CatalogueFailed(StoreError):
@@ -203,7 +204,9 @@ class Catalogue:
             else:
                 conditions.add(f"({key}, a.id) < (?, ?)", value, id)
         order = "a.id DESC" if sort == "time" else f"{key} DESC, a.id DESC"
-        query = f"{_SELECT} WHERE {conditions} ORDER BY {order} LIMIT ?"
+        # The rows of the page are chosen first: what else is told of a row is then asked for these alone.
+        chosen = f"SELECT a.id {_FROM} WHERE {conditions} ORDER BY {order} LIMIT ?"
+        query = f"{_SELECT} WHERE a.id IN ({chosen}) ORDER BY {order}"
         found = [_row(row) for row in db.execute(query, (*conditions.parameters, limit + 1))]
         rows = tuple(found[:limit])
         if len(found) <= limit:

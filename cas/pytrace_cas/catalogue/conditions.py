@@ -19,10 +19,11 @@ _OF_REQUEST = ("tool", "invocation", "target", "mnemonic")
 _HELD = ("target", "mnemonic")
 _REQUESTED = """a.id IN (SELECT b.id FROM store.requests q CROSS JOIN actions b ON b.hash = q.hash
 AND b.function = q.function AND b.instance = q.instance AND b.size = q.size WHERE {})"""
-_PATHS = """a.id IN (SELECT u.action FROM paths p CROSS JOIN members m ON m.path = p.id
-CROSS JOIN used u ON u.grp = m.grp WHERE {})"""
-_PATHS_ONE_WAY = """a.id IN (SELECT u.action FROM paths p CROSS JOIN members m ON m.path = p.id
-CROSS JOIN groups g ON g.id = m.grp AND g.written = {} CROSS JOIN used u ON u.grp = m.grp WHERE {{}})"""
+# Groups first, each once: a folder of many files is one group of every action that reads it.
+_PATHS = """a.id IN (SELECT action FROM used WHERE grp IN
+(SELECT m.grp FROM paths p CROSS JOIN members m ON m.path = p.id WHERE {}))"""
+_PATHS_ONE_WAY = """a.id IN (SELECT action FROM used WHERE grp IN (SELECT m.grp FROM paths p
+CROSS JOIN members m ON m.path = p.id CROSS JOIN groups g ON g.id = m.grp AND g.written = {} WHERE {{}}))"""
 
 
 class Conditions:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 
 TAKEN_FOR_GRANTED = """
 /bin /sbin /lib /lib32 /lib64 /usr/bin /usr/sbin /usr/lib /usr/lib32 /usr/lib64 /usr/libexec /usr/include /usr/share
+/usr/local/lib /etc/localtime /etc/timezone
 /etc/ld.so.cache /etc/ld.so.conf /etc/ld.so.conf.d /etc/ld.so.preload /etc/alternatives /etc/locale.alias
-/etc/nsswitch.conf /etc/passwd /etc/group /etc/ssl/openssl.cnf /etc/python3 /proc /sys /dev
+/etc/nsswitch.conf /etc/passwd /etc/group /etc/ssl/openssl.cnf /etc/python* /proc /sys /dev
 """
 """What of the host every action may read without being reported: its programs, its libraries, its tables of names."""
 
@@ -115,7 +117,7 @@ def _reads(action: Action, observations: Iterable[Mapping[str, Any]]) -> Iterato
     here = os.fsencode(os.getcwd())
     declared = Declared(map(os.fsencode, action.inputs), here)
     known = frozenset(path for path, _ in declared.aliases())
-    allowed = frozenset(os.fsencode(path) for path in (*TAKEN_FOR_GRANTED.split(), *action.host_paths))
+    allowed = frozenset(map(os.fsencode, (*_granted(), *action.host_paths)))
     trees = [tree for _, tree in declared.trees(here)]
     told: set[bytes] = set()
     for one in observations:
@@ -133,6 +135,12 @@ def _reads(action: Action, observations: Iterable[Mapping[str, Any]]) -> Iterato
         else:
             what = "is listed" if one["kind"] == "listing" else "is read"
             yield Finding("undeclared_file", name, f"{name} {what} and not declared")
+
+
+def _granted() -> Iterator[str]:
+    """What every action may read here, globs resolved."""
+    for pattern in TAKEN_FOR_GRANTED.split():
+        yield from glob.glob(pattern) if "*" in pattern else (pattern,)
 
 
 def _told(reasons: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 SANDBOXES = b"/sandbox/"
 """A part of every root that is a sandbox of Bazel's: `OUTPUT_BASE/sandbox/linux-sandbox/7/execroot/NAME`."""
 
+GENERATED = b"/bazel-out/"
+"""A part of the path of everything that Bazel's actions make."""
+
 KINDS = frozenset({"access", "attribute", "content", "error", "fact", "link", "listing", "status"})
 """Kinds of facts that Bazel may not know. The others are of the key (variables, identity), of streams, or of what the
 run itself changed."""
@@ -41,7 +44,10 @@ def beside(look_up: LookUp, declared: Declared, values: Mapping[Subject, bytes])
     """
     invocation = look_up.invocation
     root = invocation.places.root
-    known = frozenset(alias for alias, _ in declared.aliases())
+    aliases = [alias for alias, _ in declared.aliases()]
+    # Of a folder of sources Bazel does not look at what is in it.
+    sources = {alias: os.path.realpath(alias) for alias in aliases if GENERATED not in alias and os.path.isdir(alias)}
+    known = frozenset(alias for alias in aliases if alias not in sources)
     own = frozenset(invocation.outputs)
     passing = SANDBOXES in root
     above = {parent for place in (*known, root) for parent in ancestors(place)}
@@ -51,14 +57,18 @@ def beside(look_up: LookUp, declared: Declared, values: Mapping[Subject, bytes])
     for subject in (*values, *extra):
         if subject.kind not in KINDS or _is_option(subject):
             continue
+        value = values.get(subject)
         path = subject.paths[0] if subject.paths else None
         if path is not None:
+            folder = next((folder for folder in sources if under(path, folder)), None)
+            if folder is not None:
+                path, value = sources[folder] + path[len(folder) :], None
+                subject = Subject(subject.kind, subject.arg, path)
             if (passing and under(path, root)) or holds(known, path) or holds(own, path):
                 continue
             # Folders on the way to what is declared come and go with it; what can be written differs in a sandbox.
             if subject.kind != "listing" and (path in above or (under(path, root) and os.path.isdir(path))):
                 continue
-        value = values.get(subject)
         if value is None or subject.kind in ("link", "listing") or value.startswith(b"symlink "):
             value = value_of(subject, view, around)
         yield subject, value

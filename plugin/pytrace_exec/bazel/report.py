@@ -19,11 +19,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytrace_cas.recorded.subjects import Subject
+    from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import LookUp
 
 
 class NotNoted(Exception):
     """What was read beside declared inputs could not be noted; the message says what that costs."""
+
+
+def note_unseen(invocation: Invocation, store: bytes) -> None:
+    """Note an action of which nothing was seen as one to be asked at every build. Raises `NotNoted`."""
+    labels = dict(invocation.options.label)
+    workspace, target = labels.get("workspace"), labels.get("target")
+    if workspace is not None and target is not None:
+        try:
+            Note(store, os.fsencode(workspace)).record(target, {}, "none", volatile=True)
+        except NoteFailed as error:
+            raise NotNoted(str(error)) from None
 
 
 def tell(look_up: LookUp, values: Mapping[Subject, bytes], whole: bool, store: bytes | None) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,7 @@ import click
 
 from pytrace_cas.json_fields import reason_fields
 from pytrace_cas.recorded.keys import MalformedKey, properties, read_key
+from pytrace_cas.store import Store
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing, RemoteLacks
 from pytrace_exec.cli.answer import Answer, one_line
@@ -19,14 +22,15 @@ from pytrace_exec.cli.asking import asked
 from pytrace_exec.cli.choices import (
     REMOTE,
     chosen,
+    folder_of,
     format_options,
     open_chosen_cache,
-    open_store_for_remote,
+    open_store,
     wrapper_options,
 )
 from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated, status_of
 from pytrace_exec.cli.main import Failed, cli
-from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
+from pytrace_exec.cli.stored import Finder, StoredRun
 from pytrace_exec.explain import Explanation, explain_miss
 from pytrace_exec.explain.candidates import MANY, stored_in
 from pytrace_exec.explain.details import add_details
@@ -35,12 +39,12 @@ from pytrace_exec.explain.nearest import Nearest, differences, read
 from pytrace_exec.explain.reasons import group_of, reason, title_of
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.standard_streams import inherited_descriptors
+from pytrace_exec.store_opening import open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_cas.digest import Digest
-    from pytrace_cas.store import Store
     from pytrace_exec.options import Options
 
 _STATUSES = stated("0 it would hit; 1 it would miss", more="13 remote unreachable; 20 never seen, or no such result")
@@ -98,13 +102,27 @@ def explain(ctx: click.Context, ref: str | None, format: str, as_json: bool, col
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
     if ref is not None:
-        with open_store_to_find(options, ref) as store:
+        with _store(options) as store:
             found = explain_result(store, options, ref, inherited)
     else:
-        with open_store_for_remote(options) as store:
+        with _store(options) as store:
             found = explain_command(store, options, [os.fsencode(word) for word in command or ()], inherited)
     _tell(answer, found)
     sys.exit({"hit": 0, "miss": DIFFERENT, "never_seen": NOT_FOUND}[found["outcome"]])
+
+
+@contextmanager
+def _store(options: Options) -> Iterator[Store]:
+    """The local store; with a remote and none here, one that is thrown away: an answer leaves nothing behind."""
+    if options.remote is None:
+        with open_store(options) as store:
+            yield store
+    elif os.path.exists(folder_of(options)):
+        with open_folder(folder_of(options)) as store:
+            yield store
+    else:
+        with tempfile.TemporaryDirectory(prefix="pytrace-explain-") as folder, Store.open(folder) as store:
+            yield store
 
 
 def explain_command(

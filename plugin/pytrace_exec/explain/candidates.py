@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from pytrace_cas.recorded.candidates import index_digest, parse_index
 from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
 from pytrace_cas.recorded.keys import MalformedKey, read_command
 from pytrace_exec.cache.errors import BlobMissing
@@ -49,15 +50,30 @@ def of_commands_like_this(look_up: LookUp, limit: int) -> list[Digest]:
     """Results of commands that run the same program, the nearest first: by their words, then their variables."""
     cache = stored_in(look_up)
     known: dict[Digest, Command] = {}
-    ranked: dict[tuple[bool, int, int, int], Digest] = {}
+    ranked: dict[tuple[bool, int, int, int, int], Digest] = {}
     for place, digest in enumerate(_newest(look_up)):
         try:
             _, command = read_command(cache.get, digest, known)
         except (BlobMissing, MalformedKey):
             continue
-        if command.arguments[:1] == look_up.command.arguments[:1] and is_result(cache, digest):
-            ranked[*_distance(command, look_up.command), place] = digest
-    return [ranked[rank] for rank in sorted(ranked)[:limit]]
+        if command.arguments[:1] == look_up.command.arguments[:1]:
+            for turn, action in enumerate(_results_of(cache, digest)):
+                ranked[*_distance(command, look_up.command), place, turn] = action
+    return list(dict.fromkeys(ranked[rank] for rank in sorted(ranked)))[:limit]
+
+
+def _results_of(cache: LocalCache, digest: Digest) -> list[Digest]:
+    """The result itself, or those that a list of path sets leads to: they may be gone, what is known of them not."""
+    result = cache.get_result(digest)
+    if result is None:
+        return []
+    if any(file.path == EFFECTS_PATH for file in result.output_files):
+        return [digest]
+    index = index_digest(result)
+    try:
+        return [action for _, action in parse_index(cache.get(index)).sets] if index is not None else []
+    except BlobMissing:
+        return []
 
 
 def _newest(look_up: LookUp) -> Iterator[Digest]:

@@ -11,6 +11,7 @@ from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.candidates import stored_in
 from pytrace_exec.explain.conflicts import conflicts
 from pytrace_exec.explain.contents import MAX_BYTES, text_diff
+from pytrace_exec.explain.git_contents import content_in_git
 from pytrace_exec.explain.packages import owner
 from pytrace_exec.explain.reasons import in_order
 
@@ -63,7 +64,7 @@ def _digest(value: object) -> Digest | None:
 
 
 def _content(look_up: LookUp, path: bytes, digest: Digest) -> bytes | None:
-    """The content of a digest: as the path has it now, or from the store."""
+    """The content of a digest: as the path has it now, from the store, or from the history of its repository."""
     if digest.size_bytes > MAX_BYTES:
         return None
     if look_up.view.digest(path) == str(digest):
@@ -77,4 +78,4 @@ def _content(look_up: LookUp, path: bytes, digest: Digest) -> bytes | None:
     try:
         return stored_in(look_up).get(digest)
     except BlobMissing:
-        return None
+        return content_in_git(path, digest, look_up.function)

@@ -97,12 +97,15 @@ def compare(look_up: LookUp, key: StoredKey) -> Comparison:
 
 
 def told(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
-    """Every difference between a stored result and today; without any, the result itself is what is missing."""
+    """Every difference between a stored result and today, and whether it is there at all.
+
+    What a remote may have is missing only if nothing else keeps it from serving.
+    """
     reasons = differences(look_up, found)
-    if reasons:
-        return reasons
-    code = "unusable" if is_result(stored_in(look_up), found.key.digest) else "outputs_missing"
-    return [reason(code, None, str(found.key.digest), None)]
+    here = is_result(stored_in(look_up), found.key.digest)
+    if not here and (not reasons or look_up.cache is stored_in(look_up)):
+        reasons.append(reason("outputs_missing", None, str(found.key.digest), None))
+    return reasons or [reason("unusable", None, str(found.key.digest), None)]
 
 
 def differences(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
@@ -142,10 +145,10 @@ def _contents(key: StoredKey) -> list[tuple[Subject, bytes]]:
 
 
 def produced_by(look_up: LookUp, action: Digest) -> set[bytes]:
-    """Paths that a stored result makes, removes or changes; none when its effects are gone."""
+    """Paths that a stored result makes, removes or changes; when its effects are gone, what its path set says."""
     effects = effects_of(stored_in(look_up), action)
     if effects is None:
-        return set()
+        return {path for _, path_set, _ in look_up.tried for path in path_set.produced}
     places = look_up.invocation.places
     changed = [entry.to if isinstance(entry, Move) else entry.path for entry in effects.entries]
     moved = [entry.path for entry in effects.entries if isinstance(entry, Move)]

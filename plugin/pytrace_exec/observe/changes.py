@@ -171,7 +171,7 @@ def _note_replaced(run: Run, task: Task, call: Call, source: Found, target: Foun
         run.note(call, "error", "empty", target.spot)
         run.note(call, "change", "l", target.spot)
     elif target.spot is not None and source.node is not None:
-        run.targets.append(Target(target.spot, source.node, task.program))
+        run.targets.append(Target(target.spot, source.node, task.program, call.name))
 
 
 def truncate(run: Run, task: Task, call: Call, row: Row) -> None:

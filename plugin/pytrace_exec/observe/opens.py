@@ -130,7 +130,7 @@ def _created(run: Run, task: Task, call: Call, found: Found, flags: frozenset[st
         run.note_new(call, found)
     elif not changed and found.spot is not None:
         if "O_TRUNC" in flags:
-            run.targets.append(Target(found.spot, node, task.program))
+            run.targets.append(Target(found.spot, node, task.program, call.name))
         else:
             run.note(call, "change", "l", found.spot)
     run.world.bind(found.parent, found.name, node)
@@ -149,7 +149,7 @@ def _opened(run: Run, task: Task, call: Call, found: Found, writes: bool, trunca
     if truncates:
         node.created = mode & 0o7777 & ~task.context.umask
         if found.subject is not None:
-            run.targets.append(Target(found.subject, node, task.program))
+            run.targets.append(Target(found.subject, node, task.program, call.name))
         run.world.own(node)
         return
     path = found.subject

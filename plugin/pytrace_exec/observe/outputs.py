@@ -9,6 +9,7 @@ from pytrace_exec.observe.before import COARSE_GRANULE_NS
 from pytrace_exec.observe.changes import NOW
 from pytrace_exec.observe.view import identity_of
 from pytrace_exec.observe.world import Node
+from pytrace_exec.policy.reasons import Reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class Output:
         return f"Output({self.kind!r}, {self.path!r}, {self.mode!r}, {self.other!r})"
 
 
+_CHANGING = ("change", "error")
+"""Kinds of facts that calls which change something leave."""
+
+
 def outputs_of(run: Run, earlier: EarlierView) -> list[Output]:
     """Return the outputs, sorted by path; what cannot be replayed becomes a reason not to store."""
     found: list[Output] = []
@@ -63,8 +68,20 @@ def outputs_of(run: Run, earlier: EarlierView) -> list[Output]:
         found += _changed_inode(run, earlier, node)
     outside = [output.path for output in found if not run.setting.writable(output.path)]
     for path in outside:
-        run.refuse("wrote_outside", path)
+        run.refuse_for(_wrote_outside(run, path))
     return sorted((output for output in found if output.path not in outside), key=lambda output: output.path)
+
+
+def _wrote_outside(run: Run, path: bytes) -> Reason:
+    """The reason, with the call that told of the path's state before it was changed, else that first looked at it."""
+    for target in run.targets:
+        if target.subject == path:
+            reason = Reason("wrote_outside", path, target.program.pid, target.call)
+            reason.program = target.program.path or None
+            return reason
+    calls = {s.kind: call for s, call in run.subjects.items() if path in s.paths and call is not None}
+    call = next((calls[kind] for kind in (*_CHANGING, *calls) if kind in calls), None)
+    return Reason("wrote_outside", path, call.pid if call else None, call.name if call else None)
 
 
 def _changed_name(run: Run, earlier: EarlierView, folder: Node, name: bytes, placed: dict[int, bytes]) -> list[Output]:

@@ -74,11 +74,15 @@ class Setting:
 
 
 class Target:
-    """A path that a program created, truncated or replaced, and could not tell its absence from a plain file."""
+    """A path that a program created, truncated or replaced, and could not tell its absence from a plain file.
 
-    __slots__ = ("node", "program", "subject")
+    `call`: the name of the call that did.
+    """
 
-    def __init__(self, subject: bytes, node: Node, program: Program) -> None:
+    __slots__ = ("call", "node", "program", "subject")
+
+    def __init__(self, subject: bytes, node: Node, program: Program, call: str) -> None:
+        self.call = call
         self.subject = subject
         self.node = node
         self.program = program
@@ -179,9 +183,10 @@ class Run:
 
     def refuse_for(self, reason: Reason) -> None:
         """Note a reason not to store, once however often it came up."""
-        task = self.processes.tasks.get(reason.pid) if reason.pid is not None else None
-        if task is not None:
-            reason.program = task.program.path or None
+        if reason.pid is not None and reason.program is None:
+            task = self.processes.tasks.get(reason.pid)
+            ran = [task.program] if task else [one for one in self.processes.programs if one.pid == reason.pid]
+            reason.program = (ran[-1].path or None) if ran else None
         self.reasons.setdefault(reason.key(), reason)
 
     def standing_at(self, fd: Fd) -> tuple[int, Standing] | None:

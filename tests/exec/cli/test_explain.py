@@ -15,6 +15,7 @@ import attrs
 import pytest
 
 from pytrace_cas.digest import BLAKE3
+from pytrace_cas.store import Store
 from tests.exec.cli.project import Project, codes, settle
 from tests.support.server import running_server
 
@@ -242,8 +243,97 @@ def test_a_remote_is_asked_as_well(ready: Project) -> None:
         empty = {"PYTRACE_DIR": str(ready.base / "another"), "PYTRACE_REMOTE": server.grpc_url}
         assert ready.pytrace("explain", "--", "cat", "two/x", **empty).status == 0
         assert ready.pytrace("explain", "--", "cat", "two/z", **empty).status == 20
+        assert not (ready.base / "another").exists()
     gone = ready.pytrace("explain", "--", "cat", "two/z", **empty)
     assert (gone.status, gone.stderr.count(b"\n")) == (13, 1)
+
+
+def test_a_run_that_was_not_stored(ready: Project) -> None:
+    """The call, the process, the program and the path are told, until a run is stored."""
+    command = ("sh", "-c", "echo x > ../home/outside; cat two/x; [ ! -e fail ] || exit 3")
+    ready.write(fail="")
+    ready.wrapped(*command)
+    assert ready.last()["outcome"] == "not_stored"
+    done = ready.pytrace("explain", "--json", "--", *command)
+    assert (done.status, set(codes(done.json))) == (1, {"not_stored"})
+    why = {reason["why"]: reason for reason in done.json["reasons"]}
+    assert set(why) == {"wrote_outside", "exit_status"}
+    outside = why["wrote_outside"]
+    assert outside["path"] == str(ready.base / "home/outside")
+    assert (outside["call"], outside["program"]) == ("openat", os.path.realpath("/bin/sh")), outside
+    assert outside["pid"] > 0
+    logged = {reason["code"]: reason for reason in ready.last()["reasons"]}
+    assert logged["wrote_outside"]["program"] == outside["program"]
+    (ready.root / "fail").unlink()
+    ready.wrapped(*command, options=("-o", "../home"))
+    assert ready.last()["outcome"] == "miss", ready.last()
+    assert ready.pytrace("explain", "--output", "../home", "--", *command).status == 0
+
+
+def test_two_commands_that_claim_one_output(ready: Project) -> None:
+    first, second = (("sh", "-c", f"[ -s out ] && cat out; echo {word} > out") for word in ("one", "two"))
+    ready.wrapped(*first)
+    (ready.root / "out").unlink()
+    ready.wrapped(*second)
+    done = ready.pytrace("explain", "--json", "--", *first)
+    conflict = {reason["code"]: reason for reason in done.json["reasons"]}["output_conflict"]
+    assert (done.status, conflict["path"], conflict["command"]) == (1, "out", [*second])
+    assert conflict["new"] == ready.last()["action"]
+
+
+def test_what_changed_is_shown(ready: Project) -> None:
+    """The earlier text is what another command made, or what git has."""
+    ready.wrapped("sh", "-c", "echo old > made")
+    subprocess.run(["git", "init", "-q"], cwd=ready.root, check=True)
+    subprocess.run(["git", "add", "two/x"], cwd=ready.root, check=True)
+    settle()
+    ready.wrapped("cat", "made", "two/x")
+    assert ready.last()["outcome"] == "miss", ready.last()
+    ready.write(made="new\n", two__x="changed")
+    done = ready.pytrace("explain", "--json", "--", "cat", "made", "two/x")
+    diffs = {reason["path"]: reason.get("diff") for reason in done.json["reasons"]}
+    assert diffs["made"][3:] == ["-old", "+new"]
+    assert diffs["two/x"][3:] == ["-x (no newline at the end)", "+changed (no newline at the end)"]
+    text = ready.pytrace("explain", "--", "cat", "made", "two/x").stdout.decode()
+    assert ("    -old" in text, "Inputs changed" in text) == (True, True)
+
+
+def test_of_a_listing_the_names(ready: Project) -> None:
+    ready.wrapped("sh", "-c", "echo two/*")
+    (ready.root / "two/z").unlink()
+    ready.write(two__new="")
+    (reason,) = ready.pytrace("explain", "--json", "--", "sh", "-c", "echo two/*").json["reasons"]
+    assert (reason["came"], reason["went"], reason["changed"]) == (["new"], ["z"], [])
+    assert "came: new; went: z" in reason["message"]
+
+
+def test_a_tool_of_the_system(ready: Project) -> None:
+    """A program of a package in the place of one of nobody's."""
+    tool = ready.root / "tool"
+    ready.wrapped("./tool")
+    settle()
+    tool.unlink()
+    tool.symlink_to("/bin/echo")
+    settle()
+    reasons = ready.pytrace("explain", "--json", "--", "./tool").json["reasons"]
+    changed = [reason for reason in reasons if reason["code"] == "tool_changed"]
+    assert [reason["package"] for reason in changed if reason["path"] == "tool"] in (["coreutils"], [])
+    assert changed
+
+
+def test_a_result_of_long_ago_is_found_through_the_index(ready: Project) -> None:
+    """Hundreds of results that were stored since hide nothing, whatever they are."""
+    ready.wrapped("cat", "two/x", MODE="fast")
+    with Store.open(str(ready.store)) as store:
+        for number in range(300):
+            store.put_action_result(BLAKE3, "", BLAKE3.of(b"%d" % number), b"\x20\x01", [])
+    ready.write(two__x="other")
+    ready.wrapped("cat", "two/x", MODE="fast")
+    found = ready.pytrace("explain", "--json", "--", "cat", "two/x", MODE="slow").json
+    assert [(reason["code"], reason["name"]) for reason in found["reasons"]] == [("environment_changed", "MODE")]
+    ready.write(two__x="x")
+    found = ready.pytrace("explain", "--json", "--", "cat", "two/x", MODE="slow").json
+    assert (codes(found), found["compared"]) == (["environment_changed"], 2)
 
 
 def test_recache_answers_nothing(ready: Project) -> None:

@@ -68,3 +68,21 @@ def test_it_runs_where_it_was_made(project: Project) -> None:
     project.wrapped("sh", "-c", "pwd > where")
     (project.base / "elsewhere").mkdir()
     assert project.pytrace("verify", "latest", cwd="elsewhere").status == 0
+
+
+def test_equal_inputs_with_other_outputs_are_listed(project: Project) -> None:
+    """By a run that was made again, and by what verify found."""
+    project.wrapped("echo", "always")
+    project.wrapped("sh", "-c", "echo $$ > text")
+    assert project.pytrace("ls", "--json", "--nondeterministic").json["actions"] == []
+    first = project.last()["action"]
+    (project.root / "text").unlink()
+    project.wrapped("sh", "-c", "echo $$ > text", options=("--mode", "recache"))
+    assert project.last()["action"] == first
+    project.wrapped("sh", "-c", "echo $$")
+    second = project.last()["action"]
+    assert project.pytrace("verify", "latest").status == 1
+    found = project.pytrace("ls", "--json", "--nondeterministic").json["actions"]
+    differing = {row["action"]: row["differs"] for row in found}
+    assert {action: list(names) for action, names in differing.items()} == {first: ["text"], second: ["<stdout>"]}
+    assert [len(values) for names in differing.values() for values in names.values()] == [2, 2]

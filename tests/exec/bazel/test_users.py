@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two users with workspaces in different folders share results through a remote."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.exec.bazel.test_declared import PROGRAMS, Layout
+from tests.support.server import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, to be others"),
+    pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed"),
+]
+USERS = (61001, 61002)
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that every user reaches; pytest's own are root's."""
+    with tempfile.TemporaryDirectory(prefix="pytrace-users-") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+def outcome(user: int, layout: Layout, url: str, *command: str) -> str:
+    """Run as a user in a sandbox of a layout of his own."""
+    root = layout.sandbox(user)
+    log, store = layout.place / "log", layout.place / "store"
+    subprocess.run(["chown", "-R", f"{user}:{user}", layout.place], check=True)
+    apart = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--inh-caps=-all"]
+    if subprocess.run([*apart, PROGRAMS / "pytrace-exec", "--help"], capture_output=True, check=False).returncode:
+        pytest.skip("the installation cannot be reached by other users")
+    words = ["--dir", str(store), "--remote", url, "--root", ".", "--portable", "--stats-log", str(log), "-o", "out"]
+    words += ["--inputs-file", "list", "--", *command]
+    environment = {"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp"}
+    subprocess.run(
+        [*apart, PROGRAMS / "pytrace-exec", *words], cwd=root, env=environment, check=True, capture_output=True
+    )
+    line = json.loads(log.read_text().splitlines()[-1])
+    return str(line["outcome"] if line["outcome"] != "not_stored" else line["reasons"])
+
+
+def test_users_share_through_a_remote(tmp_path: Path, open_place: Path) -> None:
+    command = ("sh", "-c", "sh pkg/real.sh pkg/a.txt > out")
+    with running_server(tmp_path / "cas") as server:
+        found = [outcome(user, Layout(open_place / str(user)), server.grpc_url, *command) for user in USERS]
+    assert found == ["miss", "hit"]
