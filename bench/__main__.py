@@ -31,6 +31,7 @@ def bench(context: click.Context, quick: bool) -> None:
         context.invoke(server, quick=quick)
         context.invoke(warm, quick=quick)
         context.invoke(large, quick=quick)
+        context.invoke(catalogue, quick=quick)
         context.invoke(pages, quick=quick)
         context.invoke(ci, quick=quick)
 
@@ -105,6 +106,16 @@ def warm(quick: bool, urls: tuple[str, ...] = (), peers: tuple[str, ...] = ()) -
 def large(quick: bool) -> None:
     """Serve a store of two million blobs beside an empty one: how soon it is ready, what a look and memory come to."""
     from bench.large import measure_all
+
+    with _folder() as folder:
+        _say(measure_all(folder, quick, _begins))
+
+
+@bench.command()
+@_quick
+def catalogue(quick: bool) -> None:
+    """List and search a store of a hundred thousand actions, beside an empty one and a bare interpreter."""
+    from bench.catalogue import measure_all
 
     with _folder() as folder:
         _say(measure_all(folder, quick, _begins))

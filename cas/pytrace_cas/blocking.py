@@ -30,6 +30,10 @@ async def in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.
         with suppress(Exception):
             future.result()
         raise
+    finally:
+        # An error's traceback has this frame, and the future has the error: with all that the call held, they would
+        # wait for the garbage collector, which counts objects and not bytes.
+        del future
 
 
 class Closing(Protocol):

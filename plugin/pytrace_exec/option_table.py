@@ -81,9 +81,9 @@ CACHE = (
     Option("remote-cert", "FILE", values.path, "certificate that the remote gets"),
     Option("remote-key", "FILE", values.path, "private key of --remote-cert"),
     Option("remote-timeout", "DUR", values.positive_duration, "how long one answer may take", default=10.0),
-    Option("digest-function", "NAME", values.choice("sha256", "blake3"), "default: the remote's own, else blake3"),
+    Option("digest-function", "NAME", values.Choice("sha256", "blake3"), "default: the remote's own, else blake3"),
     Option("instance-name", "NAME", values.text, "instance of the remote", default=""),
-    Option("mode", "MODE", values.choice(*MODES), f"one of {', '.join(MODES)}", default="readwrite"),
+    Option("mode", "MODE", values.Choice(*MODES), f"one of {', '.join(MODES)}", default="readwrite"),
     Option("generation-max-age", "DUR", values.duration, "how old what is known of invalidations may be", default=60.0),
     _switch("upload-inputs", "upload what the command read, too"),
     _switch("remote-only", "keep results in the remote only", scope="env"),
@@ -101,7 +101,7 @@ IDENTITY = (
     _switch("env-only", "start the command with the variables of --env and no others"),
     Option("redact", "NAME", values.variable, "a variable whose value is hashed, never stored", many=_PATHS),
     Option(
-        "probe", "HOW", values.choice("content", "stat"), "what a look at a file's status counts", default="content"
+        "probe", "HOW", values.Choice("content", "stat"), "what a look at a file's status counts", default="content"
     ),
     Option("probe-limit", "SIZE", values.size, "a larger file that is looked at counts by its time", default=256 << 20),
     _switch("mtime", "count times, owners and modes of what is looked at"),
@@ -117,7 +117,7 @@ STORING = (
     Option("label", "K=V", values.pair, "a label of the result", many=_LINES),
 )
 RUNNING = (
-    Option("tracer", "NAME", values.choice("auto", "native", "strace"), "auto, native or strace", default="auto"),
+    Option("tracer", "NAME", values.Choice("auto", "native", "strace"), "auto, native or strace", default="auto"),
     _switch("pid-namespace", "give the command the same process numbers every run"),
     Option("timeout", "DUR", values.positive_duration, "end the command after this time"),
     _switch("verify", "run even on a hit, and compare"),
@@ -129,7 +129,7 @@ TELLING = (
     Option("depfile", "FILE", values.path, "write what was read as a rule of make"),
     Option("unused-inputs-list", "FILE", values.path, "write which of --inputs-file were not read", scope="flag env"),
     Option("log", "FILE", values.path, "append what --explain would say", scope="env"),
-    Option("log-level", "LEVEL", values.choice(*LEVELS), f"one of {', '.join(LEVELS)}", default="info", scope="env"),
+    Option("log-level", "LEVEL", values.Choice(*LEVELS), f"one of {', '.join(LEVELS)}", default="info", scope="env"),
     _switch("version", "print the version", scope="flag"),
     _switch("help", "print this page", short="h", scope="flag"),
 )

@@ -7,10 +7,6 @@ with the option's name. On the wrapper's start-up path: imports nothing.
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 SIZE_UNITS = {
     "": 1,
     **{unit: 1000 ** (power + 1) for power, unit in enumerate("kmgtp")},
@@ -103,16 +99,20 @@ def positive_duration(value: bytes) -> float:
     return found
 
 
-def choice(*allowed: str) -> Callable[[bytes], str]:
-    """Make the reader of one of the words `allowed`."""
+class Choice:
+    """The reader of one of the words `allowed`."""
 
-    def read(value: bytes) -> str:
+    __slots__ = ("allowed",)
+
+    def __init__(self, *allowed: str) -> None:
+        self.allowed = allowed
+
+    def __call__(self, value: bytes) -> str:
+        """Return the word."""
         found = value.decode("utf-8", "replace")
-        if found not in allowed:
-            raise ValueError(f"is one of {', '.join(allowed)}, not {shown(value)}")
+        if found not in self.allowed:
+            raise ValueError(f"is one of {', '.join(self.allowed)}, not {shown(value)}")
         return found
-
-    return read
 
 
 def remote(value: bytes) -> str:

@@ -173,7 +173,7 @@ def check(options: Options) -> None:
 
 def load_files(options: Options, root: bytes, environ: Mapping[bytes, bytes]) -> None:
     """Take from the project's, the user's and the system's file what nothing nearer has set. Raises `UsageError`."""
-    for path in _files(root, environ):
+    for path in files(root, environ):
         content = _content(path)
         # Most projects that have a pyproject.toml say nothing there to us, and parsing it costs as much as a hit.
         if content is None or (path.endswith(b"/pyproject.toml") and b"pytrace" not in content):
@@ -183,7 +183,7 @@ def load_files(options: Options, root: bytes, environ: Mapping[bytes, bytes]) ->
         option_files.apply(options, path, content, environ)
 
 
-def _files(root: bytes, environ: Mapping[bytes, bytes]) -> Iterator[bytes]:
+def files(root: bytes, environ: Mapping[bytes, bytes]) -> Iterator[bytes]:
     """The files that may say something, nearest first; a project has one of the two."""
     own = os.path.join(root, b"pytrace.toml")
     yield own if os.path.lexists(own) else os.path.join(root, b"pyproject.toml")

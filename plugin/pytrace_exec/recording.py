@@ -249,9 +249,9 @@ def _origin(look_up: LookUp) -> dict[Digest, bytes]:
 
 
 def _uploaded_inputs(look_up: LookUp, values: dict[Subject, bytes]) -> list[Digest]:
-    """Keep what the command read, as far as it is still there, so that it is sent along (`--upload-inputs`)."""
+    """Keep what the command read, as far as it is still there, so that it is stored along (`--upload-inputs`)."""
     options = look_up.invocation.options
-    if not (options.upload_inputs and options.remote):
+    if not options.upload_inputs:
         return []
     kept = []
     for subject, value in values.items():

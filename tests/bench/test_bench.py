@@ -48,6 +48,12 @@ def test_the_calls_that_a_library_sees_are_counted(whole: list[str]) -> None:
     assert shares["find + stat"] > 50 > shares["1,600 processes"]
 
 
+def test_lists_of_a_large_store_are_measured(whole: list[str]) -> None:
+    head, *table = rows(whole, "A store of 300 actions")
+    assert [row[0].split()[0] for row in table] == ["interpreter", "ls", "ls", "ls", "find", "find", "show"]
+    assert all(len(row) == len(head) for row in table)
+
+
 def test_fixed_cost_is_measured(whole: list[str]) -> None:
     _, *table = rows(whole, "Fixed cost")
     assert [row[0] for row in table] == ["bare", "python -c pass", "strace true", "recache true", "hit true"]

@@ -37,6 +37,8 @@ PROGRAMS = {
     "rsync": ("rsync",),
     "strace": ("strace",),
     "systemd_analyze": ("systemd-analyze",),
+    "fish": ("fish",),
+    "zsh": ("zsh",),
     "zstd": ("zstd",),
     "xattr": ("setfattr", "getfattr"),
 }

@@ -67,9 +67,9 @@ class Pytrace:
             "PYTHONDONTWRITEBYTECODE": "1", **_AUTHOR, **variables,
         }  # fmt: skip
 
-    def __call__(self, *arguments: str, cwd: Path | None = None, **variables: str) -> Ended:
+    def __call__(self, *arguments: str, cwd: Path | None = None, stdin: str = os.devnull, **variables: str) -> Ended:
         """Run `pytrace`."""
-        with open(os.devnull, "rb") as null:
+        with open(stdin, "rb") as null:
             done = self.zygote.run(
                 ["pytrace", *arguments], cwd=str(cwd or self.base), env=self.environment(**variables),
                 stdin=null.fileno(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, umask=0o022, timeout=SECONDS,
@@ -123,7 +123,7 @@ class Repository:
     def run(self, *command: str, options: tuple[str, ...] = (), **variables: str) -> Ended:
         """`pytrace ci run --json` of the workflow `w`."""
         words = ("ci", "run", "--workflow", "w", "--json", *options, "--", *command)
-        return self.pytrace(*words, cwd=self.path, **variables)
+        return self.pytrace(*words, cwd=self.path, stdin=os.devnull, **variables)
 
     def recorded(self, *command: str, options: tuple[str, ...] = (), **variables: str) -> Ended:
         """The same of a run that must be recorded."""
@@ -136,7 +136,7 @@ class Repository:
         """`pytrace ci check --json` of the workflow `w`."""
         place = str(repo or self.path)
         words = ("ci", "check", "--workflow", "w", "--repo", place, "--commit", revision, "--json", *options)
-        return self.pytrace(*words, cwd=None, **variables)
+        return self.pytrace(*words, cwd=None, stdin=os.devnull, **variables)
 
     def clone(self, name: str, *options: str) -> Path:
         """Clone over git's own transport."""

@@ -188,6 +188,9 @@ class Registry:
                 return None if answer is None else _encode(answer, call)
             except EXPECTED as error:
                 code = STATUS_CODES[grpc_code(error)]
+                # gRPC keeps what `abort` raises for longer than the call, and with it this error's frames: the upload's
+                # message, a decoder's window.
+                error.__traceback__ = error.__context__ = error.__cause__ = None
                 await context.abort(code, str(error)[:LONGEST_DETAILS], _details(error))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED

@@ -88,6 +88,10 @@ class TieredCache(LocalCache):
         """Close the connection; the next question opens another one."""
         self._line.hang_up()
 
+    def send(self, digests: Iterable[Digest]) -> bool:
+        """Send blobs of the store to the remote, as far as it lacks them; False: they were not taken."""
+        return self._remote.send(digests)
+
     def get_result(self, action: Digest) -> ActionResult | None:
         """The result under a key from the nearest tier that has it."""
         found = (tier.get_result(action) for tier in self._tiers)
@@ -136,6 +140,16 @@ class RemoteTier:
                 return False
             self._send(remote, terms, digests)
             remote.put_result(self.function, action, result.encode())
+            return True
+
+        return self._line.ask(send, False)
+
+    def send(self, digests: Iterable[Digest]) -> bool:
+        """Send blobs that are in the store; raise `BlobMissing` for one that is not. False: they were not taken."""
+        wanted = list(digests)
+
+        def send(remote: Remote, terms: Terms) -> bool:
+            self._send(remote, terms, wanted)
             return True
 
         return self._line.ask(send, False)

@@ -115,6 +115,8 @@ class Run:
             return Ran(trace.status, ("it was ended by --timeout",))
         try:
             traced = observe(invocation, function, snapshot, trace, {})
+            if traced.seen.run.stdin_read and invocation.streams.kinds[0] == "file":
+                missing.append("it read a file on standard input, which no commit tells: name it in the command")
             return self._conclude(traced, earlier, missing, shelf)
         except Exception as error:  # the command has run: its status is passed on
             return Ran(trace.status, (f"recording failed: {error!r}",))

@@ -18,10 +18,14 @@ from pytrace_exec.options import UsageError
 VERBS = (
     "bazel-audit",
     "bazel-status",
+    "cat",
     "ci",
+    "completion",
+    "config",
     "diff",
     "dir",
     "doctor",
+    "download",
     "explain",
     "find",
     "invalidate",
@@ -33,6 +37,8 @@ VERBS = (
     "stats",
     "status",
     "trace",
+    "tree",
+    "upload",
     "verify",
 )
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +16,13 @@ from pytrace_exec.cli.answer import Answer, line_of
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
+from pytrace_exec.cli.rerun_script import download_words, script_of
 from pytrace_exec.cli.stored import Finder, StoredRun, open_store_to_find
 
 if TYPE_CHECKING:
     from pytrace_cas.recorded.places import Places
 
 _STATUSES = stated("0 shown", more="13 remote unreachable; 20 no such result")
-_HASHED = b"sha256:"
 
 
 @cli.command(epilog=_STATUSES, short_help="One stored result.")
@@ -39,16 +38,17 @@ def show(ref: str, inputs: bool, outputs: bool, env: bool, format: str, as_json:
     A remote is asked for a result that the local store does not have, if REF is the whole digest, HASH/SIZE.
 
     Without --inputs, --outputs and --env all three are told in JSON, and how many there are in text. --format sh
-    writes a script that runs the command again.
+    writes a script that runs the command again: where it ran, or over its inputs in a folder that pytrace download
+    --inputs has put them in.
     """
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
     with open_store_to_find(options, ref) as store:
         finder = Finder(store, options)
         run = finder.find(ref)
-    if answer.format == "sh":
-        _print_script(answer, run, finder.places)
-        return
+        if answer.format == "sh":
+            answer.stream.write(script_of(run, finder.places, download_words(options)))
+            return
     parts = {"inputs": inputs, "outputs": outputs, "env": env}
     if answer.format == "json":
         answer.json(_described(run, finder.places, parts if any(parts.values()) else dict.fromkeys(parts, True)))
@@ -109,24 +109,3 @@ def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> Non
         answer.line(f"{part:9} {len(found[part])}", "strong")
         for item in found[part] if parts[part] else ():
             answer.line(f"  {line_of(item)}")
-
-
-def _print_script(answer: Answer, run: StoredRun, places: Places) -> None:
-    """A script that runs the command as it was run; a value that was stored as a hash is left to the caller."""
-    told = properties(run.key.command)
-    folder = places.decode_path(told.get("working-directory", "%R").encode())
-    words, hidden = [], []
-    for name, value in variables(run.key.command).items():
-        exact = places.restore(value.encode())
-        if exact.startswith(_HASHED):
-            hidden.append(name)
-        else:
-            words.append(shlex.quote(f"{name}={os.fsdecode(exact)}"))
-    command = [shlex.quote(os.fsdecode(places.restore(word.encode()))) for word in run.key.command.arguments]
-    answer.line("#!/bin/sh")
-    answer.line(f"# action {run.digest}")
-    for name in hidden:
-        answer.line(f"# {name} is stored as a hash only: set it yourself")
-    answer.line(f"cd {shlex.quote(os.fsdecode(folder))} || exit")
-    answer.line(f"umask {told.get('umask', '0022')}")
-    answer.line(" ".join(["exec env", *words, *command]))

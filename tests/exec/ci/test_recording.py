@@ -75,6 +75,13 @@ def test_a_tracked_file_that_was_changed(repository: Repository) -> None:
     repository.recorded("cat", "src/b")
 
 
+def test_a_file_on_standard_input(repository: Repository) -> None:
+    words = ("ci", "run", "--workflow", "w", "--json", "--", "cat")
+    ended = repository.pytrace(*words, cwd=repository.path, stdin=str(repository.path / "src/a"))
+    assert (ended.status, ended.stdout.splitlines()[0], ended.json["recorded"]) == (0, "a", None)
+    assert "standard input" in ended.json["not_recorded"][0]
+
+
 def test_what_the_job_makes_is_no_input(repository: Repository) -> None:
     repository.recorded("sh", "-c", "mkdir -p out; sort src/a src/b > out/all; cat out/all; echo c >> src/b; ls . out")
     repository.git("checkout", "-q", ".")
