@@ -66,8 +66,12 @@ def _own_namespace(libc: ctypes.CDLL) -> bool:
     if uid == 0 or libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS):
         why = os.strerror(ctypes.get_errno())
         raise NotCovered(f"no mount namespace can be made here ({why}); run it as a user who may make one (unshare -m)")
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{uid} {uid} 1"), ("gid_map", f"{gid} {gid} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+    for name, text in (
+        ("setgroups", b"deny"),
+        ("uid_map", b"%d %d 1" % (uid, uid)),
+        ("gid_map", b"%d %d 1" % (gid, gid)),
+    ):
+        with open(f"/proc/self/{name}", "wb") as file:
             file.write(text)
     return False
 
