@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -19,7 +20,12 @@ SMALL = 64 << 10
 
 async def in_thread(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
     """Run what blocks in a thread; when cancelled, wait for it, since what it uses is about to be closed."""
-    future = asyncio.get_running_loop().run_in_executor(None, lambda: function(*arguments, **keywords))
+    return await in_thread_of(None, lambda: function(*arguments, **keywords))
+
+
+async def in_thread_of(executor: Executor | None, function: Callable[[], T]) -> T:
+    """As `in_thread`, in a thread of that executor."""
+    future = asyncio.get_running_loop().run_in_executor(executor, function)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

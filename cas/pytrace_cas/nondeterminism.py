@@ -26,6 +26,7 @@ RESERVED = "actions/"
 
 _OWN_FILES = ".pytrace/"
 _STAMPED = ".pyc"
+_LARGEST = 16 << 20
 _HEADER, _CHECKED = 16, b"\1"
 """A `.pyc` begins with 16 bytes: magic, flags, then time and size of its source, or (flag bit 0) a hash of it."""
 
@@ -95,7 +96,7 @@ def known_of(store: Store, function: DigestFunction, instance: str, action: Dige
     if instance.startswith(RESERVED):
         return None
     earlier = store.replaced_results(function, instance, action)
-    present = store.get_action_result(function, instance, action)
+    present = store.peek_action_result(function, instance, action)
     messages = [message for _, message in reversed(earlier)] + ([present] if present is not None else [])
     outputs: dict[str, list[str | None]] = {}
     times = 1
@@ -151,7 +152,10 @@ def _same_code(store: Store, function: DigestFunction, name: str, values: tuple[
     if not name.endswith(_STAMPED) or old is None or new is None:
         return False
     try:
-        datas = [store.get(function, Digest.parse(value.split(" ")[0])) for value in (old, new)]
+        digests = [Digest.parse(value.split(" ")[0]) for value in (old, new)]
+        if any(digest.size_bytes > _LARGEST for digest in digests):
+            return False
+        datas = [store.peek(function, digest) for digest in digests]
     except (StoreError, ValueError):
         return False
     return _unstamped(datas[0]) == _unstamped(datas[1])

@@ -26,6 +26,7 @@ from pytrace_cas.services import AssetSettings, Limits, Services
 from pytrace_cas.upstream import tiered
 from pytrace_cas.upstream.tier import WAITING
 from pytrace_cas.usage import Usage
+from pytrace_cas.web.site import Site
 from pytrace_cas.workers.orders import Orders
 
 if TYPE_CHECKING:
@@ -98,9 +99,11 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
         )
         http_server: HttpServer | None = None
         if settings.http_address is not None:
+            site = Site(services, store, metrics, guard)
+            stack.callback(site.close)
             app = application(
                 services,
-                store,
+                site,
                 metrics,
                 readiness,
                 worker,

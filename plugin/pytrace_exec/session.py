@@ -75,8 +75,15 @@ class Session:
             self.outcome.note("no_store", "HOME is not set; --dir names a store")
             return self._bypass("no_store", "no store")
         except Exception as error:
-            return self._bypass("cache_failed", f"the cache failed: {_told(error)}")
+            return self._bypass("cache_failed", f"the cache failed: {_told(error)}{self._hint(error)}")
         return self._miss(look_up) if status is None else status
+
+    def _hint(self, error: Exception) -> str:
+        """What a step of Bazel's has to be told besides: its sandbox shuts the store out."""
+        from pytrace_cas.store import StoreNotWritable
+
+        shut_out = self.options.inputs_file is not None and isinstance(error, StoreNotWritable)
+        return "; in Bazel's sandbox, --sandbox_writable_path=STORE allows it" if shut_out else ""
 
     def _open(self) -> LocalCache:
         store = self._store = open_store(self.options, os.environb)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,13 +107,14 @@ def test_a_store_that_is_full(tmp_path: Path, output_user_root: Path) -> None:
 
 
 def test_a_store_that_the_sandbox_may_not_write(tmp_path: Path, output_user_root: Path) -> None:
-    workspace = written(tmp_path, options=[])
     place = tmp_path / "elsewhere"
     place.mkdir()
-    closed = TracedWorkspace(workspace.folder, place)
-    with running_bazel(workspace.folder, output_user_root, "closed") as bazel:
-        log = check(closed, bazel)
-    assert "read only" in log or "cannot be written" in log
+    # Bazel's sandbox may write to /tmp, where pytest's folders are.
+    with tempfile.TemporaryDirectory(prefix="pytrace-closed-", dir="/var/tmp") as closed:
+        workspace = written(tmp_path, options=[], store=f"{closed}/store")
+        with running_bazel(workspace.folder, output_user_root, "closed") as bazel:
+            log = check(TracedWorkspace(workspace.folder, place), bazel)
+    assert "may not be written" in log
     assert "--sandbox_writable_path" in log
 
 

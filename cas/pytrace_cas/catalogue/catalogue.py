@@ -9,6 +9,7 @@ import re
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,6 +17,7 @@ import attrs
 from pytrace_cas.catalogue import database
 from pytrace_cas.catalogue.catching_up import catch_up
 from pytrace_cas.catalogue.conditions import Conditions
+from pytrace_cas.catalogue.extraction import LARGEST
 from pytrace_cas.catalogue.query import InvalidQuery, Match, Query, path_match
 from pytrace_cas.catalogue.references import AmbiguousReference, UnknownReference
 from pytrace_cas.catalogue.rows import LIST, ActionRow
@@ -24,7 +26,7 @@ from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
 from pytrace_cas.nondeterminism import nondeterministic
 from pytrace_cas.reapi import ActionResult
 from pytrace_cas.recorded.candidates import index_digest, parse_index
-from pytrace_cas.store import BlobNotFound
+from pytrace_cas.store import BlobNotFound, OutOfSpace, StoreBusy
 from pytrace_cas.store.history import DAYS
 from pytrace_cas.store.layout import StoreError
 
@@ -100,7 +102,7 @@ class Catalogue:
     def refresh(self) -> None:
         """Bring the catalogue up to date, making it anew when it is damaged or gone."""
         with self._lock:
-            self._store.fold()
+            self._fold()
             try:
                 self._catch_up()
                 return
@@ -126,8 +128,7 @@ class Catalogue:
         query = query or Query()
         with self._lock:
             db = self._fresh()
-            roots = [row[0] for row in db.execute("SELECT DISTINCT root FROM actions WHERE root <> '' LIMIT 1000")]
-            conditions = Conditions.of(query, roots if _names_path(query) else ())
+            conditions = Conditions.of(query, _roots(db) if _names_path(query) else ())
             if query.nondeterministic:
                 found = (one.action.hash for one in nondeterministic(self._store))
                 conditions.add("lower(hex(a.hash)) IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
@@ -178,10 +179,15 @@ class Catalogue:
     def statistics(self, since: float | None = None) -> Statistics:
         """What was counted by hour, of the last `since` seconds (90 days when not given)."""
         begin = int(time.time() - (DAYS * 86400 if since is None else since))
-        self._store.fold()
+        self._fold()
         return Statistics.of(self._store.history.hours(begin), begin)
 
     # -- inside
+
+    def _fold(self) -> None:
+        """Bring what was counted into the index; where that cannot be written now, it is told the next time."""
+        with suppress(StoreBusy, OutOfSpace):
+            self._store.fold()
 
     def _fresh(self) -> sqlite3.Connection:
         self.refresh()
@@ -247,13 +253,19 @@ class Catalogue:
         message = self._db.execute("SELECT message FROM store.results WHERE id = ?", (row.id,)).fetchone()  # type: ignore[union-attr]
         index = index_digest(ActionResult.decode(bytes(message[0]))) if message else None
         try:
-            sets = parse_index(self._store.get(row.function, index)).sets if index is not None else []
+            read = index is not None and index.size_bytes <= LARGEST
+            sets = parse_index(self._store.peek(row.function, index)).sets if index is not None and read else []
         except BlobNotFound:
             return row
         for _, action in sets:
             for found in self._by_digest(self._fresh(), str(action), row.instance):
                 return found
         return row
+
+
+def _roots(db: sqlite3.Connection) -> list[str]:
+    """Roots of results, to which an absolute path may belong."""
+    return [row[0] for row in db.execute("SELECT DISTINCT root FROM actions WHERE root <> '' LIMIT 1000")]
 
 
 def _names_path(query: Query) -> bool:

@@ -30,6 +30,9 @@ GARBAGE = 10_000
 MOST_REMEMBERED = 200_000
 """Paths, and groups of them, whose numbers are kept in memory."""
 
+LARGEST_NUMBER = (1 << 63) - 1
+"""What SQLite can keep: a result may claim outputs of any size."""
+
 HIDDEN = "actions/"
 """What instances begin with that hold the server's own indexes."""
 
@@ -113,7 +116,8 @@ class _Writer:
 
     def add(self, key: tuple[int, str, int, bytes, int], found: Extracted) -> None:
         """Take the row of a result."""
-        told = (found.kind, found.program, found.command, found.cwd, found.exit_code, found.output_size)
+        size = min(found.output_size, LARGEST_NUMBER)
+        told = (found.kind, found.program, found.command, found.cwd, found.exit_code, size)
         rest = (found.inputs, found.outputs, found.root, json.dumps(found.labels) if found.labels else "")
         named = (found.labels.get("target", ""), found.labels.get("mnemonic", ""))
         self._actions.append((*key, *told, *rest, *named))

@@ -12,12 +12,11 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from pytrace_cas.store.layout import FILE_MODE, remove, unique_name
+from pytrace_cas.store.layout import FILE_MODE, Layout, remove, unique_name
 
 if TYPE_CHECKING:
     from pytrace_cas.store import Store
 
-NAME = b"catalogue.sqlite"
 FORM = 1
 """Of the tables below: a catalogue of another form is made anew."""
 
@@ -72,7 +71,7 @@ def open_database(store: Store) -> tuple[sqlite3.Connection, int]:
         db.executescript(TABLES)
         _attach(db, store)
         return db, 0
-    path = os.path.join(store.path, NAME)
+    path = Layout(store.path).catalogue
     if not os.path.exists(path):
         make(store)
     db = sqlite3.connect(_uri(path, "rw"), PATIENCE, isolation_level=None, uri=True, check_same_thread=False)
@@ -96,7 +95,7 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 
 def make(store: Store) -> None:
     """Put an empty catalogue in place of what is there; whoever has that open goes on with it, and notices."""
-    path = os.path.join(store.path, NAME)
+    path = Layout(store.path).catalogue
     fresh = os.path.join(store.path, b"tmp", unique_name())
     os.close(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, FILE_MODE))
     db = sqlite3.connect(_uri(fresh, "rw"), isolation_level=None, uri=True)
@@ -112,7 +111,7 @@ def make(store: Store) -> None:
 def inode(store: Store) -> int:
     """Which file the catalogue is now; 0 for none."""
     try:
-        return os.stat(os.path.join(store.path, NAME)).st_ino
+        return os.stat(Layout(store.path).catalogue).st_ino
     except FileNotFoundError:
         return 0
 

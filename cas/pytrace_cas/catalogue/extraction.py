@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pytrace_cas.catalogue.rows import LIST, OTHER, TRACED
+from pytrace_cas.digest import MalformedDigest
 from pytrace_cas.reapi import Action, ActionResult, Command, Directory, MalformedMessage
 from pytrace_cas.recorded.candidates import INDEX, index_digest
 from pytrace_cas.recorded.command_lines import command_line, shell_line
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 MOST_PATHS = 50_000
 """Of one result, no more paths are found again."""
+
+MOST_FOLDERS = 50_000
+"""Of one result, no more folders are read: a few small blobs can name one another without end."""
+
+LARGEST, LARGEST_LABELS = 32 << 20, 64 << 10
+"""Bytes of a blob that is read."""
 
 MAX_DEPTH = 256
 _SIGNS = {name: sign.decode() for sign, name in TOPS.items()} | {"abs": ""}
@@ -66,10 +73,12 @@ class Extractor:
         self._group = group
         self._trees: dict[tuple[str, Digest], tuple[frozenset[int], int]] = {}
         self._commands: dict[Digest, tuple[str, str, str]] = {}
+        self._folders = MOST_FOLDERS
 
     def extract(self, function: DigestFunction, digest: Digest, message: bytes) -> Extracted:
         """Everything that can be read of a result."""
         found = Extracted()
+        self._folders = MOST_FOLDERS
         try:
             result = ActionResult.decode(message)
         except MalformedMessage:
@@ -91,10 +100,13 @@ class Extractor:
             self._add_tree(found, function, action)
         return found
 
-    def _blob(self, function: DigestFunction, digest: Digest | None) -> bytes | None:
+    def _blob(self, function: DigestFunction, digest: Digest | None, most: int = LARGEST) -> bytes | None:
+        """A blob of at most so many bytes; looking at it is no use of it."""
+        if digest is None or digest.size_bytes > most:
+            return None
         try:
-            return self._store.get(function, digest) if digest is not None else None
-        except BlobNotFound:
+            return self._store.peek(function, digest)
+        except (BlobNotFound, MalformedDigest):
             return None
 
     def _action(self, function: DigestFunction, digest: Digest) -> Action | None:
@@ -144,7 +156,7 @@ class Extractor:
         self._add_paths(found, True, [_placed(name) for name in names])
 
     def _add_labels(self, found: Extracted, function: DigestFunction, digest: Digest | None) -> None:
-        data = self._blob(function, digest)
+        data = self._blob(function, digest, LARGEST_LABELS)
         if data is not None:
             found.labels = {_storable(name): _storable(value) for name, value in decode_labels(data).items()}
 
@@ -224,9 +236,10 @@ class Extractor:
         known = self._trees.get((path, digest))
         if known is not None:
             return known
-        folder = self._directory(function, digest)
-        if folder is None or depth > MAX_DEPTH:
+        folder = self._directory(function, digest) if depth <= MAX_DEPTH and self._folders else None
+        if folder is None:
             return frozenset(), 0
+        self._folders -= 1
         groups: set[int] = set()
         count = len(folder.files) + len(folder.symlinks)
         if count:
@@ -240,7 +253,9 @@ class Extractor:
                 count += number
         if len(self._trees) > 50_000:
             self._trees.clear()
-        found = self._trees[path, digest] = frozenset(groups), count
+        found = frozenset(groups), count
+        if self._folders:  # else something may be left out, which another result need not do without
+            self._trees[path, digest] = found
         return found
 
 

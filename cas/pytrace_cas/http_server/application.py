@@ -20,7 +20,6 @@ from pytrace_cas.http_server.watched import Watched
 from pytrace_cas.http_server.webdav import METHODS, WebDavEndpoint
 from pytrace_cas.services.errors import EXPECTED
 from pytrace_cas.web.routes import web_routes
-from pytrace_cas.web.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from pytrace_cas.access.guard import Guard
     from pytrace_cas.server_metrics import ServerMetrics
     from pytrace_cas.services import Services, backing
-    from pytrace_cas.store import Store
     from pytrace_cas.usage import Usage
+    from pytrace_cas.web.site import Site
     from pytrace_cas.workers.worker import Worker
 
 
@@ -44,7 +43,7 @@ class Readiness:
 
 def application(
     services: Services,
-    store: Store,
+    site: Site,
     metrics: ServerMetrics,
     readiness: Readiness,
     worker: Worker,
@@ -55,7 +54,7 @@ def application(
     access_log: bool = False,
     upstream: Callable[[], dict[str, object]] | None = None,
 ) -> Starlette:
-    """Build the application; `store` is what is here of what `services` give.
+    """Build the application; `site` is what the pages work on, and stays the caller's.
 
     `strict_ac` refuses results that are no `ActionResult`, `upstream` is for `/status`.
     """
@@ -73,7 +72,7 @@ def application(
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
             Route("/metrics", pages.metrics),
-            *web_routes(Site(services, store, metrics, guard), watched),
+            *web_routes(site, watched),
             Route("/webdav/{path:path}", watched(webdav.handle), methods=METHODS),
             Route("/{path:path}", watched(cache.handle), methods=["GET", "HEAD", "PUT"]),
         ]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What happened, as the index keeps it: hits of each result, runs without one, requests, statistics by hour.
 
-All of it is bounded: by `DAYS`, and runs by `RUNS_KEPT`.
+All of it is bounded: by `DAYS`, runs by `RUNS_KEPT`, and what is kept of each result by how many results there are.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 DAYS = 90
 RUNS_KEPT = 10_000
+GONE_KEPT = 10_000
+"""Rows of results that are gone may stay so many, beside as many as there are results."""
+
 REQUEST_FIELDS = ("tool", "version", "invocation", "correlated", "mnemonic", "target", "configuration")
 
 COLUMNS = {
@@ -44,6 +47,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET time = excluded.time, {", ".join(f"{name} = excluded.{name}" for name in REQUEST_FIELDS)}"""
 _HOUR = """INSERT INTO hours (hour, name, value) VALUES (?, ?, ?)
 ON CONFLICT DO UPDATE SET value = value + excluded.value"""
+_DROP_GONE = """DELETE FROM {0} WHERE (SELECT count(*) FROM {0}) > (SELECT {1} * results + ? FROM store)
+AND NOT EXISTS (SELECT 1 FROM results r WHERE r.function = {0}.function AND r.hash = {0}.hash
+AND r.instance = {0}.instance AND r.size = {0}.size)"""
 _BY_NUMBER = {function.number: function for function in FUNCTIONS.values()}
 
 
@@ -121,6 +127,8 @@ def keep_hours(db: sqlite.Connection, counts: Iterable[tuple[int, str, int]]) ->
         db.execute("DELETE FROM hits WHERE last < ?", (oldest * 3600,))
         db.execute("DELETE FROM requests WHERE time < ?", (oldest * 3600,))
         db.execute("DELETE FROM runs WHERE time < ?", (oldest * 3600,))
+        for table, rows in (("hits", 1), ("requests", 2)):
+            db.execute(_DROP_GONE.format(table, rows), (GONE_KEPT,))
 
 
 def keep_event(db: sqlite.Connection, line: bytes) -> None:

@@ -66,6 +66,7 @@ class Layout:
 
     __slots__ = (
         "cas",
+        "catalogue",
         "counters",
         "index",
         "maintenance",
@@ -82,6 +83,7 @@ class Layout:
         self.root = root
         self.mark = root + b"/pytrace-cas-store"
         self.index = root + b"/index.sqlite"
+        self.catalogue = root + b"/catalogue.sqlite"
         self.cas = root + b"/cas"
         self.tmp = root + b"/tmp"
         self.trash = root + b"/trash"

@@ -144,9 +144,9 @@ class Reader:
         self._pending = pending
         self._counters = counters
 
-    def get(self, function: DigestFunction, digest: Digest) -> bytes:
-        """All of a blob, verified; raise `BlobNotFound`."""
-        found = self.find(function, digest)
+    def get(self, function: DigestFunction, digest: Digest, patience: float | None = HIT_PATIENCE) -> bytes:
+        """All of a blob, verified; raise `BlobNotFound`. `patience` as in `find`."""
+        found = self.find(function, digest, patience)
         try:
             return self._verified(function, digest, _all_of(found), file_of(found))
         except OSError as error:
@@ -179,12 +179,12 @@ class Reader:
                 os.lseek(target, 0, os.SEEK_SET)
         raise BlobNotFound(self.layout.root, function, digest)
 
-    def find(self, function: DigestFunction, digest: Digest, patience: float = HIT_PATIENCE) -> Found:
+    def find(self, function: DigestFunction, digest: Digest, patience: float | None = HIT_PATIENCE) -> Found:
         """A blob's bytes, an open descriptor of its file, of the right size, its frames, or its parts.
 
         Raise `BlobNotFound`. What was found is read with `read_at`, and let go of with `close_found`.
 
-        Its age is renewed, unless another process keeps the write lock for `patience` seconds.
+        Its age is renewed, unless another process keeps the write lock for `patience` seconds; with None it is not.
         """
         function.check(digest)
         if not digest.size_bytes:
@@ -234,13 +234,13 @@ class Reader:
         self.condemn(function, digest, fd)
         raise BlobNotFound(self.layout.root, function, digest)
 
-    def _row(self, function: DigestFunction, digest: Digest, patience: float) -> tuple[Any, ...] | None:
+    def _row(self, function: DigestFunction, digest: Digest, patience: float | None) -> tuple[Any, ...] | None:
         key = (function.number, bytes.fromhex(digest.hash))
         with self._index.read() as db:
             row: tuple[Any, ...] | None = db.execute(_ROW, key).fetchone()
         if row is None or row[1] != digest.size_bytes:
             return None
-        if Clock(*row[5:8]).stale(row[2], row[3]) and not self._renew(key, patience):
+        if patience is not None and Clock(*row[5:8]).stale(row[2], row[3]) and not self._renew(key, patience):
             return None
         return row
 

@@ -15,7 +15,7 @@ from pytrace_cas.store.adding import DigestMismatch
 from pytrace_cas.store.check import CheckReport, Problem
 from pytrace_cas.store.history import COLUMNS as HISTORY_COLUMNS
 from pytrace_cas.store.index import DEFAULT_MAX_SIZE, CorruptIndex, Index, StoreBusy
-from pytrace_cas.store.layout import Layout, StoreNotWritable, unique_name
+from pytrace_cas.store.layout import Layout, StoreNotWritable, remove, unique_name
 from pytrace_cas.store.mark import mark
 from pytrace_cas.store.pending import Pending
 from pytrace_cas.store.reading import BlobNotFound
@@ -76,11 +76,16 @@ def rebuild(layout: Layout) -> None:
 
 
 def put_aside(layout: Layout) -> bytes:
-    """Move the index into quarantine, return where it is; raise `StoreBusy` if another process has the store open."""
+    """Move the index into quarantine, return where it is; raise `StoreBusy` if another process has the store open.
+
+    The catalogue goes first: a new index gives ids again that it has seen, and would not look at any more.
+    """
     target = layout.quarantine + b"/index.sqlite-" + unique_name()
     fd = os.open(layout.index, os.O_RDWR | os.O_CLOEXEC)
     try:
         fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, _SHARED_SIZE, _SHARED_FIRST)
+        for suffix in (b"", b"-wal", b"-shm"):
+            remove(layout.catalogue + suffix)
         for suffix in (b"-shm", b"-wal", b""):
             if os.path.lexists(layout.index + suffix):
                 os.rename(layout.index + suffix, target + suffix)

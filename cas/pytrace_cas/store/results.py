@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OPAQUE = 0  # the function number of bodies that are no ActionResult
 _PAGE = 256  # results listed by one statement
+REPLACED_BYTES = 64 << 20
+"""Of messages that were replaced, so many are kept when a long one comes to them."""
 
 # One statement, so that the result and its blobs are seen at one moment.
 _COMPLETE = """SELECT r.id, r.message,
@@ -58,6 +60,11 @@ _KEEP_REPLACED = f"""INSERT INTO replaced (function, hash, instance, size, time,
 SELECT function, hash, instance, size, stored, message FROM results WHERE {_KEY} AND message <> ?"""
 _TRIM_REPLACED = f"""DELETE FROM replaced WHERE id <= (SELECT max(id) FROM replaced) - 4096 OR id IN
 (SELECT id FROM replaced WHERE {_KEY} ORDER BY id DESC LIMIT -1 OFFSET 4)"""
+# Messages with the bytes of streams are long: the charge of the store does not count them, so they are few.
+_LAST_IS_LONG = "SELECT length(message) > 16384 FROM replaced ORDER BY id DESC LIMIT 1"
+_TRIM_BYTES = """DELETE FROM replaced WHERE id <= (SELECT id FROM
+(SELECT id, sum(length(message)) OVER (ORDER BY id DESC) AS kept FROM replaced)
+WHERE kept > ? ORDER BY id DESC LIMIT 1)"""
 
 
 class MissingBlobs(StoreError):
@@ -91,11 +98,11 @@ class Results:
         self._index = index
         self._room = room
 
-    def get(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None:
-        """The message, if all that it needs is here; renews it and all of that."""
+    def get(self, function: DigestFunction, instance: str, digest: Digest, *, renew: bool = True) -> bytes | None:
+        """The message, if all that it needs is here; renews it and all of that unless told not to."""
         function.check(digest)
         key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
-        return self._get(_BY_DIGEST, key)
+        return self._get(_BY_DIGEST, key, renew)
 
     def get_by_hash(self, function: DigestFunction, instance: str, hash: str) -> bytes | None:
         """As `get`, for a client that knows no size: the one stored last."""
@@ -161,7 +168,7 @@ class Results:
         with self._index.write() as db:
             query = "INSERT INTO replaced (function, hash, instance, size, time, message) VALUES (?, ?, ?, ?, ?, ?)"
             db.execute(query, (*key, int(time.time()), message))
-            db.execute(_TRIM_REPLACED, key)
+            _trim_replaced(db, key)
 
     def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
         """Function, instance and digest of each key under which something else stood before, the last first."""
@@ -230,14 +237,15 @@ class Results:
         """The body under a key."""
         return self._get(_BY_DIGEST, (OPAQUE, os.fsencode(key), instance, 0))
 
-    def _get(self, query: str, key: tuple[object, ...]) -> bytes | None:
+    def _get(self, query: str, key: tuple[object, ...], renew: bool = True) -> bytes | None:
         with self._index.read() as db:
             row = db.execute(query, key).fetchone()
         if row is None:
             return None
         _, message, used, turn, *store = row
         clock = Clock(*store)
-        if clock.stale(used, turn) and not self._index.read_only and not self._renewed(query, key, clock):
+        renew = renew and not self._index.read_only and clock.stale(used, turn)
+        if renew and not self._renewed(query, key, clock):
             return None
         return bytes(message)
 
@@ -262,9 +270,16 @@ def _replace(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: b
 
 
 def _keep_replaced(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes) -> None:
-    """Keep a result that is about to be replaced by another: of each key the last 4, of all the last 4096."""
+    """Keep a result that is about to be replaced by another."""
     if db.execute(_KEEP_REPLACED, (*key, message)).rowcount:
-        db.execute(_TRIM_REPLACED, key)
+        _trim_replaced(db, key)
+
+
+def _trim_replaced(db: sqlite.Connection, key: tuple[int, bytes, str, int]) -> None:
+    """Keep of each key the last 4, of all the last 4096, and of long ones what goes into 64 MiB."""
+    db.execute(_TRIM_REPLACED, key)
+    if db.execute(_LAST_IS_LONG).fetchone() == (1,):
+        db.execute(_TRIM_BYTES, (REPLACED_BYTES,))
 
 
 def _renew(db: sqlite.Connection, id: int, clock: Clock) -> None:

@@ -161,6 +161,10 @@ class Store:
         """All of a blob, verified; raise `BlobNotFound`."""
         return self._reader.get(function, digest)
 
+    def peek(self, function: DigestFunction, digest: Digest) -> bytes:
+        """As `get`, for who only looks at what is stored: nothing is renewed."""
+        return self._reader.get(function, digest, None)
+
     def open_blob(
         self, function: DigestFunction, digest: Digest, offset: int = 0, *, verify: bool = False
     ) -> BlobReader:
@@ -202,6 +206,10 @@ class Store:
     def get_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None:
         """A result's message if every blob that it needs is here; all of them are renewed."""
         return self._results.get(function, instance, digest)
+
+    def peek_action_result(self, function: DigestFunction, instance: str, digest: Digest) -> bytes | None:
+        """As `get_action_result`, for who only looks at what is stored: nothing is renewed."""
+        return self._results.get(function, instance, digest, renew=False)
 
     def get_action_result_by_hash(self, function: DigestFunction, instance: str, hash: str) -> bytes | None:
         """As `get_action_result` where the size is not known: the one stored last."""

@@ -23,13 +23,18 @@ from pytrace_cas.web.messages import read_bytes, read_message
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from pytrace_cas.services.backing import Store
     from pytrace_cas.web.addresses import BlobAddress
 
+HIDDEN = "(hidden)"
 # What stands for the places of whoever ran it, which are nobody's business here.
 PLACES = Places(b"/<root>", b"/<home>", b"/<tmp>")
+# Folders of a key may name one another without end: so many bytes of them are read, and a row's worth for each.
+_MOST_OF_KEY, _FOLDER = 32 << 20, 256
 _STEPS = (
     ("queued", "queued_timestamp", "worker_start_timestamp"),
     ("input fetch", "input_fetch_start_timestamp", "input_fetch_completed_timestamp"),
@@ -93,11 +98,14 @@ def _command(store: Store, address: BlobAddress, action: reapi.Action) -> dict[s
         return {"command": None}
 
 
+def is_hidden(name: str, value: str) -> bool:
+    """Whether of a variable only that there is one is told."""
+    return looks_secret(name.encode()) and bool(value) and not value.startswith("sha256:")
+
+
 def _value(name: str, value: str) -> bytes:
     """A variable's value; of a secret only that there is one, or the hash that the wrapper left of it."""
-    if looks_secret(name.encode()) and value and not value.startswith("sha256:"):
-        return b"(hidden)"
-    return _restored(value)
+    return HIDDEN.encode() if is_hidden(name, value) else _restored(value)
 
 
 def _restored(text: str) -> bytes:
@@ -116,7 +124,7 @@ def _restored(text: str) -> bytes:
 def _traced(store: Store, address: BlobAddress, result: reapi.ActionResult) -> dict[str, Any]:
     """What was observed and what was done, as the wrapper wrote it down."""
     try:
-        key = read_key(lambda digest: read_bytes(store, address.other(digest)), address.digest, PLACES)
+        key = read_key(_bounded(store, address), address.digest, PLACES)
         subjects = sorted(key.values, key=lambda subject: reading_order(subject, PLACES.root))
         effects = next(file.digest for file in result.output_files if file.path == EFFECTS_PATH)
         text = read_bytes(store, address.other(Digest(effects.hash, effects.size_bytes)))
@@ -126,6 +134,20 @@ def _traced(store: Store, address: BlobAddress, result: reapi.ActionResult) -> d
         }
     except (storage.BlobNotFound, MalformedKey, TooLargeToShow, ValueError) as error:
         return {"unreadable": str(error)}
+
+
+def _bounded(store: Store, address: BlobAddress) -> Callable[[Digest], bytes]:
+    """Read the blobs of a key; raise `TooLargeToShow` for too many."""
+    left = _MOST_OF_KEY
+
+    def get(digest: Digest) -> bytes:
+        nonlocal left
+        left -= digest.size_bytes + _FOLDER
+        if left < 0:
+            raise TooLargeToShow(address.digest, _MOST_OF_KEY)
+        return read_bytes(store, address.other(digest))
+
+    return get
 
 
 def _result(result: reapi.ActionResult, address: BlobAddress) -> dict[str, Any]:

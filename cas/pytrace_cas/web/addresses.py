@@ -50,8 +50,8 @@ class BlobAddress:
         return attrs.evolve(self, digest=digest)
 
     def of(self, digest: str) -> BlobAddress:
-        """The address of a blob whose digest was told by one in the same place."""
-        return attrs.evolve(self, digest=Digest.parse(digest))
+        """The address of a blob whose digest was told by one in the same place; raise `InvalidRequest`."""
+        return self.parse(self.instance, self.function.name, digest)
 
     def page(self, kind: str, **query: str) -> str:
         """The page that shows it as one of `KINDS`, or `download`."""

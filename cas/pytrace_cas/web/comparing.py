@@ -6,26 +6,28 @@
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from pytrace_cas import store as storage
-from pytrace_cas.digest import Digest
 from pytrace_cas.services.errors import InvalidRequest
-from pytrace_cas.web.actions import describe_action
+from pytrace_cas.web.actions import HIDDEN, describe_action, is_hidden
 from pytrace_cas.web.errors import TooLargeToShow
 from pytrace_cas.web.messages import read_message
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytrace_cas.services.backing import Store
     from pytrace_cas.web.addresses import BlobAddress
 
 MOST_ROWS = 2000
 _MOST_DIRECTORIES = 5000
+# What is found, if not shown; and pairs of arguments that are compared, each with each.
+_MOST_FOUND, _MOST_PAIRS = 20 * MOST_ROWS, 1_000_000
 Named = dict[str, dict[str, Any]]
 
 
@@ -44,7 +46,10 @@ def compare(store: Store, first: BlobAddress, second: BlobAddress) -> dict[str, 
     left, right = describe_action(store, first), describe_action(store, second)
     parts = {
         "arguments": _arguments(left.get("command"), right.get("command")),
-        "environment": _pairs(left.get("environment"), right.get("environment")),
+        "environment": [
+            *_pairs(left.get("environment"), right.get("environment")),
+            *_secrets(store, first, second, left, right),
+        ],
         "platform": _pairs(left.get("platform"), right.get("platform")),
         "inputs": _inputs(store, first, second, left, right),
         "outputs": _by_name(_outputs(left), _outputs(right)),
@@ -62,10 +67,8 @@ def compare(store: Store, first: BlobAddress, second: BlobAddress) -> dict[str, 
 
 def _arguments(old: list[str] | None, new: list[str] | None) -> list[Row]:
     """Arguments that came and went, in order."""
-    from difflib import SequenceMatcher
-
     before, now, rows = old or [], new or [], []
-    for tag, a, b, c, d in SequenceMatcher(None, before, now, autojunk=False).get_opcodes():
+    for tag, a, b, c, d in _matched(before, now):
         if tag == "replace" and b - a == d - c:
             pairs = zip(range(a, b), range(c, d), strict=True)
             rows += [Row("M", f"argument {j}", before[i], now[j]) for i, j in pairs]
@@ -75,9 +78,38 @@ def _arguments(old: list[str] | None, new: list[str] | None) -> list[Row]:
     return rows
 
 
+def _matched(before: list[str], now: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """What became what, as `SequenceMatcher` tells it; very long commands are compared place by place."""
+    from difflib import SequenceMatcher
+
+    if len(before) * len(now) <= _MOST_PAIRS:
+        return SequenceMatcher(None, before, now, autojunk=False).get_opcodes()
+    common = min(len(before), len(now))
+    pairs = [("replace", i, i + 1, i, i + 1) for i in range(common) if before[i] != now[i]]
+    return [*pairs, ("replace", common, len(before), common, len(now))]
+
+
 def _pairs(old: list[dict[str, Any]] | None, new: list[dict[str, Any]] | None) -> list[Row]:
     before = {item["name"]: {"value": item["value"]} for item in old or ()}
     return _by_name(before, {item["name"]: {"value": item["value"]} for item in new or ()})
+
+
+def _secrets(
+    store: Store, first: BlobAddress, second: BlobAddress, left: dict[str, Any], right: dict[str, Any]
+) -> list[Row]:
+    """Variables of which only that they differ is told."""
+    named = left.get("command_digest"), right.get("command_digest")
+    if named[0] == named[1] or None in (left.get("command"), right.get("command")):
+        return []
+    commands = [
+        read_message(store, place.of(str(digest)), reapi.Command)
+        for place, digest in zip((first, second), named, strict=True)
+    ]
+    old, new = ({one.name: one.value for one in command.environment_variables} for command in commands)
+    both = (name for name in sorted(old.keys() & new.keys()) if old[name] != new[name])
+    return [
+        Row("M", name, HIDDEN, HIDDEN) for name in both if is_hidden(name, old[name]) and is_hidden(name, new[name])
+    ]
 
 
 def _by_name(old: Named, new: Named) -> list[Row]:
@@ -134,8 +166,8 @@ def _inputs(
     roots = left.get("input_root_digest"), right.get("input_root_digest")
     if None in roots or (roots[0] == roots[1] and first.function == second.function):
         return []
-    old, new = (place.other(Digest.parse(str(root))) for place, root in zip((first, second), roots, strict=True))
-    return list(_differing(store, old, new))
+    old, new = (place.of(str(root)) for place, root in zip((first, second), roots, strict=True))
+    return list(islice(_differing(store, old, new), _MOST_FOUND))
 
 
 def _observed(observations: list[dict[str, Any]]) -> Named:
@@ -159,7 +191,7 @@ def _differing(store: Store, old: BlobAddress, new: BlobAddress) -> Iterator[Row
         for row in _by_name(before, now):
             a, b = before.get(row.name, {}), now.get(row.name, {})
             if a.get("kind") == b.get("kind") == "directory":
-                below = old.other(Digest.parse(a["digest"])), new.other(Digest.parse(b["digest"]))
+                below = old.of(a["digest"]), new.of(b["digest"])
                 queue.append((f"{path}{row.name}/", *below))
             else:
                 yield attrs.evolve(row, name=path + row.name)

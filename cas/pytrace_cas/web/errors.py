@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytrace_cas.services.errors import Refusal, Unauthenticated, http_status
+from pytrace_cas.web.viewing import CatalogueBeingMade
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -37,7 +38,13 @@ class WrongMethod(Refusal):
         self.methods = methods
 
 
-_STATUSES: tuple[tuple[type[Refusal], int], ...] = ((TooLargeToShow, 413), (ForeignForm, 403), (WrongMethod, 405))
+_STATUSES: tuple[tuple[type[Refusal], int], ...] = (
+    (TooLargeToShow, 413),
+    (ForeignForm, 403),
+    (WrongMethod, 405),
+    (CatalogueBeingMade, 503),
+)
+_PAUSE = "5"
 
 
 def status_of(error: Exception) -> int:
@@ -46,10 +53,12 @@ def status_of(error: Exception) -> int:
 
 
 def explain(response: Response, error: Exception) -> Response:
-    """Add what the status asks for: how to show who one is, or which methods there are."""
+    """Add what the status asks for: how to show who one is, which methods there are, or when to come back."""
     if isinstance(error, Unauthenticated):
         for challenge in error.challenges:
             response.headers.append("www-authenticate", challenge)
     elif isinstance(error, WrongMethod):
         response.headers["allow"] = ", ".join(error.methods)
+    elif isinstance(error, CatalogueBeingMade):
+        response.headers["retry-after"] = _PAUSE
     return response

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pytrace_cas.web.errors import ForeignForm
 
@@ -41,7 +40,7 @@ def check(request: Request, form: Mapping[str, str]) -> None:
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site not in (None, "same-origin", "none"):
         raise ForeignForm
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host"):
         raise ForeignForm
     known = request.cookies.get(_name(request), "")
     if not known or not hmac.compare_digest(known.encode(), form.get("token", "").encode("utf-8", "replace")):

@@ -31,7 +31,8 @@ class Overview:
         """Tell how it is."""
         used, limit = self._site.store.size()
         week = self._site.catalogue.statistics(_WEEK)
-        misses, unstored = sorted_reasons(week.total.reasons, self._site.store.history.runs(limit=RUNS))
+        runs = (run for run in self._site.store.history.runs(limit=RUNS) if self._site.may_read(asked, run.instance))
+        misses, unstored = sorted_reasons(week.total.reasons, runs)
         values = {
             "used": used,
             "limit": limit,

@@ -11,7 +11,6 @@ from starlette.requests import ClientDisconnect
 from pytrace_cas.access.demands import of_web
 from pytrace_cas.access.rights import Right
 from pytrace_cas.blocking import in_thread
-from pytrace_cas.catalogue import Catalogue
 from pytrace_cas.http_server.bodies import outcome
 from pytrace_cas.http_server.callers import identify
 from pytrace_cas.http_server.watched import CALL
@@ -19,6 +18,7 @@ from pytrace_cas.services.errors import EXPECTED, InvalidRequest
 from pytrace_cas.services.resource_names import check_instance_name
 from pytrace_cas.web.addresses import BlobAddress
 from pytrace_cas.web.errors import WrongMethod
+from pytrace_cas.web.viewing import Viewing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store import Store
 
 _LARGEST_FORM = 64 << 10
+_LISTING = ("overview", "actions", "api_actions", "api_paths")
 _COUNTED = {"GET": "get", "HEAD": "get", "POST": "put"}
 
 
@@ -90,8 +91,13 @@ class Site:
         self.backing: Backing = services.store
         self.store = store
         self.guard = guard
-        self.catalogue = Catalogue(store)
+        self._viewing = Viewing(store)
+        self.catalogue = self._viewing.catalogue
         self._metrics = metrics
+
+    def close(self) -> None:
+        """Let running views end, and let go of the catalogue."""
+        self._viewing.close()
 
     def may_read(self, asked: Asked, instance: str) -> bool:
         """Whether the caller may read in an instance: what is listed is filtered by it."""
@@ -123,7 +129,9 @@ class Site:
                     self.guard.check_anywhere(caller)
                 elif rights:
                     self.guard.check(caller, asked.instance, rights)
-                response = await in_thread(view, asked)
+                # A page of an action tells what the catalogue knows of it; those of other blobs do without.
+                listed = route in _LISTING or (route == "blob" and asked.path["kind"] == "action")
+                response = await self._viewing.run(lambda: view(asked), listed)
             except EXPECTED as error:
                 response = await in_thread(refused, request, error)
             except ClientDisconnect:

@@ -23,7 +23,11 @@ from pytrace_cas.catalogue import (
 from pytrace_cas.digest import BLAKE3, SHA256, Digest
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_cas.store import Store, events
+from pytrace_cas.store.backup import restore
+from pytrace_cas.store.layout import Layout
+from pytrace_cas.store.rebuild import rebuild
 from pytrace_proto import remote_execution_pb2 as reapi
+from tests.support.actions import named, put, put_action
 from tests.support.stored_results import store_traced
 
 ROOT = Subject("identity", "root")
@@ -273,3 +277,75 @@ def test_a_blob_that_is_no_result_and_one_without_its_action(store: Store, catal
 
 def _message(digest: Digest) -> reapi.Digest:
     return reapi.Digest(hash=digest.hash, size_bytes=digest.size_bytes)
+
+
+@pytest.mark.parametrize("way", ["restored", "rebuilt"])
+def test_another_index_gets_another_catalogue(tmp_path: Path, way: str) -> None:
+    """It gives ids again that the catalogue has seen."""
+    folder, copy = bytes(tmp_path / "store"), bytes(tmp_path / "copy")
+    with Store.open(folder) as store, Catalogue(store) as catalogue:
+        first, kept = store_traced(store, (b"first",)), store_traced(store, (b"kept",))
+        store.back_up(copy)
+        store_traced(store, (b"later",))
+        assert catalogue.count() == 3
+        store.remove_action_result(BLAKE3, "", first)
+    if way == "restored":
+        restore(folder, copy)
+    else:
+        rebuild(Layout(folder))
+    with Store.open(folder) as store, Catalogue(store) as catalogue:
+        new = store_traced(store, (b"new",))
+        assert {new, kept} < {row.digest for row in catalogue.actions().rows}
+        assert catalogue.count() == store.entries()[1] == 3
+
+
+def test_folders_that_name_one_another_without_end(
+    store: Store, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pytrace_cas.catalogue.extraction.MOST_FOLDERS", 100)
+    folder = put(store, reapi.Directory(files=[reapi.FileNode(name="f", digest=named(SHA256.of(b"f")))]))
+    for _ in range(60):
+        both = [reapi.DirectoryNode(name=name, digest=named(folder)) for name in ("a", "b")]
+        folder = put(store, reapi.Directory(directories=both))
+    command = put(store, reapi.Command(arguments=["deep"]))
+    action = put(store, reapi.Action(command_digest=named(command), input_root_digest=named(folder)))
+    store.put_action_result(SHA256, "", action, b"", [])
+    after = put_action(store, ["after"], inputs={"in/x.c": b"x"})
+    assert digests(catalogue, "command=deep") == [action]
+    assert digests(catalogue, "reads=in/x.c") == [after]
+
+
+def test_digests_and_sizes_that_cannot_be(store: Store, catalogue: Catalogue) -> None:
+    """One result that lies does not keep all others from being listed."""
+    wrong = reapi.Digest(hash="abc", size_bytes=3)
+    action = put(store, reapi.Action(command_digest=wrong, input_root_digest=reapi.Digest(hash="0" * 64)))
+    huge = reapi.OutputFile(path="o", digest=reapi.Digest(hash="0" * 64, size_bytes=1 << 62))
+    result = reapi.ActionResult(output_files=[huge] * 4).SerializeToString()
+    store.put_action_result(SHA256, "", action, result, [])
+    after = put_action(store, ["after"])
+    assert digests(catalogue, "") == [after, action]
+
+
+def test_listing_is_no_use_of_what_is_listed(store: Store, catalogue: Catalogue) -> None:
+    for content in (b"1", b"2"):
+        store_traced(store, (b"x",), {b"/work/root/in": b"i"}, {b"/work/root/o.pyc": content}, labels={"k": "v"})
+    put_action(store, ["y"], inputs={"in": b"i"})
+    with store.exclusive() as db:
+        for table in ("blobs", "results"):
+            db.execute(f"UPDATE {table} SET used = 1")
+    assert len(digests(catalogue, "nondeterministic")) == 1
+    assert len(digests(catalogue, "reads=in")) == 2
+    with store.exclusive() as db:
+        for table in ("blobs", "results"):
+            assert db.execute(f"SELECT DISTINCT used FROM {table}").fetchall() == [(1,)]
+
+
+def test_a_store_that_is_locked_is_listed(store: Store, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytrace_cas.store.counters.PATIENCE", 0.05)
+    digest = store_traced(store, (b"x",))
+    assert digests(catalogue, "") == [digest]
+    with store.exclusive():
+        store.record([], [events.hit(BLAKE3, "", digest)])
+        assert [row.hits for row in catalogue.actions().rows] == [0]
+        assert catalogue.statistics().hours == ()
+    assert [row.hits for row in catalogue.actions().rows] == [1]

@@ -103,3 +103,20 @@ def test_opaque_bodies_are_apart(store: Store) -> None:
     store.put_opaque("i", ACTION.hash, b"newer")
     assert store.get_opaque("i", ACTION.hash) == b"newer"
     assert store.check().problems == ()
+
+
+def test_replaced_messages_are_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are not charged to the limit: of each key four are kept, and of long ones few."""
+    monkeypatch.setattr("pytrace_cas.store.results.REPLACED_BYTES", 100_000)
+    for number in range(6):
+        store.put_action_result(BLAKE3, "", BLAKE3.of(b"short"), b"%d" % number, [])
+    assert [message for _, message in store.replaced_results(BLAKE3, "", BLAKE3.of(b"short"))] == [
+        b"4",
+        b"3",
+        b"2",
+        b"1",
+    ]
+    for key in (b"a", b"b", b"c"):
+        for number in range(2):
+            store.put_action_result(BLAKE3, "", BLAKE3.of(key), b"%d" % number * 40_000, [])
+    assert [digest for _, _, digest in store.replaced_keys()] == [BLAKE3.of(b"c"), BLAKE3.of(b"b")]

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytrace_cas.digest import SHA256
+from pytrace_cas.store import Store, events
 from tests.cas.web.conftest import fill
 from tests.support.credentials import Authority, basic, htpasswd, rights
 from tests.support.pages import Answer, Parsed, ask
@@ -102,6 +104,7 @@ def test_forms_of_others_are_refused(shown: Shown) -> None:
         visitor.post("/ui/invalidate/", form, cookie=""),
         visitor.post("/ui/invalidate/", form, origin="http://elsewhere.example"),
         visitor.post("/ui/invalidate/", form, origin="null"),
+        visitor.post("/ui/invalidate/", form, origin="http://[elsewhere"),
         visitor.post("/ui/invalidate/", form, **{"sec-fetch-site": "cross-site"}),
         visitor.post("/ui/invalidate/", form, **{"sec-fetch-site": "same-site"}),
     ):
@@ -140,6 +143,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[RunningS
     """Serve with TLS, passwords and rights, by two workers."""
     folder = tmp_path_factory.mktemp("guarded")
     old, _, _ = fill(folder / "store")
+    with Store.open(str(folder / "store")) as store:
+        reasons = json.dumps([{"code": "input_changed", "message": "secret-plan.txt changed"}])
+        missed = events.run("miss", SHA256, "", None, None, "cc", reasons)
+        store.record(["runs_miss", "reason_input_changed"], [missed])
     authority = Authority(folder)
     (folder / "passwords").write_text(htpasswd(reader="r", writer="w", stranger="s"))
     granted = rights(("reader", "*", ["read"]), ("writer", "*", ["read", "ac"]), ("stranger", "team/x", ["read"]))
@@ -175,7 +182,10 @@ def test_only_those_may_who_have_the_rights(guarded: tuple[RunningServer, Author
     assert stranger.get(old.page("action")).status == 403
     listed = json.loads(stranger.get("/api/v1/actions").body)["actions"]
     assert {row["instance"] for row in listed} == {"team/x"}
-    assert "gcc" not in stranger.get("/ui/").text
+    assert "secret-plan.txt" in reader.get("/ui/").text
+    overview = stranger.get("/ui/").text
+    assert "gcc" not in overview
+    assert "secret-plan.txt" not in overview
 
     writer = visitor("writer")
     form = filled(writer, "/ui/invalidate/?command=by-writer")
