@@ -100,6 +100,7 @@ def observe(
         invocation.options.mtime,
         trace.started_ns,
         invocation.options.pid_namespace,
+        places.sources,
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv

@@ -86,6 +86,11 @@ class Places:
         present = [(sign, place) for sign, place in named if place is not None]
         self._longest_first = sorted(present, key=lambda pair: -len(pair[1]))
 
+    @property
+    def sources(self) -> tuple[bytes, ...]:
+        """The trees in which files of the workspace's own lie, not those of other repositories."""
+        return tuple(tree for sign, tree in self.trees if sign != b"%O")
+
     def with_trees(self, trees: tuple[tuple[bytes, bytes], ...]) -> Places:
         """The same with the trees that declared inputs lie in."""
         return Places(self.root, self.home, self.tmp, trees)

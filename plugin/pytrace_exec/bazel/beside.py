@@ -67,8 +67,13 @@ def beside(look_up: LookUp, declared: Declared, values: Mapping[Subject, bytes])
             if (passing and under(path, root)) or holds(known, path) or holds(own, path):
                 continue
             # Folders on the way to what is declared come and go with it; what can be written differs in a sandbox.
-            if subject.kind != "listing" and (path in above or (under(path, root) and os.path.isdir(path))):
+            if subject.kind != "listing" and path in above:
                 continue
+            if subject.kind != "listing" and under(path, root) and os.path.isdir(path):
+                real = os.path.realpath(path)
+                if under(real, root):
+                    continue  # made by Bazel
+                subject, value = Subject("error", "", real), None
         if value is None or subject.kind in ("link", "listing") or value.startswith(b"symlink "):
             value = value_of(subject, view, around)
         yield subject, value

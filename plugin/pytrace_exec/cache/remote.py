@@ -86,7 +86,8 @@ class Address:
             self.host, self.port = _host_and_port(authority, _DEFAULT_PORTS[self.scheme])
         self.instance = "/".join(part for part in (prefix.strip("/"), instance) if part)
         place = self.path or f"//{self.authority}"
-        self.name = f"{self.scheme}:{place}" + (f"/{self.instance}" if self.instance and not self.path else "")
+        sign = "#" if self.path else "/"  # more components would be another socket
+        self.name = f"{self.scheme}:{place}" + (f"{sign}{self.instance}" if self.instance else "")
 
     @property
     def authority(self) -> str:

@@ -10,7 +10,7 @@ import attrs
 from pytrace_exec.ci.facts import Values, with_attributes
 from pytrace_exec.ci.objects import GitTrouble, ObjectMissing, Objects, open_repository
 from pytrace_exec.ci.record import digests, groups_that_differ
-from pytrace_exec.ci.runner import TEXT, digest_of, digest_of_text, outside_digests
+from pytrace_exec.ci.runner import NAMES, TEXT, digest_of, digest_of_names, digest_of_text, outside_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytrace_exec.ci.facts import Fact
     from pytrace_exec.ci.record import Part, Record
+    from pytrace_exec.ci.standing import Standing
 
 SKEW = 300
 """Seconds that clocks of runners may differ: a record that is younger than now by more than that is not believed."""
@@ -36,9 +37,10 @@ class Reason:
 class Subject:
     """What is asked about: a commit, and what is known around it.
 
-    `head`: the branch that the job could read the name of; `worktree`: where untracked inputs lie, None for a bare
-    repository; `step`: name, digest of the words and folder of the step that is to run, None when nobody knows;
-    `definition`: files of the repository that say what the job does.
+    `head`: the branch that the job could read the name of, None when nobody knows; `worktree`: where untracked inputs
+    lie, None for a bare repository; `standing`: the same, where the job is to run in it as it is; `step`: name, digest
+    of the words and folder of the step that is to run, None when nobody knows; `definition`: files of the repository
+    that say what the job does.
     """
 
     objects: Objects
@@ -47,7 +49,7 @@ class Subject:
     fingerprint: Mapping[str, str]
     environ: Mapping[str, str]
     now: float
-    head: str = ""
+    head: str | None = None
     worktree: bytes | None = None
     sparse: str | None = None
     step: tuple[str, str, str] | None = None
@@ -55,6 +57,7 @@ class Subject:
     variables: tuple[str, ...] = ()
     outside: bool = False
     max_age: float | None = None
+    standing: Standing | None = None
 
 
 class Judge:
@@ -68,7 +71,10 @@ class Judge:
     def reasons(self, record: Record) -> list[Reason]:
         """Every reason why the record does not allow the job to be skipped; none: it does."""
         try:
-            return [*self._around(record), *self._of_parts(record)]
+            found = [*self._around(record), *self._of_parts(record)]
+            if not found and self._subject.standing is not None:
+                found = list(self._subject.standing.reasons(record))
+            return found
         except GitTrouble as error:
             return [Reason("git", str(error))]
 
@@ -94,7 +100,9 @@ class Judge:
     def _of_file(self, path: str, digest: str) -> Iterator[Reason]:
         if self._subject.worktree is None:
             yield Reason("untracked", f"{path}: an untracked input, and there is no work tree here", os.fsencode(path))
-        elif digest_of(os.path.join(os.fsdecode(self._subject.worktree), path)) != digest:
+            return
+        now = digest_of_names if digest.startswith(NAMES) else digest_of
+        if now(os.path.join(os.fsdecode(self._subject.worktree), path)) != digest:
             yield Reason("untracked", f"{path}: this untracked input is another or absent", os.fsencode(path))
 
     def _of_age(self, record: Record) -> Iterator[Reason]:

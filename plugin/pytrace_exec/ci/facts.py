@@ -68,6 +68,10 @@ class Values:
             return None
         return {name: type_letter(mode) for name, (mode, _) in self._objects.entries(state[1:]).items()}
 
+    def entries(self, path: bytes) -> Entries:
+        """What the tree has in a folder; nothing when it is none."""
+        return self._entries(path) or {}
+
     def value(self, fact: Fact) -> bytes:
         """The value of a fact."""
         return self._value(fact[0], fact[1], self.state(fact[0]))

@@ -19,7 +19,7 @@ from pytrace_exec.ci.facts import Values, strongest
 from pytrace_exec.ci.network import EVERYBODY, not_allowed
 from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.observed import Observer
-from pytrace_exec.ci.record import MalformedRecord, Part, Record, Step
+from pytrace_exec.ci.record import MalformedRecord, Part, Record, Step, outermost
 from pytrace_exec.ci.runner import digest_of_text, outside_digests
 from pytrace_exec.ci.shelf import ShelfTrouble
 from pytrace_exec.miss import observe, run_command
@@ -95,6 +95,14 @@ class Run:
     def run(self, invocation: Invocation, shelf: Shelf | None) -> Ran:
         """Run the command, and record what it depended on if it succeeded."""
         earlier, missing = self._earlier(shelf)
+        others = self._others(shelf)
+        try:
+            return self._traced(invocation, shelf, earlier, [*missing, *others])
+        finally:
+            if others and shelf is not None:
+                self._withdraw_others(shelf)
+
+    def _traced(self, invocation: Invocation, shelf: Shelf | None, earlier: list[Record], missing: list[str]) -> Ran:
         function = function_named("blake3")
         limit = TimeLimit(invocation.options.timeout)
         try:
@@ -133,7 +141,8 @@ class Run:
         if refused:
             self._note(shelf, {"failed": True})
             return Ran(traced.status, tuple(refused))
-        record = self._record(seen, sorted(traced.seen.run.peers), earlier)
+        networked = any(reason.code == "network" for reason in traced.seen.reasons)
+        record = self._record(seen, sorted(traced.seen.run.peers), networked, [*made, *seen.made], earlier)
         if self._name.number < self._name.of:
             passed = attrs.evolve(record, files={**record.files, _MADE: "\0".join([*made, *seen.made])})
             kept = self._note(shelf, {"record": b64encode(passed.encode()).decode()})
@@ -156,7 +165,9 @@ class Run:
         told = " (--allow-network HOST or --allow-network records it for --max-age)"
         return [f"it talked to {', '.join(refused)}{told}"] if refused else []
 
-    def _record(self, seen: Observed, peers: list[str], earlier: Sequence[Record]) -> Record:
+    def _record(
+        self, seen: Observed, peers: list[str], networked: bool, made: Sequence[str], earlier: Sequence[Record]
+    ) -> Record:
         """The record of this step and of those before it."""
         subject, wishes = self._subject, self._wishes
         facts = {path: list(found) for path, found in seen.parts.items()}
@@ -165,30 +176,42 @@ class Run:
             for part in record.parts:
                 facts.setdefault(part.path, []).extend(part.facts)
                 trees.setdefault(part.path, (part.commit, part.tree))
-        facts[b""] += [(path, "v") for path in wishes.definition]
+        values = Values(subject.objects, subject.tree)
+        facts[b""] += [(path, "w" if values.state(path)[:1] == b"d" else "v") for path in wishes.definition]
         hosts = sorted({*peers, *(host for record in earlier for host in record.hosts)})
-        ages = [wishes.max_age] if wishes.max_age is not None else [NETWORK_MAX_AGE] if hosts else []
-        outside = {path for record in earlier for path in record.outside or ()} | seen.outside.keys()
+        own = wishes.max_age if wishes.max_age is not None else NETWORK_MAX_AGE if networked else None
+        ages = [age for age in (own, *(record.max_age for record in earlier)) if age is not None]
         steps = [step for record in earlier for step in record.steps]
+        variables = {name: digest for record in earlier for name, digest in record.variables.items()}
         return Record(
             workflow=self._job.workflow,
             project=self._job.project,
             scope=self._job.write,
             branch=wishes.branch,
             run=wishes.run,
-            time=int(time.time()),
+            # Not in whole seconds: a record that was withdrawn is never made again.
+            time=min([round(time.time(), 3), *(record.time for record in earlier)]),
             parts=tuple(self._part(path, trees[path], facts[path]) for path in sorted(facts)),
             steps=(*dict.fromkeys(steps), self._step),
             fingerprint=dict(subject.fingerprint),
-            variables={name: digest_of_text(name, subject.environ.get(name)) for name in subject.variables},
+            variables={name: digest_of_text(name, subject.environ.get(name)) for name in subject.variables} | variables,
             files={path: digest for one in (*(r.files for r in earlier), seen.files) for path, digest in one.items()
                    if path != _MADE},
-            outside=outside_digests(outside) if wishes.outside else None,
-            head=subject.head if seen.head or any(record.head is not None for record in earlier) else None,
+            outside=self._outside(seen, earlier),
+            head=(subject.head or "") if seen.head or any(record.head is not None for record in earlier) else None,
             sparse=subject.sparse or "",
             hosts=tuple(hosts),
             max_age=int(min(ages)) if ages else None,
+            made=outermost(path for path in made if values.state(os.fsencode(path))[:1] in b"-/>"),
         )  # fmt: skip
+
+    def _outside(self, seen: Observed, earlier: Sequence[Record]) -> dict[str, str] | None:
+        """Files outside the repository that any step counts; what an earlier one saw of them stands."""
+        before = [record.outside for record in earlier if record.outside is not None]
+        if not before and not self._wishes.outside:
+            return None
+        found = outside_digests(seen.outside) if self._wishes.outside else {}
+        return found | {path: digest for one in before for path, digest in one.items()}
 
     def _part(self, path: bytes, tree: tuple[bytes, bytes], facts: Sequence[tuple[bytes, str]]) -> Part:
         objects = submodule_objects(self._subject.objects, path) if path else self._subject.objects
@@ -212,6 +235,33 @@ class Run:
         except ShelfTrouble:
             return False
         return True
+
+    def _others(self, shelf: Shelf | None) -> list[str]:
+        """Why the job is not recorded when this run has another command of its name: a check would take it for both."""
+        if shelf is None or not self._wishes.run:
+            return []
+        words = ("commands", *self._words(1)[1:-1])
+        own = f"of {self._name.of}" if self._name.of > 1 else f"{self._step.command} {self._step.folder}"
+        try:
+            known = {str(one) for one in (shelf.note(*words) or {}).get("commands", [])}  # type: ignore[attr-defined]
+            if own not in known:
+                shelf.set_note(*words, note={"commands": sorted({own, *known}), "time": time.time_ns()})
+        except ShelfTrouble as error:
+            return [str(error)]
+        if known <= {own}:
+            return []
+        return [f"this run has other commands of {self._job.workflow!r}: give each a --workflow, or --step K/N"]
+
+    def _withdraw_others(self, shelf: Shelf) -> None:
+        """Have what this run recorded of other commands under the job's name serve no more."""
+        job = attrs.evolve(self._job, read=(self._job.write,))
+        try:
+            for stored in shelf.records(job).records:
+                record = stored.record
+                if (record.run, record.commit) == (self._wishes.run, self._subject.commit):
+                    shelf.withdraw(stored.digest)
+        except ShelfTrouble:
+            return  # it cannot be read then
 
     def note_skip(self, shelf: Shelf, digest: str) -> None:
         """Leave word that the job is skipped, by which record."""

@@ -8,6 +8,7 @@ value, at this commit and at any other.
 from __future__ import annotations
 
 import os
+import re
 import stat
 
 import attrs
@@ -16,8 +17,8 @@ from pytrace_exec.ci import git_facts
 from pytrace_exec.ci.decision import submodule_objects
 from pytrace_exec.ci.facts import Values, joined
 from pytrace_exec.ci.objects import GitTrouble, Objects
-from pytrace_exec.ci.runner import digest_of
-from pytrace_exec.ci.worktree import Worktree, blob_id
+from pytrace_exec.ci.runner import digest_of, digest_of_listed
+from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
@@ -35,6 +36,8 @@ _OF_REPLAY = frozenset({
 })  # fmt: skip
 _ONLY_TYPE = frozenset({"access", "change", "error"})
 _NOT_IN_GIT = frozenset({"fact", "identity", "order", "stream", "variable"})
+# What lies below the folders of a process can be anything, the repository's files too.
+_BY_PROCESS = re.compile(rb"/proc/[^/]+/(task/[^/]+/)?(cwd|root|fd/[0-9]+)/.|/dev/fd/[0-9]+/.", re.DOTALL)
 _MACHINE = (b"/proc/", b"/sys/", b"/dev/", b"/run/")
 
 
@@ -66,6 +69,14 @@ class Place:
         self.values = Values(objects, tree)
         self.worktree = Worktree(objects, os.path.join(top, path) if path else top)
         self.facts: list[Fact] = []
+        self.folder = os.fsencode(objects.repository.path)
+
+    def is_as_committed(self) -> bool:
+        """Whether HEAD and the index are at the commit."""
+        try:
+            return self.objects.commit("HEAD")[0] == self.commit and self.worktree.index_is_clean()
+        except GitTrouble:
+            return False
 
 
 class Observer:
@@ -150,7 +161,7 @@ class Observer:
     def _take(self, subject: Subject, path: bytes, value: bytes) -> None:
         inside = self._in_git(path)
         if inside is not None:
-            self._of_git(subject, inside, value)
+            self._of_git(subject, path, inside, value)
             return
         below = self._below_top(path)
         if below is None:
@@ -158,33 +169,49 @@ class Observer:
         else:
             self._of_tree(subject, path, below, value)
 
-    def _of_git(self, subject: Subject, path: bytes, value: bytes) -> None:
+    def _of_git(self, subject: Subject, place: bytes, path: bytes, value: bytes) -> None:
         meaning = git_facts.meaning_of(subject, path, value, self._branch)
-        if meaning == git_facts.TREE:
+        if self._history and meaning != git_facts.TREE:
+            return
+        if meaning in (git_facts.TREE, git_facts.HEAD) and not self._is_as_committed(place, path):
+            name = os.fsdecode(place)
+            self._refuse("submodule", f"it asked git about a repository that no gitlink of the commit tells of: {name}")
+        elif meaning == git_facts.TREE:
             if self._main.worktree.index_is_clean():
                 self._main.facts.append((b"", "w"))
             else:
                 self._refuse("modified", "it read git's index, which is not what HEAD says")
-        elif self._history or meaning == git_facts.NOTHING:
-            return
         elif meaning == git_facts.HEAD:
             self._head = True
-        else:
+        elif meaning == git_facts.HISTORY:
             name = os.fsdecode(path) or ".git"
             self._refuse(
                 "history", f"it read git's history, which no tree tells: {name} (--allow-history vouches for it)"
             )
 
+    def _is_as_committed(self, place: bytes, path: bytes) -> bool:
+        """Whether git's files at a place are the repository's own, or a submodule's that is what its gitlink names."""
+        own = any(place == folder or place.startswith(folder + b"/") for folder in self._git_folders)
+        if own and not path.startswith(b"modules/"):
+            return True
+        for name in self._main.objects.repository.listall_submodules():
+            found, _, known = self._place_of(os.fsencode(name), True)
+            if known and found is not self._main and place.startswith(os.path.realpath(found.folder) + b"/"):
+                return found.is_as_committed()
+        return False
+
     def _of_runner(self, subject: Subject, path: bytes, value: bytes) -> None:
-        if subject.kind != "content" or subject.arg or b"/" not in value or path.startswith(_MACHINE):
+        if _BY_PROCESS.match(path):
+            self._refuse("process_folder", f"it looked for a file by way of a process: {os.fsdecode(path)}")
+        if path.startswith(_MACHINE) or path in self._outputs:
             return
-        if path not in self._outputs:
+        if subject.kind == "link" or (subject.kind == "content" and not subject.arg and b"/" in value):
             self._outside.setdefault(os.fsdecode(path), "")
 
     def _of_tree(self, subject: Subject, path: bytes, below: bytes, value: bytes) -> None:
-        place, inside, known = self._place_of(below)
+        place, inside, known = self._place_of(below, subject.kind == "listing")
         if not known:
-            place.facts.append((inside, "v"))
+            self._unknown_submodule(place, inside)
             return
         state = place.values.state(inside) if inside else b"d" + place.tree
         if subject.kind == "listing":
@@ -192,15 +219,24 @@ class Observer:
             return
         letter = "t" if subject.kind in _ONLY_TYPE else "v"
         if self._agrees(place, inside, path, state, letter):
-            place.facts.append((inside, "t" if state[:1] in b"-/d" else letter))
+            place.facts.append((inside, "t" if state[:1] in b"-/ds" else letter))
         elif not self._is_own(subject, below, value):
             self._foreign(path, below, state)
+
+    def _unknown_submodule(self, place: Place, link: bytes) -> None:
+        """A submodule whose commit is not here: its gitlink says nothing about files that lie there all the same."""
+        at = place.path + b"/" + link if place.path else link
+        names = self._traced.earlier.names(os.path.join(self._top, at))
+        if names and not isinstance(names, str):
+            name = os.fsdecode(at)
+            self._refuse("submodule", f"{name}: this submodule is not at the commit that its gitlink names")
+        place.facts.append((link, "v"))
 
     def _is_own(self, subject: Subject, below: bytes, value: bytes) -> bool:
         """Whether what lies beside the commit's files there is the job's own, or nothing that it could tell."""
         if subject.kind == "target" and value == b"plain":
             return True
-        return below in self._made or _is_bytecode(below) or any(below.startswith(path + b"/") for path in self._made)
+        return below in self._made or is_bytecode(below) or any(below.startswith(path + b"/") for path in self._made)
 
     def _agrees(self, place: Place, inside: bytes, path: bytes, state: bytes, letter: str) -> bool:
         """Whether what was at a path before the run is what the tree says."""
@@ -240,6 +276,8 @@ class Observer:
                 place.facts.append((inside, "t"))
             elif isinstance(names, str) or below not in self._made:
                 self._foreign(path, below, state)
+                if not isinstance(names, str) and os.fsdecode(below) in self._files:
+                    self._files[os.fsdecode(below)] = digest_of_listed(name for name, _ in names)
             return
         tracked = place.values.names(inside) or {}
         for name, letter in names:
@@ -262,7 +300,7 @@ class Observer:
         if self._is_allowed(name):
             if path in self._outputs:
                 self._refuse("untracked", f"it changed an untracked input: {name}")
-            self._files[name] = digest_of(os.fsdecode(path))
+            self._files.setdefault(name, digest_of(os.fsdecode(path)))
         elif state[:1] in b"-/>":
             self._refuse("untracked", f"it used an untracked file: {name} (--allow-untracked takes it as an input)")
         else:
@@ -274,11 +312,14 @@ class Observer:
             name = os.path.dirname(name)
         return bool(name)
 
-    def _place_of(self, below: bytes) -> tuple[Place, bytes, bool]:
-        """The repository that a path lies in, the path there, and True; or a gitlink without objects, and False."""
+    def _place_of(self, below: bytes, itself: bool = False) -> tuple[Place, bytes, bool]:
+        """The repository that a path lies in, the path there, and True; or a gitlink without objects, and False.
+
+        `itself`: what is inside a submodule is meant where the path is its own.
+        """
         place, inside = self._main, below
         while True:
-            link = _gitlink_above(place, inside)
+            link = _gitlink_above(place, inside, itself)
             if link is None:
                 return place, inside, True
             at = place.path + b"/" + link if place.path else link
@@ -301,19 +342,14 @@ class Observer:
         return self._places[at]
 
 
-def _gitlink_above(place: Place, path: bytes) -> bytes | None:
-    """The gitlink that a path leads through or to, if any."""
+def _gitlink_above(place: Place, path: bytes, itself: bool) -> bytes | None:
+    """The gitlink that a path leads through, or (`itself`) to, if any."""
     above = b""
     for name in path.split(b"/"):
         above = above + b"/" + name if above else name
         state = place.values.state(above)
         if state[:1] == b"s":
-            return above if above != path else None
+            return above if itself or above != path else None
         if state[:1] != b"d":
             return None
     return None
-
-
-def _is_bytecode(path: bytes) -> bool:
-    """Whether Python keeps what it compiled there: it holds it against its source."""
-    return path.endswith((b".pyc", b"/__pycache__")) or path == b"__pycache__"

@@ -93,7 +93,7 @@ def _definition(provider: Provider, environ: Mapping[str, str]) -> tuple[bytes, 
         "buildkite": ".buildkite/pipeline.yml",
         "jenkins": "Jenkinsfile",
     }[provider.name]
-    return () if "@" in named or ":" in named else (os.fsencode(named),)
+    return () if "@" in named or ":" in named else (os.path.normpath(os.fsencode(named)).lstrip(b"/"),)
 
 
 def write_outputs(skip: bool, reason: str, environ: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ from pytrace_exec.ci.facts import with_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytrace_exec.ci.facts import Fact, Values
 
@@ -73,7 +73,8 @@ class Record:
 
     `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `outside`
     (files of the runner) as digests; `head` is the branch's name that the job could read, None when it did not look.
-    `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever.
+    `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever. `made`: untracked
+    paths that it left behind, a folder for all below.
     """
 
     workflow: str
@@ -81,7 +82,7 @@ class Record:
     scope: str
     branch: str
     run: str
-    time: int
+    time: float
     parts: tuple[Part, ...]
     steps: tuple[Step, ...]
     fingerprint: dict[str, str]
@@ -92,6 +93,7 @@ class Record:
     sparse: str = ""
     hosts: tuple[str, ...] = ()
     max_age: int | None = None
+    made: tuple[str, ...] = ()
 
     @property
     def commit(self) -> bytes:
@@ -136,12 +138,25 @@ class Record:
             told["parts"] = tuple(_parts(told["parts"], rest))
             told["steps"] = tuple(Step(**step) for step in told["steps"])
             told["hosts"] = tuple(told["hosts"])
+            told["made"] = tuple(told.get("made", ()))
             record = cls(**told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise MalformedRecord(f"the record cannot be read: {error}") from None
         if not record.parts or record.parts[0].path or not record.steps:
             raise MalformedRecord("the record has no repository or no steps")
         return record
+
+
+def outermost(paths: Iterable[str]) -> tuple[str, ...]:
+    """Paths without those that lie below another of them."""
+    known = set(paths)
+    return tuple(sorted(path for path in known if not known.intersection(above(path))))
+
+
+def above(path: str) -> Iterator[str]:
+    """Every folder above a path, the nearest first."""
+    while path := os.path.dirname(path):
+        yield path
 
 
 def _parts(told: list[dict[str, Any]], data: bytes) -> list[Part]:

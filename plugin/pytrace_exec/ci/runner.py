@@ -21,6 +21,8 @@ IMAGE_VARIABLES = (
 )
 """Variables by which providers say what image a job runs on."""
 TEXT = "text"
+NAMES = "names "
+"""With this begins the digest of a folder's names."""
 _RELEASE = "/etc/os-release"
 
 
@@ -53,6 +55,20 @@ def digest_of(path: str) -> str:
         return "unreadable"
 
 
+def digest_of_names(path: str) -> str:
+    """What counts of a folder that was listed, or what is there instead."""
+    try:
+        return digest_of_listed(os.fsencode(name) for name in os.listdir(path))
+    except OSError:
+        return digest_of(path)
+
+
+def digest_of_listed(names: Iterable[bytes]) -> str:
+    """The same of names; what Python keeps there is its own affair."""
+    data = b"\0".join(sorted(name for name in names if name != b"__pycache__"))
+    return NAMES + hashlib.sha256(data).hexdigest()
+
+
 def digest_of_text(name: str, value: str | None) -> str:
     """What is kept of a variable's value: nobody can read it there."""
     if value is None:
@@ -61,5 +77,12 @@ def digest_of_text(name: str, value: str | None) -> str:
 
 
 def outside_digests(paths: Iterable[str]) -> dict[str, str]:
-    """The digest of each file outside the repository."""
-    return {path: digest_of(path) for path in sorted(set(paths))}
+    """The digest of each file outside the repository, and of each link that led to one."""
+    return {path: _link_or_file(path) for path in sorted(set(paths))}
+
+
+def _link_or_file(path: str) -> str:
+    try:
+        return f"link {digest_of_text(path, os.readlink(path))}"
+    except OSError:
+        return digest_of(path)

@@ -21,6 +21,11 @@ def blob_id(data: bytes) -> bytes:
     return hashlib.sha1(b"blob %d\0%s" % (len(data), data), usedforsecurity=False).digest()
 
 
+def is_bytecode(path: bytes) -> bool:
+    """Whether Python keeps what it compiled there: it holds it against its source."""
+    return b"/__pycache__/" in b"/%s/" % path
+
+
 class Worktree:
     """The work tree of a repository at `top` (absolute, without links)."""
 

@@ -20,6 +20,8 @@ from pytrace_exec.ci.runner import fingerprint
 from pytrace_exec.ci.shelf import Job, Shelf, ShelfTrouble
 from pytrace_exec.ci.verdict import Terms, Verdict
 from pytrace_exec.cli.choices import REMOTE, chosen, function_of, twin, wrapper_options
+from pytrace_exec.cli.exit_status import USAGE
+from pytrace_exec.cli.main import Failed
 from pytrace_exec.option_values import positive_duration
 from pytrace_exec.store_opening import open_folder, store_folder
 
@@ -51,6 +53,8 @@ _JOB = (
                  help="Whose job it is, where projects share a cache."),
     click.option("--read-scope", "read_scopes", multiple=True, metavar="S", **twin("PYTRACE_CI_READ_SCOPE"),
                  help="A scope whose records are believed; repeatable.  [default: --write-scope]"),
+    click.option("--write-scope", default="", metavar="S", **twin("PYTRACE_CI_WRITE_SCOPE"),
+                 help="The scope that records are written to."),
 )  # fmt: skip
 _QUESTION = (
     click.option("--env", "variables", multiple=True, metavar="NAME", **twin("PYTRACE_CI_ENV"),
@@ -101,7 +105,7 @@ class Asked:
     def around(self) -> Surroundings:
         """What the CI system says, less what the user says otherwise."""
         found = surroundings(os.environ)
-        definition = tuple(map(os.fsencode, self.definitions)) or found.definition
+        definition = tuple(map(_in_repository, self.definitions)) or found.definition
         return Surroundings(self.branch or found.branch, self.default_branch or found.default, found.run, definition)
 
     def terms(self, objects: Objects, commit: bytes) -> Terms:
@@ -117,11 +121,28 @@ class Asked:
         commit, tree = objects.commit(revision)
         workdir = objects.repository.workdir
         return Subject(
-            objects, commit, tree, fingerprint(self.text, os.environ), os.environ, time.time(), objects.branch(),
+            objects, commit, tree, fingerprint(self.text, os.environ), os.environ, time.time(),
+            _branch_at(objects, commit),
             os.path.realpath(os.fsencode(workdir)) if workdir else None,
             definition=self.around.definition, variables=self.variables, outside=self.outside, max_age=self.max_age,
             **more,
         )  # fmt: skip
+
+
+def _branch_at(objects: Objects, commit: bytes) -> str | None:
+    """The branch that the job reads the name of, if it is to run in this work tree as it is."""
+    try:
+        there = bool(objects.repository.workdir) and objects.commit("HEAD")[0] == commit
+    except GitTrouble:
+        return None
+    return objects.branch() if there else None
+
+
+def _in_repository(name: str) -> bytes:
+    path = os.path.normpath(os.fsencode(name))
+    if path.startswith((b"/", b"../")) or path in (b".", b".."):
+        raise Failed(f"--definition {name}: a path of the repository, from its top folder", USAGE)
+    return path
 
 
 def job_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -215,7 +236,7 @@ def json_of(verdict: Verdict) -> dict[str, Any]:
         found = stored.record
         return {
             "digest": str(stored.digest), "branch": found.branch, "commit": found.commit.hex(), "run": found.run,
-            "time": found.time, "scope": found.scope, "paths": found.size(),
+            "time": int(found.time), "scope": found.scope, "paths": found.size(),
         }  # fmt: skip
 
     return {

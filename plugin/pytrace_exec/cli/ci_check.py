@@ -26,6 +26,7 @@ from pytrace_exec.cli.ci_asking import (
     summary_of,
 )
 from pytrace_exec.cli.exit_status import DIFFERENT, stated
+from pytrace_exec.cli.main import Failed
 
 _STATUSES = stated("0 may skip; 1 must run, or whatever keeps it from knowing", store=False)
 
@@ -78,5 +79,7 @@ def _verdict(question: Asked, options: Any, repo: bytes, commit: str) -> Verdict
         return count(shelf, decide(shelf, question.job, subject, terms), terms)
     except TROUBLES as error:
         return unknown(str(error))
+    except Failed:  # what the user asks makes no sense
+        raise
     except Exception as error:  # nothing but a record that was understood lets a job be skipped
         return unknown(f"the check failed: {error!r}")

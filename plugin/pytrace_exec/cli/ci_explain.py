@@ -111,7 +111,7 @@ def _show(stored: Stored, answer: Answer) -> None:
     if answer.format == "json":
         told = {"digest": str(stored.digest), "branch": record.branch, "commit": record.commit.hex(), "run": record.run}
         paths = [{"path": path, "counts": _LETTERS[letter]} for path, letter in facts]
-        answer.json({**told, "time": record.time, **around, "paths": paths})
+        answer.json({**told, "time": int(record.time), **around, "paths": paths})
         return
     answer.line(f"{stored.digest}  {_place(record)}", "strong")
     answer.table([[name, str(value)] for name, value in around.items() if value])

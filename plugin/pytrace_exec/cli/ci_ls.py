@@ -71,5 +71,5 @@ def _described(stored: Stored) -> dict[str, Any]:
     return {
         "digest": str(stored.digest), "workflow": record.workflow, "project": record.project, "scope": record.scope,
         "branch": record.branch, "commit": record.commit.hex(), "tree": record.tree.hex(), "run": record.run,
-        "time": record.time, "paths": record.size(), "hosts": list(record.hosts), "max_age": record.max_age,
+        "time": int(record.time), "paths": record.size(), "hosts": list(record.hosts), "max_age": record.max_age,
     }  # fmt: skip

@@ -68,13 +68,6 @@ class Recording:
 @job_options()
 @question_options()
 @click.option(
-    "--write-scope",
-    default="",
-    metavar="S",
-    **twin("PYTRACE_CI_WRITE_SCOPE"),
-    help="The scope that the record is written to.",
-)
-@click.option(
     "--step",
     default="1/1",
     metavar="K/N",
@@ -211,6 +204,7 @@ class _Prepared:
         self, words: list[bytes], question: Asked, recording: Recording, name: StepName, options: Options
     ) -> None:
         from pytrace_exec.ci.job import Run, Wishes, step_of
+        from pytrace_exec.ci.standing import Standing
         from pytrace_exec.ci.worktree import Worktree
 
         self._options, self._words, self._question, self._name = options, words, question, name
@@ -219,9 +213,12 @@ class _Prepared:
         options.root = top
         folder = os.path.relpath(os.path.realpath(os.getcwdb()), top)
         step = step_of(words, name, b"" if folder == b"." else folder)
+        # What later steps find is what the first has left behind, and it has decided for them.
+        standing = Standing(objects, objects.commit("HEAD")[1], top) if name.number == 1 else None
         self._subject: Subject = question.subject(
-            objects, "HEAD", step=(step.name, step.command, step.folder), sparse=Worktree(objects, top).sparse()
-        )
+            objects, "HEAD", step=(step.name, step.command, step.folder), sparse=Worktree(objects, top).sparse(),
+            standing=standing,
+        )  # fmt: skip
         around = question.around
         wishes = Wishes(
             tuple(map(os.fsencode, recording.untracked)), recording.peers(), question.max_age, question.outside,

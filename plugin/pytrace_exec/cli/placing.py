@@ -64,12 +64,12 @@ class Place:
         self._put(name, lambda parent, staged: os.symlink(target, staged, dir_fd=parent))
 
     def folder(self, name: bytes, mode: int | None = None) -> None:
-        """Make a folder if it is not there."""
+        """Make a folder if it is not there; one that is there keeps its mode without `force`."""
         with self._parent(name, make=True) as found:
             assert found is not None
             parent, last = found
-            _make_folder(parent, last)
-            if mode is not None:
+            made = _make_folder(parent, last)
+            if mode is not None and (made or self._force):
                 fd = os.open(last, _FOLDER, dir_fd=parent)
                 os.fchmod(fd, mode | 0o700)
                 os.close(fd)
@@ -126,11 +126,13 @@ def components(name: bytes) -> list[bytes]:
     return found
 
 
-def _make_folder(parent: int, name: bytes) -> None:
+def _make_folder(parent: int, name: bytes) -> bool:
+    """Make a folder; say whether it was not there."""
     try:
         os.mkdir(name, dir_fd=parent)
     except FileExistsError:
-        return
+        return False
+    return True
 
 
 def _write(parent: int, name: bytes, mode: int, write: Callable[[int], object]) -> None:

@@ -159,7 +159,7 @@ def _run(
     store = open_store(options)  # before anything is covered: the store may lie there
     cache = LocalCache(store, run.cache.function, run.cache.instance)
     _stand(places, told.get("working-directory", "%R"))
-    cover(changed_folders(run.effects, places), scratch)
+    cover(changed_folders(run.effects, places, options.output), scratch)
     undo(run.effects, places)
     os.umask(int(told.get("umask", "0022"), 8))
     _take_descriptors(run, outputs)

@@ -72,7 +72,8 @@ class Generations:
         """The generations of what some subjects are about."""
         if not self.paths:
             return {}
-        looked = {_plain(path) for subject in subjects for path in subject.paths}
+        spelled = {path for subject in subjects for path in subject.paths}
+        looked = {_plain(path) for path in spelled} | _led_to(spelled)
         return {
             Subject(KIND, "", place): _named(found)
             for place, found in self.paths.items()
@@ -87,6 +88,19 @@ def is_below(path: bytes, place: bytes) -> bool:
 
 def _plain(path: bytes) -> bytes:
     return os.path.normpath(path) if b"/." in path else path
+
+
+def _led_to(paths: Iterable[bytes]) -> set[bytes]:
+    """Where paths lead now: a link that leaves the root is no part of what is known of a file that was read by it."""
+    folders: dict[bytes, bytes] = {}
+    found = set()
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in folders:
+            folders[folder] = os.path.realpath(folder)
+        place = os.path.join(folders[folder], name)
+        found.add(os.path.realpath(place) if name == b".." or os.path.islink(place) else place)
+    return found
 
 
 def _named(found: Iterable[Invalidation]) -> bytes:

@@ -70,7 +70,7 @@ def scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
     told = {os.path.basename(word) for program in run.processes.programs for word in program.argv[1:]}
     for path, lookers in list(run.lookers.items()):
         wanted = os.path.basename(path) in told or not shells.isdisjoint(lookers)
-        if wanted and not under(path, run.setting.root) and Subject("content", "", path) in run.subjects:
+        if wanted and not run.setting.own(path) and Subject("content", "", path) in run.subjects:
             yield read_text(path, LONGEST_SCRIPT)
 
 

@@ -246,7 +246,7 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     head = head if isinstance(head, bytes) else None
     _note_program(run, task, call, found, head, depth=0)
     real, loaded = _real_program(run, task, found, head, path)
-    program = run.processes.execute(task, real, words, own=under(real, run.setting.root))
+    program = run.processes.execute(task, real, words, own=run.setting.own(real))
     program.loading = loaded
     if not program.own:
         program.archive = archives.own_archive(program, task.context.cwd.path())

@@ -37,10 +37,23 @@ class Setting:
 
     `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places; `times`:
     times and owners count for every program that looks at a file; `began_ns`: the moment before the command's exec;
-    `own_pids`: it has a PID namespace.
+    `own_pids`: it has a PID namespace; `sources`: trees outside the root from which its files are linked into it.
     """
 
-    __slots__ = ("began_ns", "cwd", "declared", "gid", "own_pids", "pid", "root", "standing", "times", "uid", "umask")
+    __slots__ = (
+        "began_ns",
+        "cwd",
+        "declared",
+        "gid",
+        "own_pids",
+        "pid",
+        "root",
+        "sources",
+        "standing",
+        "times",
+        "uid",
+        "umask",
+    )
 
     def __init__(
         self,
@@ -55,11 +68,13 @@ class Setting:
         times: bool,
         began_ns: int,
         own_pids: bool = False,
+        sources: tuple[bytes, ...] = (),
     ) -> None:
         self.began_ns = began_ns
         self.own_pids = own_pids
         self.pid = pid
         self.root = root
+        self.sources = sources
         self.cwd = cwd
         self.umask = umask
         self.uid = uid
@@ -67,6 +82,10 @@ class Setting:
         self.standing = standing
         self.declared = declared
         self.times = times
+
+    def own(self, path: bytes) -> bool:
+        """Whether it is a file of the user's: under the root, or in a tree from which that is linked."""
+        return under(path, self.root) or any(under(path, tree) for tree in self.sources)
 
     def writable(self, path: bytes) -> bool:
         """Whether outputs may lie there."""

@@ -8,7 +8,6 @@ import re
 import stat
 
 from pytrace_cas.recorded.subjects import Subject
-from pytrace_exec.observe.world import under
 from pytrace_exec.policy import environment
 
 TYPE_CHECKING = False
@@ -53,9 +52,9 @@ def arguments(run: Run) -> Iterator[bytes]:
 
 
 def read_texts(run: Run) -> Iterator[bytes]:
-    """Content that was read under the root, where it lies now; what the run destroyed cannot be read any more."""
+    """The user's content that was read, where it lies now; what the run destroyed cannot be read any more."""
     for subject in list(run.subjects):
-        if subject.kind == "content" and under(subject.paths[0], run.setting.root):
+        if subject.kind == "content" and run.setting.own(subject.paths[0]):
             node = run.world.originals.get(subject.paths[0])
             path = node.path() if node is not None and node.places else subject.paths[0]
             yield read_text(path)

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from pytrace_exec.observe.variables import read_text
-from pytrace_exec.observe.world import under
 from pytrace_exec.policy import accounts, bytecode, identity, left_out, loader_cache, own_outputs
 from pytrace_exec.policy.scratch import Scratch
 
@@ -59,5 +58,5 @@ class Relaxing:
             if output.kind == "file":
                 yield read_text(output.path)
         for subject in list(run.subjects):
-            if subject.kind in ("content", "link") and under(subject.paths[0], run.setting.root):
+            if subject.kind in ("content", "link") and run.setting.own(subject.paths[0]):
                 yield read_text(subject.paths[0])

@@ -20,7 +20,7 @@ from pytrace_exec.verify.causes import cause
 from pytrace_exec.verifying import differences as what_differs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.reapi import ActionResult
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
     from pytrace_exec.verifying import Difference
 
 
-def changed_folders(effects: Effects, places: Places) -> list[bytes]:
-    """The folders that a run may change: the root, and those of outputs outside it."""
-    paths = {path_of(places, entry.to if isinstance(entry, Move) else entry.path) for entry in effects.entries}
+def changed_folders(effects: Effects, places: Places, declared: Iterable[bytes] = ()) -> list[bytes]:
+    """The folders that a run may change: the root, those that it changed outside it, and `declared` outputs."""
+    names = [entry.path for entry in effects.entries]
+    names += [entry.to for entry in effects.entries if isinstance(entry, Move)]
+    folders = {os.path.dirname(path_of(places, name)) for name in names}
+    for place in map(os.path.realpath, declared):
+        folders.add(place if os.path.isdir(place) else os.path.dirname(place))
     inside = places.root.rstrip(b"/") + b"/"
-    return [places.root, *(os.path.dirname(path) for path in paths if not path.startswith(inside))]
+    return [places.root, *sorted(folder for folder in folders if not (folder + b"/").startswith(inside))]
 
 
 def undo(effects: Effects, places: Places) -> None:
@@ -43,7 +47,7 @@ def undo(effects: Effects, places: Places) -> None:
         if isinstance(entry, Move):
             to, path = path_of(places, entry.to), path_of(places, entry.path)
             if os.path.lexists(to) and not os.path.lexists(path):
-                os.rename(to, path)
+                shutil.move(os.fsdecode(to), os.fsdecode(path))  # covers are file systems of their own
         elif isinstance(entry, File | Dir | Symlink | Hardlink | LinkTo) and entry.path not in effects.targets:
             _remove(path_of(places, entry.path))
 

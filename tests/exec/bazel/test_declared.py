@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -55,7 +56,9 @@ class Actions:
 
     store: Path
 
-    def run(self, root: Path, layout: Layout, *command: str, options: tuple[str, ...] = ()) -> dict[str, object]:
+    def run(
+        self, root: Path, layout: Layout, *command: str, options: tuple[str, ...] = (), **variables: str
+    ) -> dict[str, object]:
         """Run in a sandbox; return the line of the statistics."""
         log = self.store.with_name("log")
         words = [
@@ -71,7 +74,7 @@ class Actions:
         ]
         words += ["--unused-inputs-list", "unused", "-o", "out", "--label", "target=//pkg:it", *options]
         words += ["--label", f"workspace={layout.workspace}", "--", *command]
-        environment = {"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp"}
+        environment = {"PATH": "/usr/bin:/bin", "TMPDIR": "/tmp", **variables}
         subprocess.run([PROGRAMS / "pytrace-exec", *words], cwd=root, env=environment, check=True)
         line = json.loads(log.read_text().splitlines()[-1])
         assert isinstance(line, dict)
@@ -137,6 +140,45 @@ def test_a_result_that_names_a_tree_belongs_to_it(layout: Layout, actions: Actio
     assert (root / "out").read_text() == f"{other.workspace}/pkg/a.txt\n"
 
 
+def test_what_is_read_behind_links_is_searched_as_if_it_lay_in_the_root(layout: Layout, actions: Actions) -> None:
+    """A varying variable counts as soon as a file that was read names it, however the file was reached."""
+    command = ("sh", "-c", '. "$(readlink -f pkg/a.txt)" > out')
+    for number, (user, expected) in enumerate((("al", "miss"), ("al", "hit"), ("zoe", "miss"))):
+        root = layout.sandbox(number)
+        (layout.workspace / "pkg/a.txt").write_text("echo ${#USER}\n")
+        assert actions.run(root, layout, *command, USER=user)["outcome"] == expected
+        assert (root / "out").read_text() == f"{len(user)}\n"
+
+
+def test_a_text_behind_links_that_names_its_tree_belongs_to_it(
+    layout: Layout, actions: Actions, tmp_path: Path
+) -> None:
+    """Also where no link was read that leads to the text itself, as when Python imports from beside its script."""
+    command = ("sh", "-c", '. "$(dirname "$(readlink -f pkg/a.txt)")/b.txt" > out')
+    text = f"cat {layout.workspace}/plain\n"
+    other = Layout(tmp_path / "two")
+    for where, told in ((layout, "first"), (other, "second")):
+        root = where.sandbox(1)
+        (where.workspace / "pkg/b.txt").write_text(text)
+        (where.workspace / "plain").write_text("first\n")
+        (layout.workspace / "plain").write_text(f"{told}\n")
+        assert actions.run(root, where, *command)["outcome"] == "miss"
+        assert (root / "out").read_text() == f"{told}\n"
+
+
+def test_a_program_of_the_workspace_is_in_no_table(layout: Layout, actions: Actions) -> None:
+    """One that is called `ls`, whose arguments `ls` would understand, and that tells sizes."""
+    for number, text in enumerate(("a\n", "more\n")):
+        root = layout.sandbox(number)
+        if not number:
+            shutil.copyfile(shutil.which("stat") or "", layout.workspace / "pkg/ls")
+            (layout.workspace / "pkg/ls").chmod(0o755)
+        (root / "pkg/ls").symlink_to(layout.base / "execroot/name/pkg/ls")
+        (layout.workspace / "pkg/a.txt").write_text(text)
+        assert actions.run(root, layout, "sh", "-c", "pkg/ls -L pkg/a.txt > out")["outcome"] == "miss"
+        assert f"Size: {len(text)}" in (root / "out").read_text()
+
+
 def test_the_status_changes_with_what_was_read_undeclared(layout: Layout, actions: Actions, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("first\n")
@@ -176,6 +218,19 @@ def test_a_folder_of_sources_counts_by_what_is_in_it(layout: Layout, actions: Ac
     assert (root / "unused").read_text() == ""
     assert actions.status(layout) == first
     (layout.workspace / "pkg/folder/inside").write_text("second\n")
+    assert actions.status(layout) != first
+
+
+def test_a_folder_of_the_workspace_that_goes_away_is_seen(layout: Layout, actions: Actions) -> None:
+    """Without a sandbox undeclared folders are there, too."""
+    layout.sandbox(1)
+    execroot = layout.base / "execroot/name"
+    (execroot / "list").write_text("pkg/a.txt\n")
+    (layout.workspace / "pkg/extra").mkdir()
+    first = actions.status(layout)
+    actions.run(execroot, layout, "sh", "-c", "[ -d pkg/extra ] && [ -w . ] && cat pkg/a.txt > out")
+    assert actions.status(layout) == first
+    (layout.workspace / "pkg/extra").rmdir()
     assert actions.status(layout) != first
 
 

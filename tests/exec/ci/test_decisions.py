@@ -176,3 +176,19 @@ def test_scopes(repository: Repository) -> None:
     assert repository.check().codes == ["no_record"]
     assert repository.check("HEAD", "--read-scope", "main", "--read-scope", "pull/7").status == 0
     assert repository.check("HEAD", "--read-scope", "pull/7", "--project", "other").codes == ["no_record"]
+
+
+def test_definitions_however_they_are_written(repository: Repository) -> None:
+    """A folder counts with all that is in it, and a path may be written with dots."""
+    repository.commit(ci__job="steps\n")
+    repository.recorded(*JOB, options=("--definition", "ci/", "--definition", "./README"))
+    repository.commit(README="other\n")
+    assert repository.check().paths == ["README"]
+    repository.commit(README="r\n", ci__job="other steps\n")
+    assert repository.check().paths == ["ci/job"]
+    assert repository.check("HEAD", "--definition", "../elsewhere").status == 2
+
+
+def test_the_scope_that_is_read_by_default(repository: Repository) -> None:
+    repository.recorded(*JOB)
+    assert repository.check("HEAD", PYTRACE_CI_WRITE_SCOPE="main").codes == ["no_record"]

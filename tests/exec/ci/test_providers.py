@@ -129,6 +129,21 @@ def test_github(runner: Runner, tmp_path: Path) -> None:
 
 
 @pytest.mark.make
+def test_github_before_a_checkout_that_an_earlier_run_left(runner: Runner) -> None:
+    """What lies in the workspace of a runner that is kept is not what the event is about."""
+    place = Path(runner.repository.clone("left"))
+    assert runner.github(mode="run", command="make test")[0] == 0
+    assert runner.github(cwd=place)[2].startswith("skip=true")
+    old = runner.repository.git("rev-parse", "HEAD")
+    new = runner.repository.commit(src__a="A\n")
+    status, _, output, _ = runner.github(cwd=place)
+    assert (status, output.splitlines()[0], "the input commit" in output) == (0, "skip=false", True)
+    assert "src/a" in runner.github(cwd=place, commit=new)[2]
+    assert runner.github(cwd=place, commit=old)[2].startswith("skip=true")
+    assert runner.github(mode="run")[0] == 2
+
+
+@pytest.mark.make
 def test_github_with_things_missing(runner: Runner, tmp_path: Path) -> None:
     """The job runs, and the reason is printed."""
     for name in ("GITHUB_SERVER_URL", "GITHUB_SHA"):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import socket
 import sys
 import threading
+from typing import Any
 
 import pytest
 
@@ -126,6 +127,8 @@ def test_git_history(repository: Repository) -> None:
     """What tells the commit serves that commit; what tells tags is not recorded; the index is the whole tree."""
     repository.recorded("git", "rev-parse", "HEAD")
     assert repository.check().status == 0
+    # Nobody knows there on which branch the job would find itself.
+    assert repository.check(repo=repository.clone("bare", "--bare")).codes == ["commit"]
     repository.commit(README="other\n")
     assert repository.check().codes == ["commit"]
     repository.git("tag", "v1")
@@ -181,3 +184,71 @@ def test_ls_and_explain(repository: Repository) -> None:
     assert "src/a" in repository.pytrace(*words).stdout
     assert repository.pytrace("ci", "explain", "--workflow", "none", "--repo", str(repository.path)).status == 20
     assert repository.pytrace("ci", "explain", "--workflow", "w", "abcd").status == 20
+
+
+def test_what_earlier_steps_count_stays(repository: Repository) -> None:
+    """Variables and age of the first step hold for the record of all of them."""
+    first = ("--step", "1/2", "--env", "FOO", "--max-age", "1h")
+    assert repository.run(*JOB, options=first, FOO="1").json["not_recorded"] == []
+    repository.recorded("cat", "src/b", options=("--step", "2/2", "--max-age", "2h"), FOO="1")
+    assert repository.pytrace("ci", "ls", "--json").json["records"][0]["max_age"] == 3600
+    assert repository.check(FOO="1").status == 0
+    assert repository.check(FOO="2").codes == ["variable"]
+
+
+def test_a_network_without_addresses_expires(repository: Repository) -> None:
+    """A netlink socket talks to no host; its record serves no longer for that."""
+    talk = "import socket as s; s.socket(s.AF_NETLINK, s.SOCK_RAW, 0).bind((0, 0))"
+    job = (sys.executable, "-S", "-c", talk)
+    assert repository.run(*job).json["recorded"] is None
+    repository.recorded(*job, options=("--allow-network",))
+    assert repository.pytrace("ci", "ls", "--json").json["records"][0]["max_age"] == 86400
+
+
+def test_names_in_an_untracked_folder(repository: Repository) -> None:
+    repository.commit(_DOT_gitignore="cache\n")
+    repository.write(cache__x="1\n")
+    job, options = ("sh", "-c", "cat cache/*"), ("--allow-untracked", "cache")
+    repository.recorded(*job, options=options)
+    assert repository.run(*job, options=options).json["skip"]
+    repository.write(cache__y="2\n")
+    assert repository.check().paths == ["cache"]
+
+
+def test_compiled_python_without_its_source(repository: Repository) -> None:
+    """A module that is nothing but its bytecode is an input."""
+    repository.write(lib__m_DOT_pyc="", lib____pycache____n_DOT_pyc="")
+    refused = repository.run("cat", "lib/m.pyc").json["not_recorded"]
+    assert any("lib/m.pyc" in reason for reason in refused)
+
+
+def test_two_commands_of_one_name(repository: Repository) -> None:
+    """In one run of a CI system: a check would take the one that succeeded for both."""
+    about: dict[str, Any] = {"JENKINS_URL": "http://ci", "BUILD_URL": "http://ci/job/1"}
+    repository.recorded(*JOB, **about)
+    assert repository.check().status == 0
+    failed = repository.run("false", **about)
+    assert (failed.status, repository.check().codes) == (1, ["no_record"])
+    again = repository.run("cat", "src/b", **about)
+    assert "--step" in again.json["not_recorded"][0]
+    repository.recorded(*JOB, **{**about, "BUILD_URL": "http://ci/job/2"})
+    assert repository.check().status == 0
+
+
+def test_by_way_of_a_process(repository: Repository) -> None:
+    """What lies behind such a name is the repository's as well."""
+    job = ("sh", "-c", "test -e /proc/self/cwd/absent || cat src/a")
+    assert "/proc/self/cwd/absent" in repository.run(*job).json["not_recorded"][0]
+
+
+def test_another_tool_behind_a_link(repository: Repository) -> None:
+    base = repository.pytrace.base
+    for version in ("1", "2"):
+        (base / f"tool{version}").write_text(version)
+    (base / "tool").symlink_to("tool1")
+    job, options = ("cat", "src/a", str(base / "tool")), ("--fingerprint-outside",)
+    repository.recorded(*job, options=options)
+    assert repository.check().status == 0
+    (base / "tool").unlink()
+    (base / "tool").symlink_to("tool2")
+    assert repository.check().codes == ["outside"]

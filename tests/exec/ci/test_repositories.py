@@ -48,6 +48,26 @@ def test_a_submodule(outer: Repository, library: Repository) -> None:
     assert outer.check().paths == ["lib/used"]
 
 
+def test_a_submodules_own_folder(outer: Repository, library: Repository) -> None:
+    """Listing it counts its names."""
+    outer.recorded("ls", "lib")
+    _bump(outer, library, used="2\n")
+    assert outer.check().status == 0
+    _bump(outer, library, new="\n")
+    assert outer.check().paths == ["lib"]
+
+
+def test_git_in_a_submodule(outer: Repository, library: Repository) -> None:
+    """Its index is what the gitlink says, or the job is not recorded."""
+    job = ("git", "-C", "lib", "ls-files")
+    outer.recorded(*job)
+    assert outer.run(*job).json["skip"]
+    library.commit(new="\n")
+    outer.git("-C", "lib", "pull", "-q")
+    refused = outer.run(*job, options=("--force",))
+    assert ("new" in refused.stdout, "gitlink" in refused.json["not_recorded"][0]) == (True, True)
+
+
 def test_a_submodule_that_is_not_there(outer: Repository, library: Repository) -> None:
     """Whoever looks into its empty folder depends on the gitlink alone."""
     place = Repository(outer.clone("bare-of-it"), outer.pytrace)
@@ -56,6 +76,13 @@ def test_a_submodule_that_is_not_there(outer: Repository, library: Repository) -
     _bump(outer, library, used="2\n")
     place.git("pull", "-q")
     assert place.check().status == 1
+
+
+def test_files_in_a_submodule_that_is_not_there(outer: Repository) -> None:
+    """A gitlink says nothing about them."""
+    place = Repository(outer.clone("bare-of-it"), outer.pytrace)
+    place.write(lib__used="from elsewhere\n")
+    assert "submodule" in place.run("cat", "lib/used").json["not_recorded"][0]
 
 
 @pytest.mark.git_lfs

@@ -73,6 +73,12 @@ def test_downloads_replace_nothing_unasked(ran: Project) -> None:
     assert ran.pytrace("download", "--force", "latest", str(target)).status == 0
     assert (target / "sub/out").read_text() == "a\nx\n"
     assert sorted(os.listdir(target / "sub")) == ["e", "l", "out"]
+    # A folder that is there keeps who may look into it.
+    (ran.base / "kept/sub/e").mkdir(parents=True)
+    for options, mode in (((), 0o700), (("--force",), 0o755)):
+        (ran.base / "kept/sub/e").chmod(0o700)
+        assert ran.pytrace("download", *options, "latest", str(ran.base / "kept")).status == 0
+        assert (ran.base / "kept/sub/e").stat().st_mode & 0o777 == mode
     # A link where a folder should be leads nowhere.
     (ran.base / "elsewhere").mkdir()
     (ran.base / "other").mkdir()

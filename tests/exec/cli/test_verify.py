@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pytrace_cas.recorded.effect_entries import Move
+from pytrace_cas.recorded.effects import Effects
+from pytrace_cas.recorded.places import Places
+from pytrace_exec.verify.again import changed_folders
 from tests.exec.cli.project import Project, codes, settle
 
 pytestmark = pytest.mark.strace
@@ -68,6 +72,36 @@ def test_it_runs_where_it_was_made(project: Project) -> None:
     project.wrapped("sh", "-c", "pwd > where")
     (project.base / "elsewhere").mkdir()
     assert project.pytrace("verify", "latest", cwd="elsewhere").status == 0
+
+
+def test_what_it_moves_away_outside_the_root_stays_there(project: Project) -> None:
+    """Both folders are covered, not only the one that the file is moved to."""
+    left, right = project.base / "left", project.base / "right"
+    for folder in (left, right):
+        folder.mkdir()
+    (left / "x").write_text("mine")
+    settle()
+    declared = ("--output", str(left), "--output", str(right))
+    project.wrapped("mv", str(left / "x"), str(right / "x"), options=declared)
+    assert project.last()["outcome"] == "miss", project.last()
+    done = project.pytrace("verify", "--json", *declared, "latest")
+    assert (done.status, done.json["outcome"]) == (0, "same"), done
+    assert ((right / "x").read_text(), list(left.iterdir())) == ("mine", [])
+    (right / "x").rename(left / "x")
+    settle()
+    done = project.pytrace("verify", "--json", *declared, "latest")
+    assert ((left / "x").read_text(), list(right.iterdir())) == ("mine", [])
+    assert (done.status, done.json["outcome"]) == (0, "same"), done
+
+
+def test_what_a_run_may_change_is_covered(tmp_path: Path) -> None:
+    """Where it moved something from and to, and declared outputs, of which another run may change others."""
+    for name in ("from", "to", "declared"):
+        (tmp_path / name).mkdir()
+    effects = Effects([Move(bytes(tmp_path / "from/x"), bytes(tmp_path / "to/x"))])
+    declared = [bytes(tmp_path / name) for name in ("declared", "to/file")]
+    folders = changed_folders(effects, Places(bytes(tmp_path / "root")), declared)
+    assert folders == [bytes(tmp_path / name) for name in ("root", "declared", "from", "to")]
 
 
 def test_equal_inputs_with_other_outputs_are_listed(project: Project) -> None:

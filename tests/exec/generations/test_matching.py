@@ -146,6 +146,21 @@ def test_a_path_is_one_wherever_the_root_is() -> None:
     assert len(generations.complete(values, _key)[0]) == 2
 
 
+def test_a_path_concerns_who_looked_there_through_a_link(tmp_path: Path) -> None:
+    """A file behind a link that leaves the root is known by the link's name alone."""
+    (tmp_path / "outside/deep").mkdir(parents=True)
+    (tmp_path / "outside/deep/x").touch()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root/link").symlink_to(tmp_path / "outside")
+    (tmp_path / "root/x").symlink_to(tmp_path / "outside/deep/x")
+    looked = (bytes(tmp_path / name) for name in ("root/link/deep/x", "root/link/deep/absent", "root/x", "root/absent"))
+    place = bytes(tmp_path / "outside/deep")
+    one = Invalidation.new((("path", place), ("at", place)), b"", b"")
+    generations = applying(one.ledger(), invocation("cat"))
+    found = [len(generations.complete({Subject("content", "", path): b"v"}, _key)[0]) == 2 for path in looked]
+    assert found == [True, True, True, False]
+
+
 def test_an_action_gets_another_key_each_time() -> None:
     values = {Subject("content", "", b"/a"): b"x"}
     keys, made = [_key(values)], list[Invalidation]()

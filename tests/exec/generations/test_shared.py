@@ -52,6 +52,12 @@ def names(ledger: Ledger | None) -> list[str]:
     return sorted(ledger.lines)
 
 
+@pytest.mark.parametrize("url", ["grpc://h", "http://h/x", "unix:/s"])
+def test_instances_of_one_remote_are_told_apart(url: str) -> None:
+    """What one has invalidated is not missed in another: that would be taken for a loss."""
+    assert len({Address(url, instance).name for instance in ("", "a", "b")}) == 3
+
+
 @pytest.fixture(autouse=True)
 def _close() -> Iterator[None]:
     yield

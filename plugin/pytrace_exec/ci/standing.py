@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether a work tree is as its commit says where a job looked: what is not committed decides there as well."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from pytrace_exec.ci.decision import Reason, submodule_objects
+from pytrace_exec.ci.facts import Values
+from pytrace_exec.ci.objects import FOLDER, GITLINK
+from pytrace_exec.ci.record import above
+from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytrace_exec.ci.facts import Fact
+    from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.record import Part, Record
+
+
+class Standing:
+    """The work tree at `top`, which is to hold the tree `tree`."""
+
+    def __init__(self, objects: Objects, tree: bytes, top: bytes) -> None:
+        self._objects = objects
+        self._values = Values(objects, tree)
+        self._top = top
+
+    def reasons(self, record: Record) -> Iterator[Reason]:
+        """Each path that the recorded run looked at and that is not as the commit says; raise `GitTrouble`."""
+        own = frozenset({*record.made, *record.files})
+        for part in record.parts:
+            objects, values = self._objects, self._values
+            if part.path:
+                found = submodule_objects(objects, part.path)
+                if found is None:
+                    yield _reason(part.path, "this submodule, which it used, is not checked out here")
+                    continue
+                state = values.state(part.path)
+                objects = found
+                values = Values(found, found.tree_of(state[1:] if state[:1] == b"s" else part.commit))
+            top = os.path.join(self._top, part.path) if part.path else self._top
+            yield from _Place(part, values, Worktree(objects, top), own).reasons()
+
+
+class _Place:
+    """One repository of the work tree; `own`: untracked paths that are the job's own, or held by their digests."""
+
+    def __init__(self, part: Part, values: Values, worktree: Worktree, own: frozenset[str]) -> None:
+        self._part = part
+        self._values = values
+        self._worktree = worktree
+        self._own = own
+
+    def reasons(self) -> Iterator[Reason]:
+        for path, letter in self._part.facts:
+            for at, one in self._whole(path) if letter == "w" else ((path, letter),):
+                yield from self._of(at, one)
+
+    def _whole(self, path: bytes) -> Iterator[Fact]:
+        """Everything that a folder stands for of which everything counts."""
+        yield path, "l"
+        state = self._values.state(path)
+        for name, (mode, _) in self._values.entries(path).items() if state[:1] == b"d" else ():
+            below = path + b"/" + name if path else name
+            if mode == FOLDER:
+                yield from self._whole(below)
+            elif mode != GITLINK:
+                yield below, "v"
+
+    def _of(self, path: bytes, letter: str) -> Iterator[Reason]:
+        state = self._values.state(path) if path else b"d"
+        if not self._agrees(path, letter, state):
+            told = "an untracked file" if state[:1] in b"-/>" else "not as in the commit"
+            yield _reason(self._joined(path), f"{told}, in the work tree")
+        elif letter == "l" and state[:1] == b"d":
+            yield from self._of_names(path)
+
+    def _agrees(self, path: bytes, letter: str, state: bytes) -> bool:
+        kind, place = state[:1], os.path.join(self._worktree.top, path)
+        try:
+            found = os.lstat(place)
+        except (OSError, ValueError):
+            return kind in b"-/>s" or self._worktree.is_left_out(path)
+        if kind in b"-/>":
+            return self._is_own(path)
+        if stat.S_ISDIR(found.st_mode):
+            return kind in b"ds"
+        if stat.S_ISLNK(found.st_mode):
+            return kind == b"@" and blob_id(os.readlink(place)) == state[1:]
+        if not stat.S_ISREG(found.st_mode) or kind != (b"x" if found.st_mode & 0o100 else b"f"):
+            return False
+        return letter == "t" or self._worktree.is_clean(path, state[1:])
+
+    def _of_names(self, path: bytes) -> Iterator[Reason]:
+        tracked = self._values.entries(path)
+        try:
+            names = set(os.listdir(os.path.join(self._worktree.top, path)))
+        except OSError:
+            names = set()
+        for name in sorted(names ^ tracked.keys()):
+            below = path + b"/" + name if path else name
+            if name in names and name not in (b".git", b"__pycache__") and not self._is_own(below):
+                yield _reason(self._joined(below), "an untracked file in a folder that it listed")
+            elif name in tracked and not self._worktree.is_left_out(below):
+                yield _reason(self._joined(below), "it is gone from the work tree")
+
+    def _is_own(self, path: bytes) -> bool:
+        name = os.fsdecode(self._joined(path))
+        return is_bytecode(path) or name in self._own or not self._own.isdisjoint(above(name))
+
+    def _joined(self, path: bytes) -> bytes:
+        return self._part.path + b"/" + path if self._part.path and path else self._part.path or path
+
+
+def _reason(path: bytes, what: str) -> Reason:
+    return Reason("worktree", f"{os.fsdecode(path)}: {what}", path)
