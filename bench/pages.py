@@ -115,7 +115,7 @@ def _measure(store: Path, count: int, last: Digest, asked: int) -> dict[str, str
     figures = {}
     with _serving(store) as (url, pid):
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=600)
-        figures["first look, which makes the catalogue"] = seconds(_ask(connection, "/ui/actions/"))
+        figures["first look, which makes the catalogue"] = seconds(_ask_until_made(connection, "/ui/actions/"))
         before = _memory(pid)
         page = f"/ui/blobs/sha256/action/{last.hash}-{last.size_bytes}/"
         for name, question in QUESTIONS.items():
@@ -128,14 +128,29 @@ def _measure(store: Path, count: int, last: Digest, asked: int) -> dict[str, str
     return figures
 
 
+def _ask_until_made(connection: http.client.HTTPConnection, path: str) -> float:
+    """Ask again for as long as the answer is that the catalogue is being made."""
+    began = time.monotonic()
+    while (status := _status(connection, path)) == 503:
+        time.sleep(1)
+    if status != 200:
+        raise WrongAnswer(f"{path} is answered with status {status}")
+    return time.monotonic() - began
+
+
 def _ask(connection: http.client.HTTPConnection, path: str) -> float:
     began = time.monotonic()
+    status = _status(connection, path)
+    if status != 200:
+        raise WrongAnswer(f"{path} is answered with status {status}")
+    return time.monotonic() - began
+
+
+def _status(connection: http.client.HTTPConnection, path: str) -> int:
     connection.request("GET", path)
     response = connection.getresponse()
     response.read()
-    if response.status != 200:
-        raise WrongAnswer(f"{path} is answered with status {response.status}")
-    return time.monotonic() - began
+    return response.status
 
 
 @contextmanager

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytrace_cas.web.diff_page import address_of
 from tests.support.browser import Look, opened, overflows, running_browser, violations
+from tests.support.pages import ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,18 @@ def browser() -> Iterator[Browser]:
         yield browser
 
 
+def blobs(shown: Shown) -> list[str]:
+    """A page of each other kind of blob."""
+    path = f"/api/v1/actions/sha256/{shown.old.short()}"
+    told = json.loads(ask(shown.server.http_url, path).body)
+    names = {
+        "directory": told["input_root_digest"],
+        "command": told["command_digest"],
+        "file": told["result"]["stdout"],
+    }
+    return [shown.old.of(digest).page(kind) for kind, digest in names.items()]
+
+
 def addresses(shown: Shown) -> list[str]:
     return [
         "/ui/",
@@ -38,6 +52,7 @@ def addresses(shown: Shown) -> list[str]:
         shown.old.page("action"),
         shown.hostile.page("action"),
         address_of(shown.old, shown.new),
+        *blobs(shown),
         "/ui/nothing/blobs/sha256/file/zzz/",
     ]
 
