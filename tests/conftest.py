@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from pytrace_cas.store import Store
@@ -23,6 +24,9 @@ SET = {"LC_ALL": "C.UTF-8", "TZ": "UTC0"}
 
 def pytest_configure(config: pytest.Config) -> None:
     """Scrub the environment, before any test module is imported, and watch the skips."""
+    # How long a case takes says how busy the machine is.
+    hypothesis.settings.register_profile("unhurried", deadline=None)
+    hypothesis.settings.load_profile("unhurried")
     home = tempfile.mkdtemp(prefix="pytrace-home-")
     umask = os.umask(0o022)
     kept = {name: value for name, value in caller.ENVIRONMENT.items() if name in KEPT or name.startswith(KEPT_PREFIXES)}

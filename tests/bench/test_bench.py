@@ -19,7 +19,7 @@ WORKLOADS = [
     "processor-bound",
 ]
 
-pytestmark = [pytest.mark.slow, pytest.mark.strace, pytest.mark.make, pytest.mark.compiler]
+pytestmark = [pytest.mark.soak, pytest.mark.slow, pytest.mark.strace, pytest.mark.make, pytest.mark.compiler]
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ def test_the_processes_of_an_endpoint_are_found_by_its_port(tmp_path: Path) -> N
     assert given("grpc://192.0.2.1:9092", "").pids == ()
 
 
+@pytest.mark.soak
 @pytest.mark.bazel
 @pytest.mark.slow
 @pytest.mark.skipif(BAZEL is None, reason="Bazel is not installed (Debian: bazel-bootstrap)")

@@ -15,12 +15,12 @@ from tests.exec.wrapper.test_toolchains import go_cache, sysroot
 from tests.support.runner import Runner, interpreter, wrapper_command
 from tests.support.sandbox import Sandbox
 from tests.support.scenario import Scenario
+from tests.support.tracers import FIRST_TRACER
 
 __all__ = ["go_cache"]
 
 pytestmark = [pytest.mark.strace, pytest.mark.slow]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 PATH = "/usr/local/bin:/usr/bin:/bin"
 MAIN = '#include <stdio.h>\n#include "word.h"\nint main(void) { puts(WORD); return 0; }\n'
 C_FILES = {"main.c": MAIN, "word.h": '#define WORD "one"\n'}
@@ -170,7 +170,7 @@ def begun(program: Program, sandbox: Sandbox, tracer: str, sources: Path) -> Sce
     return scenario
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 @pytest.mark.parametrize(
     "program",
     [pytest.param(one, id=one.name, marks=getattr(pytest.mark, one.needs) if one.needs else ()) for one in PROGRAMS],

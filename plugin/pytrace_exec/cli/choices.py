@@ -78,6 +78,14 @@ def chosen() -> Options:
     return options
 
 
+def is_remote_asked() -> bool:
+    """Whether the command line names a remote; what is listed and counted is else the local store's.
+
+    The environment and the files name the remote that runs use, which often cannot be listed.
+    """
+    return "remote" in click.get_current_context().ensure_object(dict)
+
+
 def _read(option: Option, value: object) -> object:
     if isinstance(value, bool):
         return value

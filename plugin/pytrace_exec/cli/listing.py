@@ -14,7 +14,7 @@ from pytrace_cas.digest import Digest, function_named
 from pytrace_cas.nondeterminism import known_of
 from pytrace_cas.store import Store, StoreNotWritable
 from pytrace_exec.cli.answer import one_line
-from pytrace_exec.cli.choices import folder_of
+from pytrace_exec.cli.choices import folder_of, is_remote_asked
 from pytrace_exec.cli.exit_status import USAGE
 from pytrace_exec.cli.main import Failed
 
@@ -86,7 +86,7 @@ class StoreListing:
 @contextmanager
 def open_listing(options: Options) -> Iterator[Listing]:
     """Open the local store, or with `--remote` the API of a pytrace-cas."""
-    if options.remote is not None:
+    if is_remote_asked():
         from pytrace_exec.cli.remote_listing import RemoteListing
 
         yield RemoteListing.of(options)

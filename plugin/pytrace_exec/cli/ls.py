@@ -10,7 +10,7 @@ import click
 
 from pytrace_cas.catalogue import FILTER_HELP
 from pytrace_exec.cli.answer import Answer, one_line
-from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, twin, wrapper_options
+from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, is_remote_asked, twin, wrapper_options
 from pytrace_exec.cli.exit_status import USAGE, stated
 from pytrace_exec.cli.listing import HEADINGS, age, cells, open_listing, open_writable, size
 from pytrace_exec.cli.main import Failed, cli
@@ -81,7 +81,7 @@ def ls(
 
 
 def _blobs(answer: Answer, options: Options, limit: int, sort: str, filtered: object) -> None:
-    if options.remote is not None:
+    if is_remote_asked():
         raise Failed("--remote: no protocol lists blobs; on the server's machine, name its store with --dir", USAGE)
     if sort == "hits" or filtered:
         raise Failed("blobs have neither hits nor what a filter asks for: use --sort time or size", USAGE)

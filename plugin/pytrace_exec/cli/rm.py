@@ -7,7 +7,7 @@ import click
 
 from pytrace_cas.store import Store
 from pytrace_exec.cli.answer import Answer
-from pytrace_exec.cli.choices import chosen, folder_of, format_options, wrapper_options
+from pytrace_exec.cli.choices import chosen, folder_of, format_options, is_remote_asked, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.stored import resolved
@@ -25,7 +25,7 @@ def rm(ref: str, format: str, as_json: bool, color: str) -> None:
     """
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
-    if options.remote is not None:
+    if is_remote_asked():
         raise Failed(
             "--remote: the protocol cannot delete; `pytrace invalidate REF --remote URL` makes the result miss", USAGE
         )

@@ -16,7 +16,7 @@ import click
 from pytrace_cas.catalogue import Catalogue, described_statistics
 from pytrace_cas.json_fields import text_fields
 from pytrace_exec.cli.answer import Answer
-from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, twin, wrapper_options
+from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, is_remote_asked, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.listing import open_writable
 from pytrace_exec.cli.main import Failed, cli
@@ -100,11 +100,7 @@ def stats(
         if verbose:
             found["lines"] = runs
     else:
-        found = (
-            _of_remote(options, seconds, zero)
-            if options.remote is not None
-            else _of_store(options, verbose, zero, seconds)
-        )
+        found = _of_remote(options, seconds, zero) if is_remote_asked() else _of_store(options, verbose, zero, seconds)
     if answer.format == "json":
         answer.json(found)
     else:

@@ -9,7 +9,7 @@ from pytrace_cas.catalogue.statistics import hit_rate
 from pytrace_cas.json_fields import text_fields
 from pytrace_cas.store.index import FORMAT
 from pytrace_exec.cli.answer import Answer
-from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, wrapper_options
+from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, is_remote_asked, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.listing import open_catalogue, size
 from pytrace_exec.cli.main import cli
@@ -31,7 +31,7 @@ def status(format: str, as_json: bool, color: str) -> None:
     """
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
-    found = _of_remote(options) if options.remote is not None else _of_store(options)
+    found = _of_remote(options) if is_remote_asked() else _of_store(options)
     if answer.format == "json":
         answer.json(found)
     else:

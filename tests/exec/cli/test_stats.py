@@ -71,3 +71,9 @@ def test_what_is_refused(project: Project) -> None:
     assert project.pytrace("stats", "--log", "nowhere").status == 20
     assert project.pytrace("stats", "--log", "WORKSPACE", "--since", "soon").status == 2
     assert not project.store.exists()
+
+
+def test_the_remote_of_the_environment_is_that_of_runs(used: Project) -> None:
+    assert used.pytrace("stats", "--json", PYTRACE_REMOTE="grpc://127.0.0.1:1").json["runs"]["hit"] == 1
+    asked = used.pytrace("stats", "--remote", "grpc://127.0.0.1:1", "--json")
+    assert asked.status == 2

@@ -10,10 +10,10 @@ import pytest
 from tests.exec.wrapper.place import Place
 from tests.exec.wrapper.system_files import outcomes
 from tests.support.runner import interpreter
+from tests.support.tracers import TRACERS
 
 pytestmark = [pytest.mark.strace]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 ADDED = "sleep 0.05; echo 'somebody:x:4321:4321::/home/somebody:/bin/sh' >> /etc/passwd"
 RENAMED = "sed 's/^root:/boss:/' /etc/passwd > new; cat new > /etc/passwd; rm new"
 SHOW = [

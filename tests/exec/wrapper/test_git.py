@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.exec.wrapper.place import Place
+from tests.support.tracers import FIRST_TRACER
 
 pytestmark = [pytest.mark.strace]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 ASKING = (
     "git rev-parse HEAD",
     "git rev-parse --short HEAD",
@@ -101,7 +101,7 @@ def later(path: Path) -> None:
     time.sleep(0.02)
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_what_git_moves_about_is_no_matter(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle()
@@ -117,7 +117,7 @@ def test_what_git_moves_about_is_no_matter(place: Place, tracer: str) -> None:
             assert clone.ask(command) == "hit", (change, command)
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_fresh_clone_is_the_same(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle()
@@ -127,7 +127,7 @@ def test_a_fresh_clone_is_the_same(place: Place, tracer: str) -> None:
         assert clone.ask(command) == "hit", command
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_one_run_in_each_clone_is_enough(place: Place, tracer: str) -> None:
     """A fresh clone's index is as old as its files, so that git writes it anew."""
     clone = Clone(place, tracer)
@@ -141,7 +141,7 @@ def test_one_run_in_each_clone_is_enough(place: Place, tracer: str) -> None:
     assert [clone.ask(command) for command in commands] == ["miss"] * 3
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_an_index_that_git_wrote_to_remember_more_is_no_output(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     later(place.root / "one")
@@ -156,7 +156,7 @@ def test_an_index_that_git_wrote_to_remember_more_is_no_output(place: Place, tra
     assert clone.ask("git status --porcelain") == "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_run_that_changes_tracked_files_remembers_its_index(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     place.put("ask", "git status --porcelain\necho more >> one\n")
@@ -168,7 +168,7 @@ def test_a_run_that_changes_tracked_files_remembers_its_index(place: Place, trac
         assert (b" M one" in ended.stdout) == (word != "one")
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_unrelated_branches_are_fetched(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle()
@@ -180,7 +180,7 @@ def test_unrelated_branches_are_fetched(place: Place, tracer: str) -> None:
         assert clone.ask(command) == "hit", command
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_refreshed_index_is_no_matter(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle()
@@ -193,7 +193,7 @@ def test_a_refreshed_index_is_no_matter(place: Place, tracer: str) -> None:
         assert clone.ask(command) == "hit", command
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_touched_file_that_is_converted_anew_counts(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.commit("one", "one\r\n")
@@ -206,7 +206,7 @@ def test_a_touched_file_that_is_converted_anew_counts(place: Place, tracer: str)
     assert clone.ask("git describe --tags --dirty") != "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_what_git_tells_counts(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle()
@@ -227,7 +227,7 @@ def test_what_git_tells_counts(place: Place, tracer: str) -> None:
     assert all(clone.ask(command) == "miss" for command in ASKING if "diff" not in command)
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_flags_in_the_index_count(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     (place.root / "one").write_text("eno")
@@ -239,7 +239,7 @@ def test_flags_in_the_index_count(place: Place, tracer: str) -> None:
     assert clone.ask("git diff --name-only") == "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_ref_that_hides_another_counts(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle(("git rev-parse main", "git log -1 --format=%H main"))
@@ -249,7 +249,7 @@ def test_a_ref_that_hides_another_counts(place: Place, tracer: str) -> None:
     assert clone.ask("git rev-parse main") == clone.ask("git log -1 --format=%H main") == "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_replaced_commits_count(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle(("git log -1 --format=%s", "git rev-list --count HEAD"))
@@ -261,7 +261,7 @@ def test_replaced_commits_count(place: Place, tracer: str) -> None:
     assert clone.ask("git log -1 --format=%s") == "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_an_object_that_lengthens_an_abbreviation_counts(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     commands = ("git rev-parse --short=4 HEAD", "git describe --tags --abbrev=4", "git rev-parse HEAD")
@@ -286,7 +286,7 @@ def blob(text: str) -> str:
     return hashlib.sha1(b"blob %d\0%s" % (len(text), text.encode())).hexdigest()
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 @pytest.mark.parametrize("command", [
     "cat .git/packed-refs", "wc -c .git/index", "ls -R .git", "git count-objects -v", "git log -1 --oneline",
     "git -c core.abbrev=9 describe --tags", "git ls-files --debug", "git status", "git diff HEAD~1",
@@ -304,7 +304,7 @@ def test_who_reads_more_counts_bytes(place: Place, tracer: str, command: str) ->
     assert clone.ask(f"sh {script.name}") != "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 @pytest.mark.parametrize("command", ["sha256sum .git/index", "wc -c .git/index"])
 def test_an_index_that_git_wrote_and_another_looked_at_is_an_output(place: Place, tracer: str, command: str) -> None:
     clone = Clone(place, tracer)
@@ -316,7 +316,7 @@ def test_an_index_that_git_wrote_and_another_looked_at_is_an_output(place: Place
     assert clone.ask(f"sh {script}") != "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_strict_and_probed_by_status_counts_bytes(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     for option in ("--strict", "--probe=stat"):
@@ -328,7 +328,7 @@ def test_strict_and_probed_by_status_counts_bytes(place: Place, tracer: str) -> 
         clone.commit(option, option)
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 @pytest.mark.parametrize("setting", [
     "core.trustctime=false", "core.checkStat=minimal", "diff.autoRefreshIndex=false", "core.untrackedCache=true",
     "remote.origin.promisor=true",
@@ -342,7 +342,7 @@ def test_settings_by_which_git_goes_by_times_keep_bytes(place: Place, tracer: st
     assert clone.ask("git rev-parse HEAD") == "miss"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_lost_commit_is_noticed(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     clone.settle(("git log -1 --format=%s",))
@@ -351,7 +351,7 @@ def test_a_lost_commit_is_noticed(place: Place, tracer: str) -> None:
     assert clone.ask("git log -1 --format=%s") != "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_borrowed_objects_keep_bytes(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     os.rename(place.root, place.base / "former")
@@ -361,7 +361,7 @@ def test_borrowed_objects_keep_bytes(place: Place, tracer: str) -> None:
     assert clone.ask("git rev-parse HEAD") == "miss"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_repository_that_lies_elsewhere_knows_no_worktree(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     os.rename(place.root / ".git", place.base / ".git")
@@ -373,7 +373,7 @@ def test_a_repository_that_lies_elsewhere_knows_no_worktree(place: Place, tracer
     assert clone.ask("git diff --quiet") != "hit"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_fresh_clone_hits_with_a_detached_head(place: Place, tracer: str) -> None:
     commands = ("git status --porcelain", "git describe --always --dirty", "git rev-parse HEAD")
     clone = Clone(place, tracer)
@@ -388,7 +388,7 @@ def test_a_fresh_clone_hits_with_a_detached_head(place: Place, tracer: str) -> N
         assert clone.ask(command) != "hit", command
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_worktree_has_its_own_head(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     os.rename(place.root, place.base / "main")
@@ -406,7 +406,7 @@ def test_a_worktree_has_its_own_head(place: Place, tracer: str) -> None:
     assert clone.ask("git rev-parse HEAD") == clone.ask("git rev-list --count HEAD") == "miss"
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_a_run_that_changes_the_repository_counts_bytes(place: Place, tracer: str) -> None:
     clone = Clone(place, tracer)
     place.put("ask", "git rev-parse HEAD\ngit tag made\n")

@@ -15,10 +15,10 @@ from pytrace_exec.observe.loader_cache import entries_of
 from tests.exec.wrapper.place import Place
 from tests.exec.wrapper.system_files import outcomes
 from tests.support.runner import interpreter
+from tests.support.tracers import TRACERS
 
 pytestmark = [pytest.mark.strace]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 CACHE = "/etc/ld.so.cache"
 
 

@@ -13,10 +13,10 @@ import pytest
 from pytrace_cas.store import Store
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record, interpreter, wrapper_command
+from tests.support.tracers import TRACERS
 
 pytestmark = [pytest.mark.strace]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 DEEP = """
 import os

@@ -9,10 +9,10 @@ import pytest
 
 from tests.exec.wrapper.place import Place
 from tests.support.runner import interpreter
+from tests.support.tracers import TRACERS
 
 pytestmark = [pytest.mark.strace]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 PYTEST = """
 import os, sys
 place = sys.argv[1] + "/pytest-of-me"

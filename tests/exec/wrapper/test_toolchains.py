@@ -14,10 +14,10 @@ import attrs
 import pytest
 
 from tests.exec.wrapper.place import Place
+from tests.support.tracers import FIRST_TRACER
 
 pytestmark = [pytest.mark.strace, pytest.mark.slow]
 
-TRACERS = [pytest.param("native", marks=pytest.mark.native), "strace"]
 JAVA = 'class A { public static void main(String[] a) { System.out.println("%s"); } }\n'
 GO = 'package main\n\nimport "fmt"\n\nfunc main() { fmt.Println("%s") }\n'
 CGO = """package main
@@ -93,7 +93,7 @@ def variables_for(toolchain: Toolchain, request: pytest.FixtureRequest) -> dict[
     return {"PATH": f"{sysroot()}/bin:{path}" if toolchain.needs == "cargo" else path}
 
 
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 @pytest.mark.parametrize(
     "toolchain",
     [pytest.param(one, id=one.name, marks=getattr(pytest.mark, one.needs) if one.needs else ()) for one in TOOLCHAINS],
