@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import ctypes
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # mallopt(3)
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8  # mallopt(3)
 # Above the largest message that gRPC takes.
 _LARGEST = 8 << 20
 _KEPT = 64 << 20
+# Each thread would have an arena of its own, up to eight a core, and each would keep as much.
+_ARENAS = 2
 
 
 def keep_freed_memory() -> None:
@@ -19,5 +21,6 @@ def keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
+        mallopt(_M_ARENA_MAX, _ARENAS)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST)
         mallopt(_M_TRIM_THRESHOLD, _KEPT)
