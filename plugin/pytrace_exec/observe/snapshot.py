@@ -27,8 +27,8 @@ _NAME_MAX = 255
 class Snapshot:
     """Status of every path below some folders, targets of links, and the bare names in some others.
 
-    What is mounted there and cannot be changed by a run is left out, as everything outside is. `complete` is False when there were more than `MAX_PATHS` paths or a folder could not be read; what is not in
-    the snapshot is then unknown.
+    What is mounted there and cannot be changed by a run is left out, as everything outside is. `complete` is False when
+    there were more than `MAX_PATHS` paths or a folder could not be read; what is not in the snapshot is then unknown.
     """
 
     __slots__ = ("_beyond", "_fixed", "_folders", "_names", "complete", "stats", "targets")
