@@ -96,7 +96,9 @@ class Workspaces:
         workspace = TracedWorkspace(folder / "workspace", folder / "writable")
         workspace.store.mkdir(parents=True)
         given = {"pytrace_exec": str(self.programs / "pytrace-exec"), "remote": self.url, **attributes}
-        workspace.write({**FILES, "pkg/BUILD": BUILD.replace("{outside}", str(self.place / "outside"))}, **given)
+        workspace.write(
+            {**FILES, "pkg/BUILD": BUILD.replace("{outside}", str(self.place / "outside"))}, "traced", **given
+        )
         user.own(folder)
         with bazel_root(folder / "root") as root:
             user.own(root)
