@@ -37,7 +37,8 @@ _BATCH_BLOBS, _BATCH_BYTES = 1024, 4 << 20  # at most in one transaction of `put
 _INSERT = """INSERT INTO blobs (function, hash, size, charge, used, turn, data, packed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (function, hash) DO UPDATE SET used = excluded.used, turn = excluded.turn"""
-_PRESENT = "SELECT hash, size, used, turn FROM blobs WHERE function = ? AND hash IN ({})"
+_PRESENT = """SELECT hash, size, used NOT BETWEEN ? AND ? OR turn < ?
+FROM blobs WHERE function = ? AND hash IN ({})"""
 _RENEW = "UPDATE blobs SET used = ?, turn = ? WHERE function = ? AND hash = ?"
 
 
@@ -342,12 +343,12 @@ class Adder:
         sizes: dict[bytes, int] = {}
         stale: list[bytes] = []
         with self._index.read() as db:
-            clock = clock_of(db)
+            fresh = clock_of(db).fresh()
             for start in range(0, len(hashes), _LOOKUP):
                 part = hashes[start : start + _LOOKUP]
                 query = _PRESENT.format(",".join("?" * len(part)))
-                for hash, size, used, turn in db.execute(query, (function.number, *part)):
+                for hash, size, is_stale in db.execute(query, (*fresh, function.number, *part)):
                     sizes[hash] = size
-                    if clock.stale(used, turn):
+                    if is_stale:
                         stale.append(hash)
         return sizes, stale
