@@ -94,8 +94,8 @@ def _by_hits(db: sqlite3.Connection, conditions: Conditions, limit: int, after: 
     found: list[ActionRow] = []
     if most:
         behind = conditions.narrowed(f"({SORTS['hits']}, a.id) < (?, ?)", most, id)
-        (least,) = db.execute(_LEAST, (most, 2 * limit + _SPARE)).fetchone() or (1,)
-        for least in sorted({least, 1}, reverse=True):
+        (among,) = db.execute(_LEAST, (most, 2 * limit + _SPARE)).fetchone() or (1,)
+        for least in sorted({among, 1}, reverse=True):
             found = _rows(db, behind.narrowed(_AMONG, least, most), "hits", limit)
             if len(found) > limit:
                 return found
