@@ -402,6 +402,10 @@ class _QueuedUpload(_QueuedWriter):
         super().__init__(writer, queue, wake)
         self._upload = writer
 
+    def waits(self, count: int) -> bool:
+        """Whether so many more bytes have to wait for the disk."""
+        return self._upload.waits(count)
+
     def leave(self) -> None:
         """Keep what was written for whoever goes on."""
         self._upload.leave()
