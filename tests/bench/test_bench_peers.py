@@ -14,6 +14,7 @@ from tests.support.bazel import BAZEL
 from tests.support.server import running_server
 
 
+@pytest.mark.soak
 def test_any_endpoint_can_be_given_and_a_peer_beside_it(tmp_path: Path) -> None:
     with running_server(tmp_path / "one") as one, running_server(tmp_path / "two") as two:
         lines = bench("server", "--quick", one.grpc_url, "--peer", two.grpc_url)

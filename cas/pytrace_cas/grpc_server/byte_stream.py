@@ -76,7 +76,7 @@ class ByteStreamServicer:
     async def _take(upload: Upload, requests: AsyncIterator[WritePiece]) -> bytestream.WriteResponse:
         first = True
         async for request in requests:
-            if first or request.finish_write or len(request.data) > SMALL or upload.is_compressed:
+            if first or request.finish_write or len(request.data) > SMALL or upload.waits(request):
                 response = await in_thread(upload.feed, request)
             else:
                 response = upload.feed(request)

@@ -32,6 +32,9 @@ class Writer(Protocol):
 class UploadWriter(Writer, Protocol):
     """Takes a blob of which what has arrived is kept until somebody goes on with it."""
 
+    def waits(self, count: int) -> bool:
+        """Whether so many more bytes have to wait for the disk."""
+
     def leave(self) -> None:
         """Keep what was written for whoever goes on."""
 

@@ -251,10 +251,9 @@ class Upload:
             writer.write(data[known:] if known else data)
         self._position = end
 
-    @property
-    def is_compressed(self) -> bool:
-        """Whether a small message may hold much."""
-        return self._inflater is not None
+    def waits(self, request: WriteMessage) -> bool:
+        """Whether even a small message takes its time: it may hold much, or have a large piece written."""
+        return self._inflater is not None or (self._writer is not None and self._writer.waits(len(request.data)))
 
     @property
     def is_open(self) -> bool:

@@ -13,6 +13,7 @@ from pytrace_cas.store import crashpoints
 from pytrace_cas.store.ages import Clock, clock_of
 from pytrace_cas.store.index import PATIENCE, OutOfSpace
 from pytrace_cas.store.layout import StoreError, move, place_of, sync_directory
+from pytrace_cas.store.pieces import LARGE, Pace
 from pytrace_cas.store.reading import BlobNotFound, close_found
 from pytrace_cas.store.room import charge_of_blob
 from pytrace_cas.store.staging import Staged, chunks_of, sweep_if_due
@@ -36,7 +37,8 @@ _BATCH_BLOBS, _BATCH_BYTES = 1024, 4 << 20  # at most in one transaction of `put
 _INSERT = """INSERT INTO blobs (function, hash, size, charge, used, turn, data, packed)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (function, hash) DO UPDATE SET used = excluded.used, turn = excluded.turn"""
-_PRESENT = "SELECT hash, size, used, turn FROM blobs WHERE function = ? AND hash IN ({})"
+_PRESENT = """SELECT hash, size, used NOT BETWEEN ? AND ? OR turn < ?
+FROM blobs WHERE function = ? AND hash IN ({})"""
 _RENEW = "UPDATE blobs SET used = ?, turn = ? WHERE function = ? AND hash = ?"
 
 
@@ -130,6 +132,7 @@ class Adder:
         self._pending = pending
         self._room = room
         self._reader = reader
+        self._pace = Pace()
 
     def missing(self, function: DigestFunction, digests: Iterable[Digest]) -> list[Digest]:
         """The digests that are not here, in order, each once; the others' ages are renewed."""
@@ -230,7 +233,11 @@ class Adder:
         except BaseException:
             staged.discard()
             raise
-        return staged
+        return self.prepare(staged, size)
+
+    def prepare(self, staged: Staged, size: int) -> Staged:
+        """Have a new file of that size written in the way that suits it; return it."""
+        return staged.in_pieces(self._pace) if size >= LARGE else staged
 
     def give_up(self, staged: Staged) -> None:
         """Let go of a file that room was kept for; nothing happens if it was published."""
@@ -248,6 +255,7 @@ class Adder:
     def _publish(
         self, function: DigestFunction, digest: Digest, staged: Staged, reservation: bytes | None = None
     ) -> None:
+        staged.settle()
         packed = self._packed(function, digest.size_bytes, staged) if self._compress else None
         if packed is None:
             self._install(function, digest, staged, staged, reservation)
@@ -335,12 +343,12 @@ class Adder:
         sizes: dict[bytes, int] = {}
         stale: list[bytes] = []
         with self._index.read() as db:
-            clock = clock_of(db)
+            fresh = clock_of(db).fresh()
             for start in range(0, len(hashes), _LOOKUP):
                 part = hashes[start : start + _LOOKUP]
                 query = _PRESENT.format(",".join("?" * len(part)))
-                for hash, size, used, turn in db.execute(query, (function.number, *part)):
+                for hash, size, is_stale in db.execute(query, (*fresh, function.number, *part)):
                     sizes[hash] = size
-                    if clock.stale(used, turn):
+                    if is_stale:
                         stale.append(hash)
         return sizes, stale

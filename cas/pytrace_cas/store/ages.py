@@ -34,7 +34,12 @@ class Clock:
 
     def stale(self, used: int, turn: int) -> bool:
         """Whether an entry that was used then has to be renewed."""
-        return self.turn - turn > self.grain or abs(self.now - used) > self.seconds
+        earliest, latest, first = self.fresh()
+        return turn < first or not earliest <= used <= latest
+
+    def fresh(self) -> tuple[int, int, int]:
+        """When an entry was used that need not be renewed: from a time, to a time, and from a turn on."""
+        return self.now - self.seconds, self.now + self.seconds, self.turn - self.grain
 
     def may_go(self, used: int) -> bool:
         """Whether what counts as used then may be evicted; since ages are coarse, it may have been used later."""

@@ -13,6 +13,7 @@ from pytrace_cas.digest import Digest
 from pytrace_cas.store.ages import HIT_PATIENCE, Clock, clock_of
 from pytrace_cas.store.index import DiskFailed, OutOfSpace, StoreBusy, disk_failure
 from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of, unique_name
+from pytrace_cas.store.verified import VerifiedFiles, state_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,10 +58,11 @@ class DamagedPack(Exception):
 class BlobReader:
     """An open blob; it stays readable when the blob is evicted. For one thread at a time; a context manager.
 
-    With `verify`, the end of the blob raises `BlobCorrupt` in place of the end if the bytes do not have the digest.
+    With `verify`, the end of the blob raises `BlobCorrupt` in place of the end if the bytes do not have the digest;
+    a file that was verified lately and not changed since is not hashed again.
     """
 
-    __slots__ = ("_blobs", "_digest", "_found", "_function", "_offset", "_state", "size")
+    __slots__ = ("_blobs", "_digest", "_file", "_found", "_function", "_offset", "_state", "size")
 
     def __init__(self, blobs: Reader, function: DigestFunction, digest: Digest, offset: int, verify: bool) -> None:
         if not 0 <= offset <= digest.size_bytes or (verify and offset):
@@ -70,8 +72,10 @@ class BlobReader:
         self._function = function
         self._digest = digest
         self._offset = offset
-        self._state: Any = function.new() if verify else None
         self._found: Found = blobs.find(function, digest)
+        self._file = state_of(self._found) if verify and isinstance(self._found, int) else None
+        known = self._file is not None and blobs.verified.lately(digest.hash, self._file)
+        self._state: Any = function.new() if verify and not known else None
 
     def __enter__(self) -> BlobReader:
         return self
@@ -127,8 +131,12 @@ class BlobReader:
     def _follow(self, chunk: bytes) -> None:
         self._state.update(chunk)
         ended = not chunk or self._offset >= self.size
-        if ended and (self._offset, self._state.hexdigest()) != (self.size, self._digest.hash):
+        if not ended:
+            return
+        if (self._offset, self._state.hexdigest()) != (self.size, self._digest.hash):
             raise self._condemned()
+        if self._file is not None and isinstance(self._found, int) and state_of(self._found) == self._file:
+            self._blobs.verified.add(self._digest.hash, self._file)
 
     def _condemned(self) -> BlobCorrupt:
         self._blobs.condemn(self._function, self._digest, file_of(self._found))
@@ -140,6 +148,7 @@ class Reader:
 
     def __init__(self, layout: Layout, index: Index, pending: Pending, counters: Counters) -> None:
         self.layout = layout
+        self.verified = VerifiedFiles()
         self._index = index
         self._pending = pending
         self._counters = counters

@@ -14,6 +14,7 @@ import time
 from pytrace_cas.store import crashpoints
 from pytrace_cas.store.index import disk_failure
 from pytrace_cas.store.layout import FILE_MODE, remove, unique_name
+from pytrace_cas.store.pieces import Pieces
 from pytrace_cas.store.reservations import KEPT_SECONDS
 
 TYPE_CHECKING = False
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_cas.store.layout import Layout
+    from pytrace_cas.store.pieces import Pace
 
 CHUNK = 1 << 18  # bytes read at a time
 FORGOTTEN_SECONDS = 600  # an unlocked file in tmp/ of this age is a leftover
@@ -35,12 +37,13 @@ _FICLONE = 0x40049409  # ioctl_ficlone(2)
 class Staged:
     """One file in `tmp/`, locked while this object is open; `discard` leaves nothing. For one thread."""
 
-    __slots__ = ("_layout", "_state", "fd", "moved", "path", "size")
+    __slots__ = ("_layout", "_pieces", "_state", "fd", "moved", "path", "size")
 
     def __init__(self, layout: Layout, function: DigestFunction, fd: int = -1, path: bytes = b"") -> None:
         """Begin a new file, or take an empty one that is open and locked."""
         self._layout = layout
         self._state: Any = function.new()
+        self._pieces: Pieces | None = None
         self.size = 0
         self.moved = False
         self.fd = fd
@@ -53,6 +56,24 @@ class Staged:
             raise disk_failure(layout.root, error) from error
         crashpoints.reached("staged")
 
+    def in_pieces(self, pace: Pace) -> Staged:
+        """Write in large pieces what comes from now on, until `settle`; the file is empty. Return itself."""
+        self._pieces = Pieces(self.fd, pace)
+        return self
+
+    def waits(self, count: int) -> bool:
+        """Whether so many more bytes have a large piece written."""
+        return self._pieces is not None and self._pieces.fills(count)
+
+    def settle(self) -> None:
+        """Write what may still be in memory: before anybody else reads the file."""
+        if self._pieces is not None:
+            pieces, self._pieces = self._pieces, None
+            try:
+                pieces.finish()
+            except OSError as error:
+                raise disk_failure(self._layout.root, error) from error
+
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes and hash them."""
         self.fill(chunk)
@@ -62,7 +83,10 @@ class Staged:
     def fill(self, chunk: bytes | memoryview) -> None:
         """Append bytes whose hash is known."""
         try:
-            write_all(self.fd, chunk)
+            if self._pieces is None:
+                write_all(self.fd, chunk)
+            else:
+                self._pieces.append(chunk)
         except OSError as error:
             raise disk_failure(self._layout.root, error) from error
         crashpoints.reached("written")

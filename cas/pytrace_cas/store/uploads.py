@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import time
+from contextlib import suppress
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.store import crashpoints
@@ -75,6 +76,10 @@ class UploadWriter:
             self._staged.write(chunk)
         self.written += len(chunk)
 
+    def waits(self, count: int) -> bool:
+        """Whether so many more bytes have to wait for the disk."""
+        return self._staged is not None and self._staged.waits(count)
+
     def commit(self) -> Digest:
         """Store the blob and forget the upload; raise `DigestMismatch` and store nothing if the bytes are others."""
         if self.written != self._digest.size_bytes:
@@ -99,6 +104,8 @@ class UploadWriter:
         if self._staged is None:
             self._staged = self._uploads.spill(self._path, self._function, self._digest.size_bytes, self._bytes())
         if self._staged is not None:
+            with suppress(StoreError):  # then less is kept
+                self._staged.settle()
             os.utime(self._staged.fd)
             self._staged.let_go()
             self._staged = None
@@ -230,7 +237,7 @@ class Uploads:
         except BaseException:
             self.drop(staged)
             raise
-        return staged
+        return self.adder.prepare(staged, size)
 
     def _go_on(
         self, path: bytes, fd: int, function: DigestFunction, digest: Digest, offset: int

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -216,6 +217,38 @@ def test_corrupt_blob_is_missing_when_copied(store: Store, tmp_path: Path, damag
 def test_corrupt_blob_is_found_at_its_end(store: Store, damaged: Digest) -> None:
     with store.open_blob(BLAKE3, damaged, verify=True) as blob, pytest.raises(BlobCorrupt):
         list(blob)
+
+
+def test_what_was_verified_lately_is_hashed_again_once_it_was_written(store: Store) -> None:
+    data = os.urandom(40000)
+    digest = store.put(BLAKE3, data)
+    for _ in range(3):
+        with store.open_blob(BLAKE3, digest, verify=True) as blob:
+            assert b"".join(blob) == data
+    _damage(store, digest, bytes([data[0] ^ 1]) + data[1:])
+    with store.open_blob(BLAKE3, digest, verify=True) as blob, pytest.raises(BlobCorrupt):
+        list(blob)
+    assert store.missing(BLAKE3, [digest]) == [digest]
+
+
+def test_what_was_verified_lately_is_not_hashed_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = store.put(BLAKE3, os.urandom(40000))
+    hashed: list[str] = []
+    new = BLAKE3.new
+
+    def counted(function: DigestFunction) -> Any:
+        hashed.append(function.name)
+        return new()
+
+    monkeypatch.setattr(DigestFunction, "new", counted)
+    for _ in range(3):
+        with store.open_blob(BLAKE3, digest, verify=True) as blob:
+            list(blob)
+    assert hashed == ["blake3"]
+    monkeypatch.setattr("pytrace_cas.store.verified.LASTING_SECONDS", 0.0)
+    with store.open_blob(BLAKE3, digest, verify=True) as blob:
+        list(blob)
+    assert hashed == ["blake3", "blake3"]
 
 
 def test_truncated_file_is_missing(store: Store) -> None:

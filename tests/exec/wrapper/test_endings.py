@@ -149,7 +149,7 @@ def test_signals_for_the_wrapper_reach_the_command(place: Place, options: tuple[
 @pytest.mark.parametrize("options", MODES)
 def test_interrupting_the_whole_group(place: Place, options: tuple[str, ...]) -> None:
     with subprocess.Popen(
-        [*wrapper_command(), *options, "--", "sh", "-c", "echo ready; sleep 50; echo not reached"],
+        [*wrapper_command(), *options, "--", "sh", "-c", "sh -c 'echo ready; exec sleep 50'; echo not reached"],
         cwd=place.root, env=place.environment(), stdout=subprocess.PIPE, start_new_session=True,
     ) as process:  # fmt: skip
         assert process.stdout is not None

@@ -63,7 +63,7 @@ def test_signals_for_the_wrapper_reach_the_command(place: Place, options: tuple[
 
 @pytest.mark.parametrize("options", MODES)
 def test_interrupting_the_whole_group(place: Place, options: tuple[str, ...]) -> None:
-    with start(place, options, "echo ready; sleep 50; echo not reached") as process:
+    with start(place, options, "sh -c 'echo ready; exec sleep 50'; echo not reached") as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
         os.killpg(process.pid, signal.SIGINT)
