@@ -18,7 +18,7 @@ from bench.idle import children, share_bytes
 from bench.report import Table, seconds
 from bench.workloads import installed
 from pytrace_cas.digest import SHA256, Digest
-from pytrace_cas.store import Store
+from pytrace_cas.store import Store, events
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ QUESTIONS = {
     "list": "/ui/actions/",
     "list, most used first": "/ui/actions/?sort=hits",
     "search, part of the command": "/ui/actions/?command=f{last}.c",
+    "search, a target": "/ui/actions/?target=:f{last}",
+    "search, a mnemonic that all have": "/ui/actions/?mnemonic=CppCompile",
+    "search, a word": "/ui/actions/?filter=package7:",
     "search, nothing found": "/ui/actions/?command=nothing",
     "search, a path": "/ui/actions/?path=out/f{last}.o",
     "search, a path that all read": "/ui/actions/?path=include/",
@@ -99,7 +102,18 @@ def _load(store: Store, shared: Digest, numbers: range) -> Digest:
     store.put_many(SHA256, blobs.items())
     for action, result, needs in results:
         store.put_action_result(SHA256, "", _value(action), result.SerializeToString(), map(_value, needs))
+    store.record((), _noted([_value(action) for action, _, _ in results], numbers))
     return _value(results[-1][0])
+
+
+def _noted(actions: list[Digest], numbers: range) -> Iterator[events.Event]:
+    """What a server notes of results that Bazel stored, of which every other one was asked for again, some often."""
+    for number, action in zip(numbers, actions, strict=True):
+        said = ("bazel", "7.4.1", f"build-{number % 50}", "", "CppCompile", f"//package{number % 997}:f{number}", "")
+        yield events.request("stored", SHA256, "", action, *said)
+        if number % 2:
+            yield events.request("asked", SHA256, "", action, *said)
+            yield events.hit(SHA256, "", action, 1 + number % 17)
 
 
 def _named(digest: Digest) -> reapi.Digest:

@@ -23,6 +23,7 @@ else:
 
 INT, BOOL, STRING, BYTES = "int", "bool", "string", "bytes"
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+_EXECUTION_METADATA = 9  # of ActionResult
 
 
 class MalformedMessage(ValueError):
@@ -306,8 +307,35 @@ class OutputSymlink(Message):
     FIELDS = ((1, "path", STRING, False), (2, "target", STRING, False))
 
 
+class Timestamp(Message):
+    """`google.protobuf.Timestamp`."""
+
+    seconds: int = 0
+    nanos: int = 0
+    FIELDS = ((1, "seconds", INT, False), (2, "nanos", INT, False))
+
+    @classmethod
+    def of(cls, moment_ns: int) -> Timestamp:
+        """Of nanoseconds of Unix time."""
+        return cls(seconds=moment_ns // 10**9, nanos=moment_ns % 10**9)
+
+
+class ExecutedActionMetadata(Message):
+    """When an action was executed; what else executors tell is left out."""
+
+    execution_start_timestamp: Timestamp | None = None
+    execution_completed_timestamp: Timestamp | None = None
+    FIELDS = (
+        (7, "execution_start_timestamp", Timestamp, False),
+        (8, "execution_completed_timestamp", Timestamp, False),
+    )
+
+
 class ActionResult(Message):
-    """What an action gave, less its directories (this project's results name files and links only)."""
+    """What an action gave, less its directories (this project's results name files and links only).
+
+    `execution_metadata` is an encoded `ExecutedActionMetadata`, which a hit has no use for.
+    """
 
     output_files: list[OutputFile] = []
     exit_code: int = 0
@@ -315,6 +343,7 @@ class ActionResult(Message):
     stdout_digest: Digest | None = None
     stderr_raw: bytes = b""
     stderr_digest: Digest | None = None
+    execution_metadata: bytes = b""
     output_symlinks: list[OutputSymlink] = []
     FIELDS = (
         (2, "output_files", OutputFile, True),
@@ -323,6 +352,7 @@ class ActionResult(Message):
         (6, "stdout_digest", Digest, False),
         (7, "stderr_raw", BYTES, False),
         (8, "stderr_digest", Digest, False),
+        (9, "execution_metadata", BYTES, False),
         (12, "output_symlinks", OutputSymlink, True),
     )
 
@@ -330,3 +360,24 @@ class ActionResult(Message):
         """Return every digest the result refers to."""
         files = [file.digest for file in self.output_files]
         return [digest for digest in (*files, self.stdout_digest, self.stderr_digest) if digest is not None]
+
+
+def without_times(message: bytes) -> bytes:
+    """An encoded `ActionResult` less what says when and where it was made; bytes that are none as they are."""
+    kept, at = bytearray(), 0
+    try:
+        while at < len(message):
+            start = at
+            tag, at = read_varint(message, at)
+            if tag & 7 == _LENGTH:
+                length, at = read_varint(message, at)
+                at += length
+            elif tag & 7 == _VARINT:
+                _, at = read_varint(message, at)
+            else:
+                return message
+            if tag >> 3 != _EXECUTION_METADATA:
+                kept += message[start:at]
+    except IndexError:
+        return message
+    return bytes(kept)

@@ -64,6 +64,11 @@ class Traced:
         self.recorded = recorded
         self.earlier = earlier
 
+    @property
+    def ran(self) -> tuple[int, int]:
+        """From when to when it ran, in nanoseconds of Unix time."""
+        return self.trace.started_ns, self.trace.ended_ns
+
 
 def run_command(invocation: Invocation, abbreviated: tuple[str, ...] = ABBREVIATED) -> tuple[Snapshot, Trace]:
     """Run the command under the tracer; raise TracerUnavailable if it has not begun."""
@@ -101,6 +106,7 @@ def observe(
         trace.started_ns,
         invocation.options.pid_namespace,
         places.sources,
+        tuple(place for place in (places.home, places.tmp, *(tree for _, tree in places.trees)) if place),
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv
@@ -230,7 +236,7 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
     try:
         effects = recording.effects(traced.recorded, os.waitstatus_to_exitcode(traced.status), stdin_moved)
         listings = _listings(look_up, traced)
-        key = store(look_up, values, recording.produced(), effects, traced.recorded, listings)
+        key = store(look_up, values, recording.produced(), effects, traced.recorded, listings, traced.ran)
     except Unstorable as error:
         return None, [Reason(error.code, error.path)]
     except OutOfSpace:

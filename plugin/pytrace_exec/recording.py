@@ -7,7 +7,7 @@ import os
 import stat
 
 from pytrace_cas.digest import Digest
-from pytrace_cas.reapi import ActionResult, OutputFile
+from pytrace_cas.reapi import ActionResult, ExecutedActionMetadata, OutputFile, Timestamp
 from pytrace_cas.recorded.effect_entries import (
     DIRECTORY,
     NOW,
@@ -188,15 +188,18 @@ class Recording:
 
 
 def result_message(
-    effects: Effects, own: dict[str, Digest], stdout: Digest | None, stderr: Digest | None
+    effects: Effects, own: dict[str, Digest], stdout: Digest | None, stderr: Digest | None, ran: tuple[int, int]
 ) -> ActionResult:
-    """The `ActionResult` of these effects; `own`: our own files in it."""
+    """The `ActionResult` of these effects; `own`: our own files in it; `ran`: from when to when (ns of Unix time)."""
+    began, ended = map(Timestamp.of, ran)
+    metadata = ExecutedActionMetadata(execution_start_timestamp=began, execution_completed_timestamp=ended)
     return ActionResult(
         output_files=[*output_files(effects), *(OutputFile(path=path, digest=digest) for path, digest in own.items())],
         output_symlinks=output_symlinks(effects),
         exit_code=effects.exit_code,
         stdout_digest=stdout,
         stderr_digest=stderr,
+        execution_metadata=metadata.encode(),
     )
 
 
@@ -207,10 +210,12 @@ def store(
     effects: Effects,
     recorded: Recorded,
     listings: dict[Digest, bytes],
+    ran: tuple[int, int],
 ) -> Key:
     """Store a result: blobs first, then the result, last the list of path sets (DESIGN 3). Return its strong key.
 
-    `listings`: directories as they were seen, for those who ask later which names came and went.
+    `listings`: directories as they were seen, for those who ask later which names came and went. `ran`: from when to
+    when the command ran, in nanoseconds of Unix time.
     """
     places = look_up.invocation.places
     key = look_up.key(values)
@@ -225,7 +230,7 @@ def store(
     if labels:
         own[LABELS_PATH] = look_up.function.of(labels)
         blobs[own[LABELS_PATH]] = labels
-    message = result_message(effects, own, stdout, stderr)
+    message = result_message(effects, own, stdout, stderr, ran)
     # What says what the key was made of lasts as long as the result: `show` and `explain` need it.
     told = {**key.blobs, **look_up.weak.blobs, **listings}
     uploaded = _uploaded_inputs(look_up, values)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.catalogue import compilation, composed
 from tests.bench.printed import CALLS, bench, rows
 
 WORKLOADS = [
@@ -50,8 +51,15 @@ def test_the_calls_that_a_library_sees_are_counted(whole: list[str]) -> None:
 
 def test_lists_of_a_large_store_are_measured(whole: list[str]) -> None:
     head, *table = rows(whole, "A store of 300 actions")
-    assert [row[0].split()[0] for row in table] == ["interpreter", "ls", "ls", "ls", "find", "find", "show"]
+    assert [row[0].split()[0] for row in table] == ["interpreter", "ls", "ls", "ls", "ls", "find", "find", "show"]
     assert all(len(row) == len(head) for row in table)
+
+
+def test_an_action_of_the_large_store_is_as_the_wrapper_composes_it() -> None:
+    for number in (7, 207, 199_999):
+        made, wanted = compilation(number), composed(number)
+        assert (made.digest, made.blobs) == (wanted.digest, wanted.blobs)
+        assert made.result.encode() == wanted.result.encode()
 
 
 def test_fixed_cost_is_measured(whole: list[str]) -> None:

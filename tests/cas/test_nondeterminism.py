@@ -5,7 +5,14 @@ from __future__ import annotations
 
 from pytrace_cas.digest import BLAKE3, SHA256, Digest
 from pytrace_cas.nondeterminism import known_of, nondeterministic
-from pytrace_cas.reapi import ActionResult, OutputFile, OutputSymlink
+from pytrace_cas.reapi import (
+    ActionResult,
+    ExecutedActionMetadata,
+    OutputFile,
+    OutputSymlink,
+    Timestamp,
+    without_times,
+)
 from pytrace_cas.store import Store
 
 ACTION = BLAKE3.of(b"an action")
@@ -77,3 +84,19 @@ def test_who_needs_a_blob(store: Store) -> None:
     assert [row.digest for row in store.results_needing(BLAKE3, "", shared, 1)] == actions[2:]
     assert store.results_needing(SHA256, "", shared) == []
     assert store.needs_of(BLAKE3, "", actions[0]) == [shared]
+
+
+def test_when_a_result_was_made_is_no_news_and_takes_nobodys_place(store: Store) -> None:
+    for second, data in enumerate((b"1", b"2", *[b"2"] * 6)):
+        began, ended = Timestamp(seconds=second + 1), Timestamp(seconds=second + 3, nanos=5)
+        ran = ExecutedActionMetadata(execution_start_timestamp=began, execution_completed_timestamp=ended)
+        _put(store, ("a", data), execution_metadata=ran.encode())
+    (found,) = nondeterministic(store)
+    assert found.outputs == {"a": [str(BLAKE3.of(b"1")), str(BLAKE3.of(b"2"))]}
+    assert len(store.replaced_results(BLAKE3, "", ACTION)) == 1
+
+
+def test_bytes_that_are_no_result_are_left_as_they_are() -> None:
+    for data in (b"", b"\x4a", b"\x4a\x05ab", b"\x09abc", b"\x80"):
+        assert without_times(data) == (data if data != b"\x4a\x05ab" else b"")
+    assert without_times(b"\x20\x03\x4a\x02\x3a\x00\x20\x04") == b"\x20\x03\x20\x04"

@@ -4,7 +4,8 @@
 `Catalogue` answers from `catalogue.sqlite`, which is derived from the store and brought up to date before each answer.
 """
 
-from pytrace_cas.catalogue.catalogue import Catalogue, CatalogueFailed, Page
+from pytrace_cas.catalogue.catalogue import Catalogue, CatalogueFailed
+from pytrace_cas.catalogue.pages import Page
 from pytrace_cas.catalogue.query import FILTER_HELP, InvalidQuery, Match, Query, path_match
 from pytrace_cas.catalogue.references import AmbiguousReference, UnknownReference
 from pytrace_cas.catalogue.rows import ActionRow, described_row

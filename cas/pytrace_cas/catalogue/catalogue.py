@@ -3,27 +3,26 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sqlite3
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from functools import partial
+from typing import TYPE_CHECKING
 
 from pytrace_cas.catalogue import database
 from pytrace_cas.catalogue.catching_up import catch_up
 from pytrace_cas.catalogue.conditions import Conditions
 from pytrace_cas.catalogue.extraction import LARGEST
+from pytrace_cas.catalogue.pages import SORTS, Page, checked_page, read_page
 from pytrace_cas.catalogue.query import InvalidQuery, Match, Query, path_match
 from pytrace_cas.catalogue.references import AmbiguousReference, UnknownReference
 from pytrace_cas.catalogue.rows import LIST, ActionRow
 from pytrace_cas.catalogue.statistics import Statistics
-from pytrace_cas.digest import FUNCTIONS, Digest, MalformedDigest
-from pytrace_cas.nondeterminism import nondeterministic
+from pytrace_cas.digest import Digest, MalformedDigest
+from pytrace_cas.nondeterminism import known_of
 from pytrace_cas.reapi import ActionResult
 from pytrace_cas.recorded.candidates import index_digest, parse_index
 from pytrace_cas.store import BlobNotFound, OutOfSpace, StoreBusy
@@ -31,28 +30,20 @@ from pytrace_cas.store.history import DAYS
 from pytrace_cas.store.layout import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
     from typing import Self
 
     from pytrace_cas.catalogue.catching_up import Progress
     from pytrace_cas.store import Store
 
-SORTS = {"time": "a.id", "size": "a.output_size", "hits": "ifnull(h.hits, 0)"}
 MOST = 1000
 """Rows of one page at most."""
 
-_BY_NUMBER = {function.number: function for function in FUNCTIONS.values()}
+COMMON = 10_000
+"""Requests from which on a condition on them is asked of each action in turn, which ends when the page is full."""
+
 _HEX = re.compile(r"[0-9a-f]{4,128}")
-_FIELDS = ("target", "mnemonic", "tool", "invocation")
-_REQUEST = """(SELECT q.{0} FROM store.requests q WHERE q.function = a.function AND q.hash = a.hash
-AND q.instance = a.instance AND q.size = a.size AND q.{0} <> '' ORDER BY q.kind DESC LIMIT 1)"""
-_FROM = """FROM actions a CROSS JOIN store.results r ON r.id = a.id AND r.hash = a.hash
-LEFT JOIN store.hits h ON h.function = a.function AND h.hash = a.hash AND h.instance = a.instance AND h.size = a.size
-"""
-_SELECT = f"""SELECT a.id, a.instance, a.function, a.hash, a.size, a.kind, a.program, a.command, a.cwd, a.exit_code,
-r.stored, r.used, ifnull(h.hits, 0), ifnull(h.last, 0), a.output_size, a.inputs, a.outputs, a.root, a.labels,
-a.target, a.mnemonic, {", ".join(_REQUEST.format(name) for name in _FIELDS)}
-{_FROM}"""
 
 
 class CatalogueFailed(StoreError):
@@ -62,14 +53,6 @@ class CatalogueFailed(StoreError):
         shown = os.fsdecode(path)
         super().__init__(path, f"the catalogue of the store in {shown} failed ({why}); free disk space, or delete it")
         self.why = why
-
-
-@attrs.frozen
-class Page:
-    """Rows in the order that was asked for; `cursor` goes on behind them, None at the end."""
-
-    rows: tuple[ActionRow, ...]
-    cursor: str | None
 
 
 class Catalogue:
@@ -128,11 +111,11 @@ class Catalogue:
         query = query or Query()
         with self._lock:
             db = self._fresh()
-            conditions = Conditions.of(query, _roots(db) if _names_path(query) else ())
+            conditions = Conditions.of(query, _roots(db) if _names_path(query) else (), partial(_is_common, db))
+            limit = max(1, min(limit, MOST))
             if query.nondeterministic:
-                found = (one.action.hash for one in nondeterministic(self._store))
-                conditions.add("lower(hex(a.hash)) IN (SELECT value FROM json_each(?))", json.dumps(list(found)))
-            return self._page(db, conditions, sort, max(1, min(limit, MOST)), cursor)
+                return checked_page(db, conditions, sort, limit, cursor, self._gave_others)
+            return read_page(db, conditions, sort, limit, cursor)
 
     def reading(self, path: str, limit: int = 100, cursor: str | None = None) -> Page:
         """Actions that read a path, or looked at it: relative to the root, absolute, a glob, or a folder with `/`."""
@@ -184,6 +167,10 @@ class Catalogue:
 
     # -- inside
 
+    def _gave_others(self, row: ActionRow) -> bool:
+        """Whether results of it are known whose outputs really differ."""
+        return known_of(self._store, row.function, row.instance, row.digest) is not None
+
     def _fold(self) -> None:
         """Bring what was counted into the index; where that cannot be written now, it is told the next time."""
         with suppress(StoreBusy, OutOfSpace):
@@ -200,25 +187,6 @@ class Catalogue:
         if self._db is None:
             self._db, self._inode = database.open_database(self._store)
         catch_up(self._db, self._store, self._progress)
-
-    def _page(self, db: sqlite3.Connection, conditions: Conditions, sort: str, limit: int, cursor: str | None) -> Page:
-        key = SORTS[sort]
-        if cursor is not None:
-            value, id = _read_cursor(cursor)
-            if sort == "time":
-                conditions.add("a.id < ?", id)
-            else:
-                conditions.add(f"({key}, a.id) < (?, ?)", value, id)
-        order = "a.id DESC" if sort == "time" else f"{key} DESC, a.id DESC"
-        # The rows of the page are chosen first: what else is told of a row is then asked for these alone.
-        chosen = f"SELECT a.id {_FROM} WHERE {conditions} ORDER BY {order} LIMIT ?"
-        query = f"{_SELECT} WHERE a.id IN ({chosen}) ORDER BY {order}"
-        found = [_row(row) for row in db.execute(query, (*conditions.parameters, limit + 1))]
-        rows = tuple(found[:limit])
-        if len(found) <= limit:
-            return Page(rows, None)
-        last = rows[-1]
-        return Page(rows, f"{ {'time': last.id, 'size': last.size, 'hits': last.hits}[sort] }.{last.id}")
 
     def _by_digest(self, db: sqlite3.Connection, reference: str, instance: str | None) -> tuple[ActionRow, ...]:
         """Results of a digest, or of the beginning of one."""
@@ -238,7 +206,7 @@ class Catalogue:
             conditions.add("a.size = ?", size)
         if instance is not None:
             conditions.add("a.instance = ?", instance)
-        rows = self._page(db, conditions, "time", 6, None).rows
+        rows = read_page(db, conditions, "time", 6, None).rows
         if len({row.digest for row in rows}) > 1:
             real = tuple(row for row in rows if row.kind != LIST)
             if len({row.digest for row in real}) > 1 or not real:
@@ -272,34 +240,7 @@ def _names_path(query: Query) -> bool:
     return any(match is not None for match in (query.path, query.reads, query.writes))
 
 
-def _read_cursor(cursor: str) -> tuple[int, int]:
-    value, dot, id = cursor.partition(".")
-    if not dot or not value.isdecimal() or not id.isdecimal() or len(cursor) > 40:
-        raise InvalidQuery(cursor, "give a cursor as the page before told it")
-    return int(value), int(id)
-
-
-def _row(row: tuple[Any, ...]) -> ActionRow:
-    held = dict(zip(("target", "mnemonic"), row[19:21], strict=True))
-    said = dict(zip(_FIELDS, row[21:25], strict=True))
-    return ActionRow(
-        id=row[0],
-        instance=row[1],
-        function=_BY_NUMBER[row[2]],
-        digest=Digest(bytes(row[3]).hex(), row[4]),
-        kind=row[5],
-        program=row[6],
-        command=row[7],
-        cwd=row[8],
-        exit_code=row[9],
-        stored=row[10],
-        used=row[11],
-        hits=row[12],
-        last_hit=row[13],
-        size=row[14],
-        inputs=row[15],
-        outputs=row[16],
-        root=row[17],
-        labels=json.loads(row[18]) if row[18] else {},
-        **{name: said[name] or held.get(name, "") for name in _FIELDS},
-    )
+def _is_common(db: sqlite3.Connection, condition: str, parameters: Sequence[str]) -> bool:
+    """Whether a condition on the requests holds for so many that they are better not gathered first."""
+    counted = f"SELECT count(*) FROM (SELECT 1 FROM store.requests q WHERE {condition} LIMIT {COMMON})"
+    return bool(db.execute(counted, parameters).fetchone()[0] == COMMON)

@@ -27,7 +27,7 @@ BATCH = 500
 GARBAGE = 10_000
 """Results that may have been dropped, beside as many as there are, before the catalogue is made anew."""
 
-MOST_REMEMBERED = 200_000
+MOST_REMEMBERED = 20_000
 """Paths, and groups of them, whose numbers are kept in memory."""
 
 LARGEST_NUMBER = (1 << 63) - 1

@@ -10,15 +10,21 @@ from pytrace_cas.catalogue.query import Match
 from pytrace_cas.catalogue.rows import LIST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytrace_cas.catalogue.query import Query
+
+    IsCommon = Callable[[str, tuple[str, ...]], bool]
 
 _COLUMNS = ("command", "program", "instance", "root", "kind")
 _OF_REQUEST = ("tool", "invocation", "target", "mnemonic")
 _HELD = ("target", "mnemonic")
-_REQUESTED = """a.id IN (SELECT b.id FROM store.requests q CROSS JOIN actions b ON b.hash = q.hash
-AND b.function = q.function AND b.instance = q.instance AND b.size = q.size WHERE {})"""
+_GATHERED = """a.id IN (SELECT b.id FROM store.{} q CROSS JOIN actions b ON b.hash = q.hash
+AND b.function = q.function AND b.instance = q.instance AND b.size = q.size{})"""
+_REQUESTED = _GATHERED.format("requests", " WHERE {}")
+_REQUESTED_BY_MANY = """EXISTS (SELECT 1 FROM store.requests q WHERE q.function = a.function AND q.hash = a.hash
+AND q.instance = a.instance AND q.size = a.size AND {})"""
+_REPLACED = _GATHERED.format("replaced", "")
 # Groups first, each once: a folder of many files is one group of every action that reads it.
 _PATHS = """a.id IN (SELECT action FROM used WHERE grp IN
 (SELECT m.grp FROM paths p CROSS JOIN members m ON m.path = p.id WHERE {}))"""
@@ -29,14 +35,18 @@ CROSS JOIN members m ON m.path = p.id CROSS JOIN groups g ON g.id = m.grp AND g.
 class Conditions:
     """Conditions that must all hold, and their parameters in order."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_common: IsCommon | None = None) -> None:
         self._texts = ["a.kind <> 'hidden'"]
+        self._is_common = is_common
         self.parameters: list[Any] = []
 
     @classmethod
-    def of(cls, query: Query, roots: Iterable[str] = ()) -> Conditions:
-        """Those of a query; `roots` of results, to which an absolute path may belong."""
-        found = cls()
+    def of(cls, query: Query, roots: Iterable[str] = (), is_common: IsCommon | None = None) -> Conditions:
+        """Those of a query; `roots` of results, to which an absolute path may belong.
+
+        `is_common` says whether a condition on the requests holds for many of them; without it none is taken to.
+        """
+        found = cls(is_common)
         if query.kind is None:
             found.add(f"a.kind <> '{LIST}'")
         for name in _COLUMNS:
@@ -57,12 +67,21 @@ class Conditions:
         ):
             if match is not None:
                 found._path(match, form, roots)
+        if query.nondeterministic:
+            found.add(_REPLACED)
         return found
 
     def add(self, text: str, *parameters: Any) -> None:
         """Add a condition."""
         self._texts.append(text)
         self.parameters += parameters
+
+    def narrowed(self, text: str, *parameters: Any) -> Conditions:
+        """These and one more."""
+        found = Conditions(self._is_common)
+        found._texts = [*self._texts, text]
+        found.parameters = [*self.parameters, *parameters]
+        return found
 
     def __str__(self) -> str:
         return " AND ".join(self._texts)
@@ -75,7 +94,7 @@ class Conditions:
     def _word(self, word: str) -> None:
         text, parameters = _matching("q.target", Match(word, "contains"))
         self.add(
-            f"(instr(a.command, ?) OR instr(a.target, ?) OR {_REQUESTED.format(text)})",
+            f"(instr(a.command, ?) OR instr(a.target, ?) OR {self._of_requests(text, parameters)})",
             word,
             word,
             *parameters,
@@ -86,10 +105,15 @@ class Conditions:
             return
         text, parameters = _matching(f"q.{name}", match)
         if name not in _HELD:
-            self.add(_REQUESTED.format(text), *parameters)
+            self.add(self._of_requests(text, parameters), *parameters)
             return
         held, more = _matching(f"a.{name}", match)
-        self.add(f"({held} OR {_REQUESTED.format(text)})", *more, *parameters)
+        self.add(f"({held} OR {self._of_requests(text, parameters)})", *more, *parameters)
+
+    def _of_requests(self, text: str, parameters: tuple[str, ...]) -> str:
+        """A condition on what was said in requests: few are gathered first, of many each action asks in its turn."""
+        common = self._is_common is not None and self._is_common(text, parameters)
+        return (_REQUESTED_BY_MANY if common else _REQUESTED).format(text)
 
     def _label(self, name: str, value: str | None) -> None:
         if value is None:

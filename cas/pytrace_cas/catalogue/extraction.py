@@ -37,6 +37,9 @@ MOST_PATHS = 50_000
 MOST_FOLDERS = 50_000
 """Of one result, no more folders are read: a few small blobs can name one another without end."""
 
+MOST_KNOWN = 10_000
+"""Folders, and commands, that are remembered."""
+
 LARGEST, LARGEST_LABELS = 32 << 20, 64 << 10
 """Bytes of a blob that is read."""
 
@@ -122,6 +125,8 @@ class Extractor:
         named = action.command_digest
         if named is None:
             return
+        if len(self._commands) > MOST_KNOWN:
+            self._commands.clear()
         if named not in self._commands:
             self._commands[named] = self._read_command(function, named)
         found.command, found.program, found.cwd = self._commands[named]
@@ -251,7 +256,7 @@ class Extractor:
                 inside, number = self._tree(function, child.digest, below, traced, depth + 1)
                 groups |= inside
                 count += number
-        if len(self._trees) > 50_000:
+        if len(self._trees) > MOST_KNOWN:
             self._trees.clear()
         found = frozenset(groups), count
         if self._folders:  # else something may be left out, which another result need not do without

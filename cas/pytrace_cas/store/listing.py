@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytrace_cas.store.index import Index
 
 _ORDERS = {"time": "turn DESC, used DESC, id DESC", "size": "size DESC, id DESC"}
+_CALLED = "SELECT hash, size FROM blobs WHERE function = ? AND hash >= ? AND hash <= ? ORDER BY hash LIMIT ?"
+_LONGEST_HASH = 64  # bytes
 _BY_NUMBER = {function.number: function for function in FUNCTIONS.values()}
 
 
@@ -24,6 +26,18 @@ class StoredBlob:
     digest: Digest
     stored: int
     used: int
+
+
+def blobs_called(index: Index, beginning: str, limit: int) -> list[tuple[DigestFunction, Digest]]:
+    """Blobs whose hash begins with these hexadecimal digits, so many at most."""
+    low = bytes.fromhex(beginning + "0" * (len(beginning) % 2))
+    high = bytes.fromhex(beginning.ljust(2 * _LONGEST_HASH, "f"))
+    found: list[tuple[DigestFunction, Digest]] = []
+    with index.read() as db:
+        for number, function in sorted(_BY_NUMBER.items()):
+            rows = db.execute(_CALLED, (number, low, high, limit - len(found))).fetchall()
+            found += [(function, Digest(bytes(hash).hex(), size)) for hash, size in rows]
+    return found
 
 
 def list_blobs(index: Index, sort: str, limit: int) -> list[StoredBlob]:

@@ -56,8 +56,8 @@ _COMPLETE_ROW = "SELECT id FROM results WHERE function = ? AND hash = ? AND inst
 _INSERT = """INSERT INTO results (id, function, hash, instance, size, complete, charge, used, turn, message, stored)
 VALUES ((SELECT last_result + 1 FROM store), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _KEY = "function = ? AND hash = ? AND instance = ? AND size = ?"
-_KEEP_REPLACED = f"""INSERT INTO replaced (function, hash, instance, size, time, message)
-SELECT function, hash, instance, size, stored, message FROM results WHERE {_KEY} AND message <> ?"""
+_OTHER = f"SELECT stored, message FROM results WHERE {_KEY} AND message <> ?"
+_KEEP_REPLACED = "INSERT INTO replaced (function, hash, instance, size, time, message) VALUES (?, ?, ?, ?, ?, ?)"
 _TRIM_REPLACED = f"""DELETE FROM replaced WHERE id <= (SELECT max(id) FROM replaced) - 4096 OR id IN
 (SELECT id FROM replaced WHERE {_KEY} ORDER BY id DESC LIMIT -1 OFFSET 4)"""
 # Messages with the bytes of streams are long: the charge of the store does not count them, so they are few.
@@ -166,8 +166,7 @@ class Results:
         """Keep what a run gave under a key instead of what stands there, as if it had stood there before."""
         key = (function.number, bytes.fromhex(digest.hash), instance, digest.size_bytes)
         with self._index.write() as db:
-            query = "INSERT INTO replaced (function, hash, instance, size, time, message) VALUES (?, ?, ?, ?, ?, ?)"
-            db.execute(query, (*key, int(time.time()), message))
+            db.execute(_KEEP_REPLACED, (*key, int(time.time()), message))
             _trim_replaced(db, key)
 
     def replaced_keys(self) -> list[tuple[DigestFunction, str, Digest]]:
@@ -270,8 +269,14 @@ def _replace(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: b
 
 
 def _keep_replaced(db: sqlite.Connection, key: tuple[int, bytes, str, int], message: bytes) -> None:
-    """Keep a result that is about to be replaced by another."""
-    if db.execute(_KEEP_REPLACED, (*key, message)).rowcount:
+    """Keep a result that is about to be replaced by one that says otherwise; when it was made does not count."""
+    row = db.execute(_OTHER, (*key, message)).fetchone()
+    if row is None:
+        return
+    from pytrace_cas.reapi import without_times
+
+    if without_times(bytes(row[1])) != without_times(message):
+        db.execute(_KEEP_REPLACED, (*key, *row))
         _trim_replaced(db, key)
 
 

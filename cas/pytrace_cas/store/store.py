@@ -377,6 +377,12 @@ class Store:
             blobs, results = db.execute("SELECT blobs, results FROM store").fetchone()
         return blobs, results
 
+    def blobs_called(self, beginning: str, limit: int) -> list[tuple[DigestFunction, Digest]]:
+        """The blobs whose hash begins with these hexadecimal digits, so many at most."""
+        from pytrace_cas.store.listing import blobs_called
+
+        return blobs_called(self._index, beginning, limit)
+
     def blobs(self, sort: str = "time", limit: int = 100) -> list[StoredBlob]:
         """The blobs that were used last (`time`), or the largest (`size`)."""
         from pytrace_cas.store.listing import list_blobs

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from pytrace_cas.catalogue import described_row, described_statistics
+from pytrace_cas.nondeterminism import known_of
 from pytrace_cas.services.errors import InvalidRequest
 from pytrace_cas.store.history import DAYS
 from pytrace_cas.web.actions import describe_action
@@ -19,7 +20,7 @@ from pytrace_cas.web.errors import explain, status_of
 from pytrace_cas.web.folders import describe_directory
 from pytrace_cas.web.invalidating import Invalidating
 from pytrace_cas.web.openapi import CODES, description
-from pytrace_cas.web.searching import FIELDS, PAGING, search
+from pytrace_cas.web.searching import FIELDS, PAGING, query_of, search
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +61,11 @@ class Api:
 
     def _listed(self, asked: Asked) -> Response:
         found = search(self._site, asked)
-        return _told({"actions": [described_row(row) for row in found.rows], "cursor": found.cursor})
+        rows = [described_row(row) for row in found.rows]
+        if query_of(asked).nondeterministic:
+            differing = (known_of(self._site.store, row.function, row.instance, row.digest) for row in found.rows)
+            rows = [{**row, "differs": one.outputs if one else {}} for row, one in zip(rows, differing, strict=True)]
+        return _told({"actions": rows, "cursor": found.cursor})
 
     def invalidations(self, asked: Asked) -> Response:
         """What was invalidated in an instance."""

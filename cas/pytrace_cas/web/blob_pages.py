@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pytrace_cas.services.errors import FileNotHere
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pytrace_cas.web.previews import Preview
     from pytrace_cas.web.site import Asked, Site
 
+PREVIEWED, PREVIEW_OF_OUTPUT = 20, 4 << 10
+"""Output files of which an action's page shows the beginning, and bytes of each."""
 # Rows of a directory on one page.
 ROWS = 1000
 
@@ -62,6 +66,7 @@ class BlobPages:
                 "address": address,
                 "action": found,
                 "streams": streams,
+                "previews": self._previews(address, found),
                 "observed": None if observations is None else grouped(observations),
                 **around(self._site, address),
                 "most": ROWS,
@@ -69,6 +74,17 @@ class BlobPages:
                 "may_write": self._site.may_write(asked, address.instance),
             },
         )
+
+    def _previews(self, address: BlobAddress, found: dict[str, Any]) -> dict[str, Preview]:
+        """How the first output files begin, by digest; of one that is not here nothing is shown."""
+        outputs = found.get("effects") or (found["result"] or {}).get("outputs", ())
+        named = (one["digest"] for one in outputs if "digest" in one and one["kind"] not in ("tree", "directory"))
+        shown: dict[str, Preview] = {}
+        for digest in islice(dict.fromkeys(named), PREVIEWED):
+            blob = address.of(digest)
+            with suppress(BlobNotFound):
+                shown[digest] = preview(self._site.backing, blob, PREVIEW_OF_OUTPUT)
+        return shown
 
     def _stream(self, address: BlobAddress, found: dict[str, Any], name: str) -> tuple[BlobAddress, Preview] | None:
         """What a command wrote, if there is a result and it wrote something."""

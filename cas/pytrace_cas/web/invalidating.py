@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from typing import TYPE_CHECKING, Any
 
 from pytrace_cas import store as storage
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pytrace_cas.web.site import Asked, Site
 
 LIST, ASK, UNDO = f"{UI}invalidations/", f"{UI}invalidate/", f"{UI}undo/"
-SCOPES = ("action", "command", "label", "target", "mnemonic", "path")
+SCOPES = ("action", "command", "label", "target", "mnemonic", "root", "path")
 """What a form may state; nothing at all is everything in the instance."""
 
 
@@ -114,6 +115,10 @@ def _scope(fields: dict[str, str]) -> Iterator[tuple[str, bytes]]:
                 raise InvalidRequest(name, str(error)) from None
         elif name == "path":
             yield from _path(text)
+        elif name == "root":
+            if not text.startswith("/"):
+                raise InvalidRequest(name, "give the absolute path of the root, as it is on the machine of the runs")
+            yield name, posixpath.normpath(_text(name, text))
         elif name == "label" and not text.partition("=")[0]:
             raise InvalidRequest(name, "write K=V")
         else:

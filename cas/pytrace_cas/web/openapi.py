@@ -170,6 +170,11 @@ _SCHEMAS: dict[str, Any] = {
         instance=_TEXT,
         kind={"enum": ["traced", "other", "list"]},
         command=_or_null(_TEXT),
+        differs={
+            "type": "object",
+            "description": "Where `filter` asks for nondeterministic ones: the values of each output that differed.",
+            "additionalProperties": _list(_or_null(_TEXT)),
+        },
     ),
     "Actions": _object("schema actions cursor", schema=_SCHEMA, actions=_list(_ref("Listed")), cursor=_or_null(_TEXT)),
     "Invalidation": _object(

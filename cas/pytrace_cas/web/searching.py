@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from pytrace_cas.catalogue import InvalidQuery, Match, Page, Query, path_match
-from pytrace_cas.catalogue.catalogue import MOST, SORTS
+from pytrace_cas.catalogue.catalogue import MOST
+from pytrace_cas.catalogue.pages import SORTS
 from pytrace_cas.services.errors import InvalidRequest
 
 if TYPE_CHECKING:

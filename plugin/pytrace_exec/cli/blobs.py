@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import attrs
@@ -13,7 +14,7 @@ from pytrace_exec.cache.errors import BlobMissing, RemoteTrouble
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.cache.remote import Address, connect
 from pytrace_exec.cli.choices import open_chosen_cache
-from pytrace_exec.cli.exit_status import NOT_FOUND, status_of
+from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, status_of
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.cli.stored import Finder
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from pytrace_exec.options import Options
 
     M = TypeVar("M", bound=Message)
+
+_BEGINNING = re.compile(r"[0-9a-f]{4,128}")
 
 
 @attrs.frozen
@@ -107,11 +110,19 @@ def parsed(kind: type[M], data: bytes, digest: Digest) -> M:
 
 
 def named(store: Store, options: Options, reference: str) -> Named:
-    """What a reference means: a whole digest any blob or action, everything else an action of the wrapper's."""
+    """What a reference means: a digest any blob or action, everything else an action of the wrapper's.
+
+    The beginning of a digest is an action's before it is a blob's.
+    """
     digest = _digest(store, reference)
     if digest is None:
-        run = Finder(store, options).find(reference)
-        return _with_result(Named(run.cache, run.digest), options)
+        try:
+            run = Finder(store, options).find(reference)
+            return _with_result(Named(run.cache, run.digest), options)
+        except Failed as error:
+            digest = _beginning(store, reference) if error.status == NOT_FOUND else None
+            if digest is None:
+                raise
     troubles: list[RemoteTrouble] = []
     for cache in _caches(store, options, digest):
         found = _with_result(Named(cache, digest), options)
@@ -134,6 +145,17 @@ def _digest(store: Store, reference: str) -> Digest | None:
         fitting = (function for function in FUNCTIONS.values() if function.length == len(reference))
         found = (store.find(function, reference) for function in fitting)
         return next((digest for digest in found if digest is not None), None)
+
+
+def _beginning(store: Store, reference: str) -> Digest | None:
+    """The one blob whose hash begins so; None if there is none, `Failed` if there are several."""
+    if not _BEGINNING.fullmatch(reference):
+        return None
+    found = list(dict.fromkeys(digest for _, digest in store.blobs_called(reference, limit=6)))
+    if len(found) > 1:
+        names = ", ".join(digest.hash[:16] for digest in found[:5])
+        raise Failed(f"several blobs begin with {reference} ({names}); give more of the digest", USAGE)
+    return found[0] if found else None
 
 
 def _caches(store: Store, options: Options, digest: Digest) -> Iterator[LocalCache]:

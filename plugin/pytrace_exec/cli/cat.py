@@ -12,6 +12,7 @@ from google.protobuf import json_format, text_format
 from pytrace_cas.digest import Digest
 from pytrace_cas.json_fields import text_fields
 from pytrace_cas.recorded.effects import EFFECTS_PATH
+from pytrace_cas.recorded.labels import LABELS_PATH
 from pytrace_cas.recorded.scheme import FACTS
 from pytrace_exec.cli.answer import Answer
 from pytrace_exec.cli.blobs import Named, named, parsed
@@ -93,7 +94,7 @@ def _of_action(found: Named, result: reapi.ActionResult, kind: str) -> tuple[Dig
         "directory": lambda: found.action().input_root_digest,
         "facts": lambda: next((file.digest for file in found.root().files if file.name == FACTS), None),
         "effects": lambda: next((file.digest for file in result.output_files if file.path == EFFECTS_PATH), None),
-        "file": lambda: result.output_files[0].digest if len(_outputs(result)) == 1 else None,
+        "file": lambda: _outputs(result)[0].digest if len(_outputs(result)) == 1 else None,
         "tree": lambda: result.output_directories[0].tree_digest if len(result.output_directories) == 1 else None,
     }
     digest = wanted[kind]()
@@ -103,7 +104,7 @@ def _of_action(found: Named, result: reapi.ActionResult, kind: str) -> tuple[Dig
 
 
 def _outputs(result: reapi.ActionResult) -> list[reapi.OutputFile]:
-    return [file for file in result.output_files if file.path != EFFECTS_PATH]
+    return [file for file in result.output_files if file.path not in (EFFECTS_PATH, LABELS_PATH)]
 
 
 def _lacking(found: Named, result: reapi.ActionResult, kind: str) -> str:

@@ -47,7 +47,7 @@ _ONE = click.IntRange(min=1)
     "--nondeterministic",
     is_flag=True,
     **twin("PYTRACE_LS_NONDETERMINISTIC"),
-    help="Only those that gave other outputs for equal inputs; of a local store, which.",
+    help="Only those that gave other outputs for equal inputs, and which.",
 )
 @click.argument("what", type=click.Choice(("actions", "blobs")), default="actions")
 def ls(

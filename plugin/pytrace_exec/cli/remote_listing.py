@@ -61,8 +61,8 @@ class RemoteListing:
         return rows[:limit]
 
     def differing(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Nothing: what came out differently, the server's own store tells."""
-        return {}
+        """What the server said along with the row; nothing of a server that is too old to say it."""
+        return {"differs": row.get("differs", {})}
 
     def get(self, path: str, asked: dict[str, Any]) -> dict[str, Any]:
         """Ask for an object; raise `Failed` with what the server says."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytrace_cas.json_fields import below, list_fields, text_fields
+from pytrace_cas.reapi import ExecutedActionMetadata, MalformedMessage
 from pytrace_cas.recorded.described import described, reading_order
 from pytrace_cas.recorded.described_effects import described_effect
 from pytrace_cas.recorded.keys import properties, variables
@@ -67,6 +68,7 @@ def _described(run: StoredRun, places: Places, parts: dict[str, bool]) -> dict[s
         "umask": told.get("umask"),
         "platform": told,
         "exit_code": run.effects.exit_code,
+        "execution_seconds": _seconds(run),
         "stdout": _stream(run, 1),
         "stderr": _stream(run, 2),
     }
@@ -87,6 +89,18 @@ def _stream(run: StoredRun, number: int) -> str:
     return str(digest if digest is not None else run.cache.function.of(raw))
 
 
+def _seconds(run: StoredRun) -> float | None:
+    """How long the command ran, under the tracer; None where nobody wrote that down."""
+    try:
+        metadata = ExecutedActionMetadata.decode(run.result.execution_metadata)
+    except MalformedMessage:
+        return None
+    began, ended = metadata.execution_start_timestamp, metadata.execution_completed_timestamp
+    if began is None or ended is None:
+        return None
+    return round(ended.seconds - began.seconds + (ended.nanos - began.nanos) / 1e9, 3)
+
+
 def _variable(name: str, value: str, places: Places) -> dict[str, Any]:
     return {
         **text_fields("name", places.restore(name.encode())),
@@ -99,6 +113,8 @@ def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> Non
     answer.line(f"command   {shlex.join(found['command'])}")
     answer.line(f"in        {found['cwd']} (umask {found['umask']})")
     answer.line(f"exit      {found['exit_code']}")
+    if found["execution_seconds"] is not None:
+        answer.line(f"took      {found['execution_seconds']:.3f} s, traced")
     for name in ("stdout", "stderr"):
         if not found[name].endswith("/0"):
             answer.line(f"{name}    {found[name]}")

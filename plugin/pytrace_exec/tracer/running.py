@@ -61,12 +61,14 @@ class Trace:
     """A run as it was seen.
 
     `status` is the wait status of the command, `pid` its number, `started_ns` the wall clock just before it was
-    executed. `left_running` are the processes that outlived it by more than the grace; they go on, traced to no
-    effect. `problem` says what is missing from `events`, if `complete` is false. `secured` is what the run destroyed,
-    as far as the tracer could keep it; `close` lets go of it.
+    executed, `ended_ns` when it and what it started had ended. `left_running` are the processes that outlived it by
+    more than the grace; they go on, traced to no effect. `problem` says what is missing from `events`, if `complete` is
+    false. `secured` is what the run destroyed, as far as the tracer could keep it; `close` lets go of it.
     """
 
-    __slots__ = ("_log", "complete", "events", "left_running", "pid", "problem", "secured", "started_ns", "status")
+    __slots__ = (
+        "_log", "complete", "ended_ns", "events", "left_running", "pid", "problem", "secured", "started_ns", "status",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -76,6 +78,7 @@ class Trace:
         problem: str | None,
         pid: int,
         started_ns: int,
+        ended_ns: int,
     ) -> None:
         self._log = log
         self.events = log.parser.events
@@ -86,6 +89,7 @@ class Trace:
         self.problem = problem
         self.pid = pid
         self.started_ns = started_ns
+        self.ended_ns = ended_ns
 
     def close(self) -> None:
         """Let the tracer end, and with it what it keeps."""
@@ -118,13 +122,14 @@ def run_traced(
             streams.started(pid)
             watch = Watch(pid, log, streams, relay)
             ended = watch.run(grace)
+            ended_ns = time.time_ns()
         log.parse_all()
         assert watch.status is not None
         _check_began(log, watch.status, streams, tracer)
         status = _earned(watch.status, pid, log, tracer)
         left = [] if ended else _leave(log, streams, tracer)
         problem = _problem(log, watch.tracer_lost, left, tracer, tracer.named(argv, executable))
-        return Trace(log, status, left, problem, pid, started_ns)
+        return Trace(log, status, left, problem, pid, started_ns, ended_ns)
     except BaseException:
         log.close()
         raise

@@ -22,6 +22,7 @@ from pytrace_cas.store import (
     NoStore,
     ReadOnlyStore,
     Store,
+    StoreError,
     StoreIsFile,
     StoreNotWritable,
     UnknownFormat,
@@ -342,3 +343,26 @@ def _with_format(root: Path, number: int) -> None:
     db = sqlite3.connect(root / "index.sqlite")
     db.execute(f"PRAGMA user_version = {number}")
     db.close()
+
+
+def test_a_program_of_format_4_that_runs_on_across_the_migration_loses_nothing(tmp_path: Path) -> None:
+    """It names no id: one that was used before is refused whole, every other is stored as before."""
+    insert = """INSERT INTO results (function, hash, instance, size, complete, charge, used, turn, message)
+    VALUES (9, ?, '', 5, 1, 256, 1, 1, x'')"""
+    with Store.open(str(tmp_path / "store")) as store:
+        first, last = (store.put(BLAKE3, b"%d" % number) for number in range(2))
+        for digest in (first, last):
+            store.put_action_result(BLAKE3, "", digest, b"", [])
+        with store.exclusive() as db:
+            db.execute(insert, (b"new",))
+        assert len(list(store.action_results(BLAKE3, ""))) == 3
+
+        def replace() -> None:
+            with store.exclusive() as db:
+                db.execute("DELETE FROM results WHERE hash = ?", (b"new",))
+                db.execute(insert, (b"put in its place",))
+
+        with pytest.raises(StoreError):
+            replace()
+        assert len(list(store.action_results(BLAKE3, ""))) == 3
+        assert store.get_action_result(BLAKE3, "", last) == b""

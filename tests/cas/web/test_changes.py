@@ -92,6 +92,12 @@ def test_a_run_misses_once_after_an_invalidation(tmp_path: Path) -> None:
         assert visitor.invalidations()[0]["undone"]
         page = visitor.get(f"/ui/blobs/{row['digest_function']}/action/{row['action'].replace('/', '-')}/")
         assert "in.txt" in Parsed(page.text).text
+        assert "Execution" in Parsed(page.text).text  # how long it took
+        assert visitor.get("/ui/invalidate/?root=relative").status == 400
+        for root, outcome in ((tmp_path / "elsewhere", "hit"), (project, "miss")):
+            assert visitor.post("/ui/invalidate/", filled(visitor, f"/ui/invalidate/?root={root}/")).status == 303
+            assert (run("cat", "in.txt"), run("wc", "in.txt")) == (outcome, outcome)
+        assert {"root": str(project)} in [one["scope"] for one in visitor.invalidations()]
 
 
 def test_forms_of_others_are_refused(shown: Shown) -> None:

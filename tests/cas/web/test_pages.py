@@ -88,6 +88,12 @@ def test_hostile_names_and_contents_are_text(shown: Shown) -> None:
     assert len(answer.body) < 100_000
 
 
+def test_outputs_are_shown_as_far_as_they_go(shown: Shown) -> None:
+    text = Parsed(ask(shown.server.http_url, shown.old.page("action")).text).text
+    assert "What main.o begins with" in text
+    assert "7f 45 4c 46 00 01 02" in text
+
+
 def test_a_blob_is_saved_and_never_shown(shown: Shown) -> None:
     result = api_action(shown, shown.hostile)["result"]
     output = shown.hostile.of(result["outputs"][0]["digest"])  # type: ignore[index]

@@ -173,3 +173,21 @@ def test_a_script_without_inputs_says_what_to_do(project: Project) -> None:
     done = subprocess.run(["sh"], input=script, capture_output=True, check=False)
     assert (done.returncode, b"download" in done.stderr) == (1, True)
     assert project.pytrace("download", "--inputs", "latest", "/tmp/x", cwd="home").status == 20
+
+
+def test_a_blob_is_named_by_the_beginning_of_its_digest(project: Project) -> None:
+    with Store.open(str(project.store)) as store:
+        many = [store.put(BLAKE3, b"%d" % number) for number in range(500)]
+        beginnings = [digest.hash[:4] for digest in many]
+        alone = next(digest for digest in many if beginnings.count(digest.hash[:4]) == 1)
+        data = store.get(BLAKE3, alone)
+    for length in (4, 5, 63):
+        done = project.pytrace("cat", "file", alone.hash[:length])
+        assert (done.status, done.stdout) == (0, data), length
+    assert project.pytrace("download", alone.hash[:8], "there").status == 0
+    assert (project.root / "there" / alone.hash).read_bytes() == data
+    twice = [digest.hash for digest in many if beginnings.count(digest.hash[:4]) > 1]
+    if twice:
+        assert project.pytrace("cat", "file", twice[0][:4]).status == 2
+    assert project.pytrace("cat", "file", alone.hash[:3]).status == 20
+    assert project.pytrace("cat", "file", "0" * 30).status == 20

@@ -40,6 +40,7 @@ def test_what_is_told(stored: Project) -> None:
     variables = {item["name"]: item["value"] for item in found["env"]}
     assert variables["COLOUR"] == "blue"
     assert variables["API_TOKEN"].startswith("sha256:")
+    assert 0 < found["execution_seconds"] < 600
     only = stored.pytrace("show", "latest", "--json", "--outputs").json
     assert "outputs" in only
     assert not {"inputs", "env"} & only.keys()
