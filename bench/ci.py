@@ -15,7 +15,7 @@ from pytrace_cas.digest import function_named
 from pytrace_cas.store import Store
 from pytrace_exec.cache.local import LocalCache
 from pytrace_exec.ci.facts import Values, strongest
-from pytrace_exec.ci.objects import Objects, open_repository
+from pytrace_exec.ci.library import LibraryObjects
 from pytrace_exec.ci.record import Part, Record, Step
 from pytrace_exec.ci.runner import fingerprint
 from pytrace_exec.ci.shelf import Job, Shelf
@@ -61,7 +61,7 @@ def make_repository(place: Path, paths: list[bytes], environment: dict[str, str]
 
 def store_record(clone: Path, store: Path, paths: list[bytes]) -> Record:
     """Record that a job read some paths at the first commit."""
-    objects = Objects(open_repository(os.fsencode(clone)))
+    objects = LibraryObjects(os.fsencode(clone))
     commit, tree = objects.commit("HEAD~1")
     facts = strongest((path, "v") for path in paths)
     part = Part.of(b"", commit, tree, facts, Values(objects, tree))
@@ -82,24 +82,31 @@ def measure_all(folder: Path, quick: bool, begins: Callable[[str], None]) -> Ite
     clone = folder / "clone"
     cloned = ["git", "clone", "-q", "--bare", "--filter=blob:none", f"file://{folder / 'origin'}", str(clone)]
     subprocess.run(cloned, check=True, env=environment)
-    packs = _objects(clone)
+    shallow = folder / "shallow"
+    subprocess.run([*cloned[:-1], "--depth=1", str(shallow)], check=True, env=environment)
+    packs = _objects(clone) | _objects(shallow)
     record = store_record(clone, folder / "store", paths[: counting * (files // counting) : files // counting])
-    check = (installed("pytrace"), "ci", "check", "--workflow", "bench", "--repo", str(clone), "--fingerprint", "bench")
     listed = ("git", "-C", str(clone), "ls-tree", "-r", "HEAD")
+    words = {"git": listed, "check": _check(clone), "shallow": _check(shallow)}
     taken = interleave(
-        {name: _timed(words, folder, environment) for name, words in (("git", listed), ("check", check))},
+        {name: _timed(one, folder, environment) for name, one in words.items()},
         Rounds(1, 1, 0) if quick else Rounds(5, 25, 20),
     )
-    fetched = len(_objects(clone) - packs)
-    ratio, size = ratios(taken["check"], taken["git"]), record.size()
-    row = (
-        f"{_median(taken['git']):.0f} ms", f"{_median(taken['check']):.0f} ms",
-        f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})", f"{ASKED:.1f}", str(fetched),
-    )  # fmt: skip
+    fetched = len((_objects(clone) | _objects(shallow)) - packs)
+    size, git = record.size(), f"{_median(taken['git']):.0f} ms"
+    rows = []
+    for name, what, asked in (("check", "all commits", f"{ASKED:.1f}"), ("shallow", "depth 1", "")):
+        ratio = ratios(taken[name], taken["git"])
+        told = f"{ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        rows.append((what, git, f"{_median(taken[name]):.0f} ms", told, asked, str(fetched)))
     title = f"A check in a bare clone without blobs: {files:,} files, a record of {size:,} paths"
-    yield Table(title, ("git ls-tree -r", "check", "ratio", "asked of it", "blobs fetched"), [row])
+    yield Table(title, ("clone", "git ls-tree -r", "check", "ratio", "asked of it", "blobs fetched"), rows)
     data = record.encode()
     yield Table("Size of that record", ("bytes", "a path"), [(f"{len(data):,}", f"{len(data) / size:.2f}")])
+
+
+def _check(clone: Path) -> tuple[str, ...]:
+    return (installed("pytrace"), "ci", "check", "--workflow", "bench", "--repo", str(clone), "--fingerprint", "bench")
 
 
 def _timed(words: tuple[str, ...], folder: Path, environment: dict[str, str]) -> Callable[[], float]:

@@ -8,7 +8,7 @@ import os
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.keys.messages import make_command
 from pytrace_exec.observe.surroundings import Surroundings
-from pytrace_exec.places import discover
+from pytrace_exec.places import find_places
 from pytrace_exec.policy import environment, terms
 from pytrace_exec.policy.left_out import LeftOut
 
@@ -41,10 +41,6 @@ class CommandNotFound(Exception):
         what = "not found" if status == 127 else "found, but not executable"
         super().__init__(f"{os.fsdecode(name)}: {what}")
         self.status = status
-
-
-class BadRoot(Exception):
-    """The root cannot be used; the message says what to do."""
 
 
 class Invocation:
@@ -144,18 +140,6 @@ def given_environment(options: Options, environ: Mapping[bytes, bytes]) -> dict[
     if options.env_only:
         return {name: environ[name] for name in options.env if name in environ}
     return dict(environ)
-
-
-def find_places(options: Options, cwd: bytes, environ: Mapping[bytes, bytes]) -> Places:
-    """Find root, home and temporary directory; raise `BadRoot` for a `--root` that cannot be one."""
-    root = options.root
-    if root is not None:
-        real = os.path.realpath(root)
-        if not os.path.isdir(real) or not os.access(real, os.R_OK | os.X_OK):
-            raise BadRoot(f"--root {os.fsdecode(root)}: no folder that can be read; name an existing one")
-        if cwd != real and not cwd.startswith(real.rstrip(b"/") + b"/"):
-            raise BadRoot(f"--root {os.fsdecode(root)} does not hold the working directory; name a folder above it")
-    return discover(cwd, environ, root)
 
 
 def _absolute(path: bytes) -> bytes:

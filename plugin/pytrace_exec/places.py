@@ -11,7 +11,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytrace_exec.options import Options
+
 MARKERS = (b"WORKSPACE", b"WORKSPACE.bazel", b"MODULE.bazel", b"REPO.bazel", b".git")
+
+
+class BadRoot(Exception):
+    """The root cannot be used; the message says what to do."""
+
+
+def find_places(options: Options, cwd: bytes, environ: Mapping[bytes, bytes]) -> Places:
+    """Find root, home and temporary directory; raise `BadRoot` for a `--root` that cannot be one."""
+    root = options.root
+    if root is not None:
+        real = os.path.realpath(root)
+        if not os.path.isdir(real) or not os.access(real, os.R_OK | os.X_OK):
+            raise BadRoot(f"--root {os.fsdecode(root)}: no folder that can be read; name an existing one")
+        if cwd != real and not cwd.startswith(real.rstrip(b"/") + b"/"):
+            raise BadRoot(f"--root {os.fsdecode(root)} does not hold the working directory; name a folder above it")
+    return discover(cwd, environ, root)
 
 
 def discover(cwd: bytes, environment: Mapping[bytes, bytes], root: bytes | None = None) -> Places:

@@ -63,7 +63,8 @@ def main() -> None:
 
 def _session(options: Options, command: list[bytes], started: int) -> Session:
     """Learn all that a run needs; whatever keeps us from it, but a mistake of the user's, leads to a plain run."""
-    from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation, find_places
+    from pytrace_exec.invocation import CommandNotFound, Invocation
+    from pytrace_exec.places import BadRoot, find_places
     from pytrace_exec.standard_streams import StandardStreams, inherited_descriptors
     from pytrace_exec.store_opening import store_folder
 

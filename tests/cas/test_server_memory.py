@@ -14,6 +14,8 @@ import pytest
 
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc
+from pytrace_proto import remote_execution_pb2 as reapi
+from pytrace_proto.remote_execution_pb2_grpc import ContentAddressableStorageStub
 from tests.support.server import running_server
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ def test_a_large_blob_takes_no_more_memory_than_a_small_one(tmp_path: Path, size
             assert stream.Write(requests()).committed_size == size
             request = bytestream.ReadRequest(resource_name=f"blobs/{digest}/{size}")
             assert sum(len(answer.data) for answer in stream.Read(request)) == size
+            # A client that would have chunks as large as the blob kept.
+            parts = [(size - 20_000, bytes(size - 20_000)), (20_000, bytes(20_000))]
+            chunks = [reapi.Digest(hash=hashlib.sha256(data).hexdigest(), size_bytes=count) for count, data in parts]
+            cas, whole = ContentAddressableStorageStub(channel), reapi.Digest(hash=digest, size_bytes=size)
+            cas.SpliceBlob(reapi.SpliceBlobRequest(blob_digest=whole, chunk_digests=chunks))
+            assert list(cas.SplitBlob(reapi.SplitBlobRequest(blob_digest=whole)).chunk_digests) == chunks
         client = http.client.HTTPConnection(server.http_url.removeprefix("http://"))
         client.request("GET", f"/cas/{digest}")
         with client.getresponse() as answer:

@@ -148,7 +148,7 @@ class Repository:
 
 def commands() -> Iterator[Zygote]:
     """A program that has imported `pytrace ci`."""
-    zygote = Zygote([sys.executable], "/", "pytrace_exec.cli", _MODULES)
+    zygote = Zygote([sys.executable], "/", "pytrace_exec.cli.start", _MODULES)
     try:
         yield zygote
     finally:

@@ -13,7 +13,7 @@ from pytrace_cas.store.adding import INLINE, DigestMismatch
 from pytrace_cas.store.layout import place_of
 from pytrace_cas.store.parts import LIST, OWN, RANGE, are_whole, chunks_of_row
 from pytrace_cas.store.pending import BATCH
-from pytrace_cas.store.reading import BlobNotFound, BlobReader
+from pytrace_cas.store.reading import CHUNK, BlobNotFound, BlobReader
 from pytrace_cas.store.room import PART, ROW
 from pytrace_cas.store.staging import empty_trash
 
@@ -192,8 +192,9 @@ class Chunks:
         if not 1 < len(chunks) <= MOST_PARTS or len(chunks) * INLINE > digest.size_bytes:
             return
         if self._is_file(function, digest) and self._known(function, digest) is None:
-            sizes = [chunk.size_bytes for chunk in chunks]
-            if list(self._digests(function, digest, lambda blocks: _by_sizes(blocks, sizes))) == chunks:
+            with BlobReader(self._reader, function, digest, 0, True) as blob:
+                right = _are_chunks(function, blob, chunks)
+            if right:
                 self._keep_chunks(function, digest, chunks, chunking)
 
     def _may_be_list(self, function: DigestFunction, chunks: list[Digest]) -> bool:
@@ -268,13 +269,13 @@ def _add(
     return int(db.execute(_ADD, (*key, *form)).lastrowid or 0)
 
 
-def _by_sizes(blocks: Iterable[bytes], sizes: list[int]) -> Iterator[bytes]:
-    """Cut a stream into pieces of given sizes, which come to all of it."""
-    held, wanted = bytearray(), iter(sizes)
-    size = next(wanted)
-    for block in blocks:
-        held += block
-        while size and len(held) >= size:
-            yield bytes(held[:size])
-            del held[:size]
-            size = next(wanted, 0)
+def _are_chunks(function: DigestFunction, blob: BlobReader, chunks: list[Digest]) -> bool:
+    """Whether chunks, which come to all of a blob, are what is in it; they may be of any size."""
+    for chunk in chunks:
+        state, left = function.new(), chunk.size_bytes
+        while left and (data := blob.read(min(left, CHUNK))):
+            state.update(data)
+            left -= len(data)
+        if left or state.hexdigest() != chunk.hash:
+            return False
+    return True

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 
@@ -88,6 +87,8 @@ class Counters:
     def _fold(self, patience: float = HIT_PATIENCE) -> None:
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
         try:
+            import fcntl  # only Linux and its like have it, and reading does without
+
             with self._index.write(patience) as db:
                 fcntl.flock(fd, fcntl.LOCK_EX)  # who appends holds it for one write
                 _store(db, os.pread(fd, os.fstat(fd).st_size, 0))
@@ -98,6 +99,8 @@ class Counters:
 
 def _lock_shared(fd: int) -> None:
     """Keep others from folding, as soon as nobody does; raise `BlockingIOError` if that takes long."""
+    import fcntl
+
     for _ in range(_ATTEMPTS):
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -63,7 +63,8 @@ class HttpTier:
     def read(self, function: DigestFunction, digest: Digest, sink: Callable[[bytes], object]) -> None:
         """One GET."""
         with self._asked("GET", f"cas/{digest.hash}") as response:
-            if self._absent(response):
+            length = response.headers.get("content-length", "")
+            if self._absent(response) or (length.isdecimal() and int(length) != digest.size_bytes):
                 raise BlobAbsent(digest)
             for chunk in self._body(response, digest.size_bytes):
                 sink(chunk)

@@ -68,7 +68,7 @@ class ObjectTier:
     def read(self, function: DigestFunction, digest: Digest, sink: Callable[[bytes], object]) -> None:
         """One GET."""
         try:
-            self._read(_blob(function, digest.hash), digest.size_bytes, sink)
+            self._read(_blob(function, digest.hash), digest.size_bytes, sink, exact=True)
         except FileNotFoundError:
             raise BlobAbsent(digest) from None
 
@@ -99,10 +99,13 @@ class ObjectTier:
         """Let go of the threads; the connections go with the object."""
         self._looker.close()
 
-    def _read(self, path: str, limit: int, sink: Callable[[bytes], object]) -> None:
-        """Hand an object to a sink; raise FileNotFoundError."""
+    def _read(self, path: str, limit: int, sink: Callable[[bytes], object], *, exact: bool = False) -> None:
+        """Hand an object to a sink, an `exact` one only if it is as large as the limit; raise FileNotFoundError."""
         end = time.monotonic() + patience(self._timeout, limit)
-        stream = self._guarded(lambda: iter(obstore.get(self._store, path).stream(CHUNK)))
+        found = self._guarded(lambda: obstore.get(self._store, path))
+        if exact and found.meta["size"] != limit:
+            raise FileNotFoundError(path)
+        stream = self._guarded(lambda: iter(found.stream(CHUNK)))
         left = limit + 1
         while left > 0 and (chunk := self._guarded(lambda: next(stream, None))) is not None:
             left -= len(chunk)

@@ -22,6 +22,7 @@ from pytrace_cas.services.result_needs import needs_of
 from pytrace_cas.store import BlobNotFound, DigestMismatch, MissingBlobs, StoreError
 from pytrace_cas.upstream.flights import Flights
 from pytrace_cas.upstream.guarded import Guarded
+from pytrace_cas.upstream.late_writer import LateWriter
 from pytrace_cas.upstream.metrics import TierMetrics
 from pytrace_cas.upstream.pusher import Pusher
 from pytrace_cas.upstream.tier import BlobAbsent, TierFailed, TierRefused, TierSkipped
@@ -213,7 +214,7 @@ class TieredStore:
         if self._store.contains(function, digest):
             return True  # it came while this call was on its way
         try:
-            with self._store.writer(function, digest) as writer:
+            with LateWriter(lambda: self._store.writer(function, digest)) as writer:
                 self._tier.read(function, digest, writer)
             return True
         except (BlobAbsent, DigestMismatch):

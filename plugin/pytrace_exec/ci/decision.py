@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import os
 
-import attrs
-
-from pytrace_exec.ci.facts import Values, with_attributes
-from pytrace_exec.ci.objects import GitTrouble, ObjectMissing, Objects, open_repository
+from pytrace_exec.ci.changed import changes, concerned
+from pytrace_exec.ci.facts import Values
+from pytrace_exec.ci.objects import GitTrouble, ObjectMissing, Objects
 from pytrace_exec.ci.record import digests, groups_that_differ
 from pytrace_exec.ci.runner import NAMES, TEXT, digest_of, digest_of_names, digest_of_text, outside_digests
 
@@ -16,7 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytrace_exec.ci.changed import Changes
     from pytrace_exec.ci.facts import Fact
+    from pytrace_exec.ci.library import LibraryObjects
     from pytrace_exec.ci.record import Part, Record
     from pytrace_exec.ci.standing import Standing
 
@@ -24,16 +25,17 @@ SKEW = 300
 """Seconds that clocks of runners may differ: a record that is younger than now by more than that is not believed."""
 
 
-@attrs.frozen
 class Reason:
     """One reason to run: a code, a sentence, and the path that it is about."""
 
-    code: str
-    message: str
-    path: bytes | None = None
+    __slots__ = ("code", "message", "path")
+
+    def __init__(self, code: str, message: str, path: bytes | None = None) -> None:
+        self.code = code
+        self.message = message
+        self.path = path
 
 
-@attrs.frozen
 class Subject:
     """What is asked about: a commit, and what is known around it.
 
@@ -43,21 +45,40 @@ class Subject:
     that say what the job does.
     """
 
-    objects: Objects
-    commit: bytes
-    tree: bytes
-    fingerprint: Mapping[str, str]
-    environ: Mapping[str, str]
-    now: float
-    head: str | None = None
-    worktree: bytes | None = None
-    sparse: str | None = None
-    step: tuple[str, str, str] | None = None
-    definition: tuple[bytes, ...] = ()
-    variables: tuple[str, ...] = ()
-    outside: bool = False
-    max_age: float | None = None
-    standing: Standing | None = None
+    def __init__(
+        self,
+        objects: Objects,
+        commit: bytes,
+        tree: bytes,
+        fingerprint: Mapping[str, str],
+        environ: Mapping[str, str],
+        now: float,
+        head: str | None = None,
+        worktree: bytes | None = None,
+        *,
+        sparse: str | None = None,
+        step: tuple[str, str, str] | None = None,
+        definition: tuple[bytes, ...] = (),
+        variables: tuple[str, ...] = (),
+        outside: bool = False,
+        max_age: float | None = None,
+        standing: Standing | None = None,
+    ) -> None:
+        self.objects = objects
+        self.commit = commit
+        self.tree = tree
+        self.fingerprint = fingerprint
+        self.environ = environ
+        self.now = now
+        self.head = head
+        self.worktree = worktree
+        self.sparse = sparse
+        self.step = step
+        self.definition = definition
+        self.variables = variables
+        self.outside = outside
+        self.max_age = max_age
+        self.standing = standing
 
 
 class Judge:
@@ -67,6 +88,7 @@ class Judge:
         self._subject = subject
         self._values = Values(subject.objects, subject.tree)
         self._known: dict[tuple[bytes, tuple[Fact, ...]], tuple[bytes, bytes]] = {}
+        self._changes: dict[tuple[bytes, bytes], Changes] = {}
 
     def reasons(self, record: Record) -> list[Reason]:
         """Every reason why the record does not allow the job to be skipped; none: it does."""
@@ -149,7 +171,7 @@ class Judge:
             if part.path:
                 yield from self._of_submodule(part, accepted)
             else:
-                yield from self._of_part(part, self._subject.objects, self._values)
+                yield from self._of_part(part, self._subject.objects, self._values, self._subject.tree)
 
     def _of_submodule(self, part: Part, accepted: set[bytes]) -> Iterator[Reason]:
         state = self._values.state(part.path)
@@ -169,18 +191,39 @@ class Judge:
             old, new = part.commit.hex()[:12], state[1:].hex()[:12]
             yield Reason("submodule", f"{name}: the submodule went from {old} to {new}, which is not here", part.path)
             return
-        yield from self._of_part(part, inside, Values(inside, tree))
+        yield from self._of_part(part, inside, Values(inside, tree), tree)
 
-    def _of_part(self, part: Part, objects: Objects, values: Values) -> Iterator[Reason]:
-        if not part.path and part.tree == self._subject.tree:
+    def _of_part(self, part: Part, objects: Objects, values: Values, tree: bytes) -> Iterator[Reason]:
+        if not part.path and part.tree == tree:
+            return
+        exact = self._exactly(part, objects, values, tree)
+        if exact is not None:
+            yield from exact
             return
         key = (part.path, part.facts)
         found = self._known.get(key)
         if found is None:
+            values.read_ahead(part.facts)
             found = self._known[key] = digests(part.facts, values)
-        if found[0] == part.digest:
-            return
-        yield from _exactly(part, objects, values) or _roughly(part, found[1])
+        if found[0] != part.digest:
+            yield from _roughly(part, found[1])
+
+    def _exactly(self, part: Part, objects: Objects, values: Values, tree: bytes) -> list[Reason] | None:
+        """What changed since the recorded tree; None when that is not at hand."""
+        key = (part.tree, tree)
+        try:
+            if not part.tree or not objects.has_tree(part.tree):
+                return None
+            if key not in self._changes:
+                self._changes[key] = changes(objects, *key)
+            before = Values(objects, part.tree)
+            reasons = []
+            for fact in concerned(part.facts, self._changes[key]):
+                if before.value(fact) != values.value(fact):
+                    reasons += _changes(part, fact, before, values, objects)
+        except ObjectMissing:
+            return None
+        return reasons
 
 
 def _with_folders(path: bytes) -> Iterator[bytes]:
@@ -190,34 +233,20 @@ def _with_folders(path: bytes) -> Iterator[bytes]:
     yield b""
 
 
-def submodule_objects(objects: Objects, path: bytes) -> Objects | None:
+def submodule_objects(objects: Objects, path: bytes) -> LibraryObjects | None:
     """The objects of the submodule at a path, if they are here: below the work tree or in git's own folder."""
-    repository = objects.repository
-    places = [os.path.join(os.fsencode(repository.path), b"modules", path)]
-    if repository.workdir:
-        places.insert(0, os.path.join(os.fsencode(repository.workdir), path))
+    places = [os.path.join(objects.folder, b"modules", path)]
+    if objects.workdir:
+        places.insert(0, os.path.join(objects.workdir, path))
     for place in places:
         if os.path.lexists(os.path.join(place, b".git")) or os.path.isfile(os.path.join(place, b"HEAD")):
+            from pytrace_exec.ci.library import LibraryObjects
+
             try:
-                return Objects(open_repository(place))
+                return LibraryObjects(place)
             except GitTrouble:
                 continue
     return None
-
-
-def _exactly(part: Part, objects: Objects, values: Values) -> list[Reason]:
-    """What changed since the recorded tree, when that is at hand."""
-    if not part.tree or not objects.has_tree(part.tree):
-        return []
-    before = Values(objects, part.tree)
-    reasons = []
-    try:
-        for fact in with_attributes(part.facts):
-            if before.value(fact) != values.value(fact):
-                reasons += _changes(part, fact, before, values, objects)
-    except ObjectMissing:
-        return []
-    return reasons
 
 
 def _changes(part: Part, fact: Fact, before: Values, values: Values, objects: Objects) -> list[Reason]:

@@ -14,7 +14,6 @@ whose content counts are facts without being listed.
 
 from __future__ import annotations
 
-import hashlib
 import os
 
 from pytrace_exec.ci.objects import FOLDER, GITLINK, LINK
@@ -76,6 +75,19 @@ class Values:
         """The value of a fact."""
         return self._value(fact[0], fact[1], self.state(fact[0]))
 
+    def read_ahead(self, facts: Iterable[Fact]) -> None:
+        """Read every folder that facts lie in, a level of the tree after the other."""
+        level = {path.rpartition(b"/")[0] for path, _ in facts}
+        folders = set(level)
+        while level := {path.rpartition(b"/")[0] for path in level} - folders:
+            folders |= level
+        levels: dict[int, list[bytes]] = {}
+        for path in folders:
+            levels.setdefault(path.count(b"/") + bool(path), []).append(path)
+        for depth in sorted(levels):
+            states = [self._folder(path) for path in levels[depth]]
+            self._objects.read_ahead(state[1:] for state in states if state[:1] == b"d")
+
     def values(self, facts: Iterable[Fact]) -> list[bytes]:
         """The value of each fact in order; of neighbours in one folder the folder is found once."""
         found = []
@@ -128,6 +140,8 @@ def type_letter(mode: bytes) -> str:
 
 def listing(names: Mapping[bytes, str]) -> bytes:
     """What a listing counts as."""
+    import hashlib
+
     data = b"".join(name + b"\0" + names[name].encode() for name in sorted(names))
     return hashlib.sha1(data, usedforsecurity=False).digest()
 

@@ -16,12 +16,13 @@ import attrs
 from pytrace_cas.digest import function_named
 from pytrace_exec.ci.decision import submodule_objects
 from pytrace_exec.ci.facts import Values, strongest
+from pytrace_exec.ci.library import LibraryObjects
 from pytrace_exec.ci.network import EVERYBODY, not_allowed
 from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.observed import Observer
 from pytrace_exec.ci.record import MalformedRecord, Part, Record, Step, outermost
 from pytrace_exec.ci.runner import digest_of_text, outside_digests
-from pytrace_exec.ci.shelf import ShelfTrouble
+from pytrace_exec.ci.shelf import Job, ShelfTrouble
 from pytrace_exec.miss import observe, run_command
 from pytrace_exec.time_limit import TimeLimit
 from pytrace_exec.tracer.namespace import NamespaceUnavailable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from pytrace_exec.ci.decision import Subject
     from pytrace_exec.ci.observed import Observed
-    from pytrace_exec.ci.shelf import Job, Shelf
+    from pytrace_exec.ci.shelf import Shelf
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.miss import Traced
 
@@ -132,6 +133,7 @@ class Run:
     def _conclude(self, traced: Traced, earlier: list[Record], missing: list[str], shelf: Shelf | None) -> Ran:
         subject, wishes = self._subject, self._wishes
         assert subject.worktree is not None
+        assert isinstance(subject.objects, LibraryObjects)
         made = [path for record in earlier for path in record.files.get(_MADE, "").split("\0") if path]
         observer = Observer(
             subject.objects, subject.commit, subject.tree, subject.worktree, made, wishes.untracked, wishes.history
@@ -144,7 +146,7 @@ class Run:
         networked = any(reason.code == "network" for reason in traced.seen.reasons)
         record = self._record(seen, sorted(traced.seen.run.peers), networked, [*made, *seen.made], earlier)
         if self._name.number < self._name.of:
-            passed = attrs.evolve(record, files={**record.files, _MADE: "\0".join([*made, *seen.made])})
+            passed = record.with_files({**record.files, _MADE: "\0".join([*made, *seen.made])})
             kept = self._note(shelf, {"record": b64encode(passed.encode()).decode()})
             return Ran(traced.status, () if kept else ("this step could not be kept for the next one",), record)
         if shelf is None:
@@ -254,7 +256,7 @@ class Run:
 
     def _withdraw_others(self, shelf: Shelf) -> None:
         """Have what this run recorded of other commands under the job's name serve no more."""
-        job = attrs.evolve(self._job, read=(self._job.write,))
+        job = Job(self._job.workflow, self._job.project, (self._job.write,), self._job.write)
         try:
             for stored in shelf.records(job).records:
                 record = stored.record

@@ -16,7 +16,7 @@ import attrs
 from pytrace_exec.ci import git_facts
 from pytrace_exec.ci.decision import submodule_objects
 from pytrace_exec.ci.facts import Values, joined
-from pytrace_exec.ci.objects import GitTrouble, Objects
+from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.runner import digest_of, digest_of_listed
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 from pytrace_exec.policy.globs import Globs
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.recorded.subjects import Subject
     from pytrace_exec.ci.facts import Fact
+    from pytrace_exec.ci.library import LibraryObjects
     from pytrace_exec.miss import Traced
 
 # Where DESIGN 5 refuses a replay only: nothing is put back here, and the runner is in the fingerprint.
@@ -61,7 +62,7 @@ class Observed:
 class Place:
     """One repository of the work tree: the main one, or a submodule whose objects are here."""
 
-    def __init__(self, path: bytes, objects: Objects, commit: bytes, tree: bytes, top: bytes) -> None:
+    def __init__(self, path: bytes, objects: LibraryObjects, commit: bytes, tree: bytes, top: bytes) -> None:
         self.path = path
         self.objects = objects
         self.commit = commit
@@ -69,7 +70,7 @@ class Place:
         self.values = Values(objects, tree)
         self.worktree = Worktree(objects, os.path.join(top, path) if path else top)
         self.facts: list[Fact] = []
-        self.folder = os.fsencode(objects.repository.path)
+        self.folder = objects.folder
 
     def is_as_committed(self) -> bool:
         """Whether HEAD and the index are at the commit."""
@@ -88,7 +89,7 @@ class Observer:
 
     def __init__(
         self,
-        objects: Objects,
+        objects: LibraryObjects,
         commit: bytes,
         tree: bytes,
         top: bytes,

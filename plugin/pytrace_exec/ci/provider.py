@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import os
 
-import attrs
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,15 +15,19 @@ FORCED = "[full ci]"
 """Words in a commit's message that have every job run."""
 
 
-@attrs.frozen
 class Provider:
     """Names of variables: the branch (the first that is set counts), the default branch, the run's address."""
 
-    name: str
-    mark: str
-    branch: tuple[str, ...]
-    default: tuple[str, ...]
-    run: tuple[str, ...]
+    __slots__ = ("branch", "default", "mark", "name", "run")
+
+    def __init__(
+        self, name: str, mark: str, branch: tuple[str, ...], default: tuple[str, ...], run: tuple[str, ...]
+    ) -> None:
+        self.name = name
+        self.mark = mark
+        self.branch = branch
+        self.default = default
+        self.run = run
 
 
 PROVIDERS = (
@@ -43,17 +45,21 @@ PROVIDERS = (
 )  # fmt: skip
 
 
-@attrs.frozen
 class Surroundings:
     """Branch, default branch and address of this run, as far as somebody says; and the job's definition.
 
     `definition`: files of the repository that say what the job does; what they hold counts.
     """
 
-    branch: str = ""
-    default: str = "main"
-    run: str = ""
-    definition: tuple[bytes, ...] = ()
+    __slots__ = ("branch", "default", "definition", "run")
+
+    def __init__(
+        self, branch: str = "", default: str = "main", run: str = "", definition: tuple[bytes, ...] = ()
+    ) -> None:
+        self.branch = branch
+        self.default = default
+        self.run = run
+        self.definition = definition
 
 
 def surroundings(environ: Mapping[str, str]) -> Surroundings:

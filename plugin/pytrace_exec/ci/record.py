@@ -9,20 +9,17 @@ at hand.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-from base64 import b64decode, b64encode
-from typing import Any
-
-import attrs
+from binascii import a2b_base64, b2a_base64
 
 from pytrace_exec.ci import path_list
 from pytrace_exec.ci.facts import with_attributes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import Any
 
     from pytrace_exec.ci.facts import Fact, Values
 
@@ -37,19 +34,23 @@ class MalformedRecord(ValueError):
     """Bytes that are no record this version reads."""
 
 
-@attrs.frozen
 class Part:
     """What counts in the repository (`path` b"") or in the submodule at `path`: paths are relative to it.
 
     `commit` is the gitlink's (of the repository itself, the recorded commit), `tree` its tree, b"" when unknown.
     """
 
-    path: bytes
-    commit: bytes
-    tree: bytes
-    facts: tuple[Fact, ...]
-    digest: bytes
-    hints: bytes
+    __slots__ = ("commit", "digest", "facts", "hints", "path", "tree")
+
+    def __init__(
+        self, path: bytes, commit: bytes, tree: bytes, facts: tuple[Fact, ...], digest: bytes, hints: bytes
+    ) -> None:
+        self.path = path
+        self.commit = commit
+        self.tree = tree
+        self.facts = facts
+        self.digest = digest
+        self.hints = hints
 
     @classmethod
     def of(cls, path: bytes, commit: bytes, tree: bytes, facts: Sequence[Fact], values: Values) -> Part:
@@ -58,16 +59,27 @@ class Part:
         return cls(path, commit, tree, tuple(facts), digest, hints)
 
 
-@attrs.frozen
 class Step:
     """One command of a job: digest of its words, and where it ran, relative to the repository."""
 
-    name: str
-    command: str
-    folder: str
+    __slots__ = ("command", "folder", "name")
+
+    def __init__(self, name: str, command: str, folder: str) -> None:
+        self.name = name
+        self.command = command
+        self.folder = folder
+
+    def told(self) -> dict[str, str]:
+        """Its fields."""
+        return {"name": self.name, "command": self.command, "folder": self.folder}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and self.told() == other.told()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.command, self.folder))
 
 
-@attrs.frozen
 class Record:
     """What one successful run depended on, and where it came from.
 
@@ -77,23 +89,49 @@ class Record:
     paths that it left behind, a folder for all below.
     """
 
-    workflow: str
-    project: str
-    scope: str
-    branch: str
-    run: str
-    time: float
-    parts: tuple[Part, ...]
-    steps: tuple[Step, ...]
-    fingerprint: dict[str, str]
-    variables: dict[str, str] = attrs.field(factory=dict)
-    files: dict[str, str] = attrs.field(factory=dict)
-    outside: dict[str, str] | None = None
-    head: str | None = None
-    sparse: str = ""
-    hosts: tuple[str, ...] = ()
-    max_age: int | None = None
-    made: tuple[str, ...] = ()
+    __slots__ = (
+        "branch", "files", "fingerprint", "head", "hosts", "made", "max_age", "outside", "parts", "project", "run",
+        "scope", "sparse", "steps", "time", "variables", "workflow",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        workflow: str,
+        project: str,
+        scope: str,
+        branch: str,
+        run: str,
+        time: float,
+        parts: tuple[Part, ...],
+        steps: tuple[Step, ...],
+        fingerprint: Mapping[str, str],
+        *,
+        variables: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
+        outside: Mapping[str, str] | None = None,
+        head: str | None = None,
+        sparse: str = "",
+        hosts: tuple[str, ...] = (),
+        max_age: int | None = None,
+        made: tuple[str, ...] = (),
+    ) -> None:
+        self.workflow = workflow
+        self.project = project
+        self.scope = scope
+        self.branch = branch
+        self.run = run
+        self.time = time
+        self.parts = parts
+        self.steps = steps
+        self.fingerprint = fingerprint
+        self.variables = variables or {}
+        self.files = files or {}
+        self.outside = outside
+        self.head = head
+        self.sparse = sparse
+        self.hosts = hosts
+        self.max_age = max_age
+        self.made = made
 
     @property
     def commit(self) -> bytes:
@@ -109,17 +147,23 @@ class Record:
         """How many paths count."""
         return sum(len(part.facts) for part in self.parts)
 
+    def with_files(self, files: Mapping[str, str]) -> Record:
+        """The same with other untracked inputs."""
+        fields = {name: getattr(self, name) for name in self.__slots__}
+        return Record(**{**fields, "files": files})
+
     def encode(self) -> bytes:
         """Return the canonical form."""
         listed = [path_list.encode(part.facts) for part in self.parts]
-        told = attrs.asdict(self, filter=attrs.filters.exclude("parts"))
+        told: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
+        told["steps"] = [step.told() for step in self.steps]
         told["parts"] = [
             {
                 "path": os.fsdecode(part.path),
                 "commit": part.commit.hex(),
                 "tree": part.tree.hex(),
                 "digest": part.digest.hex(),
-                "hints": b64encode(part.hints).decode(),
+                "hints": b2a_base64(part.hints, newline=False).decode(),
                 "bytes": len(data),
             }
             for part, data in zip(self.parts, listed, strict=True)
@@ -170,7 +214,7 @@ def _parts(told: list[dict[str, Any]], data: bytes) -> list[Part]:
                 bytes.fromhex(one["tree"]),
                 tuple(path_list.decode(data[begin:end])),
                 bytes.fromhex(one["digest"]),
-                b64decode(one["hints"]),
+                a2b_base64(one["hints"]),
             )
         )
         begin = end
@@ -179,6 +223,8 @@ def _parts(told: list[dict[str, Any]], data: bytes) -> list[Part]:
 
 def digests(facts: Sequence[Fact], values: Values) -> tuple[bytes, bytes]:
     """The digest over all values of facts and of what they bring along, and the hints."""
+    import hashlib  # loading it takes longer than most checks need it for
+
     found = values.values(with_attributes(facts))
     whole = hashlib.sha256(b"".join(b"%d:%s" % (len(value), value) for value in found)).digest()
     hints = (

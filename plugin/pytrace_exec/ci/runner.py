@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,12 +28,16 @@ def fingerprint(text: str | None, environ: Mapping[str, str]) -> dict[str, str]:
     """What counts of this machine: `text`, when the user gave one, and nothing else."""
     if text is not None:
         return {TEXT: text}
+    import platform  # what a check does not need is not imported, here and below
+
     found = {"architecture": platform.machine().lower(), "os": _release()}
     return found | {name: environ[name] for name in IMAGE_VARIABLES if environ.get(name)}
 
 
 def _release() -> str:
     """Name and version of the operating system."""
+    import platform
+
     try:
         with open(_RELEASE, encoding="utf-8", errors="replace") as file:
             fields = dict(line.rstrip("\n").split("=", 1) for line in file if "=" in line)
@@ -46,6 +48,8 @@ def _release() -> str:
 
 def digest_of(path: str) -> str:
     """SHA-256 of a file, or what it is instead; a link counts as what it leads to."""
+    import hashlib
+
     try:
         if not os.path.isfile(path):  # a FIFO would be waited for
             return "no file" if os.path.exists(path) else "absent"
@@ -65,6 +69,8 @@ def digest_of_names(path: str) -> str:
 
 def digest_of_listed(names: Iterable[bytes]) -> str:
     """The same of names; what Python keeps there is its own affair."""
+    import hashlib
+
     data = b"\0".join(sorted(name for name in names if name != b"__pycache__"))
     return NAMES + hashlib.sha256(data).hexdigest()
 
@@ -73,6 +79,8 @@ def digest_of_text(name: str, value: str | None) -> str:
     """What is kept of a variable's value: nobody can read it there."""
     if value is None:
         return "unset"
+    import hashlib
+
     return hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).hexdigest()
 
 

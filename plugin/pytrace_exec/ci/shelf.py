@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 
-import attrs
-
 from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import Action, ActionResult, Command, Directory, OutputFile
 from pytrace_cas.store import StoreError
@@ -33,30 +31,36 @@ class ShelfTrouble(Exception):
     """The cache cannot be asked or written; the message says why."""
 
 
-@attrs.frozen
 class Job:
     """Whose records are meant; records are read from the scopes in `read` and written to `write`."""
 
-    workflow: str
-    project: str = ""
-    read: tuple[str, ...] = ("",)
-    write: str = ""
+    __slots__ = ("project", "read", "workflow", "write")
+
+    def __init__(self, workflow: str, project: str = "", read: tuple[str, ...] = ("",), write: str = "") -> None:
+        self.workflow = workflow
+        self.project = project
+        self.read = read
+        self.write = write
 
 
-@attrs.frozen
 class Stored:
     """A record and its digest."""
 
-    digest: Digest
-    record: Record
+    __slots__ = ("digest", "record")
+
+    def __init__(self, digest: Digest, record: Record) -> None:
+        self.digest = digest
+        self.record = record
 
 
-@attrs.frozen
 class Found:
     """The records of a job, and what was listed but could not be read, each with why."""
 
-    records: tuple[Stored, ...]
-    unread: tuple[str, ...]
+    __slots__ = ("records", "unread")
+
+    def __init__(self, records: tuple[Stored, ...], unread: tuple[str, ...]) -> None:
+        self.records = records
+        self.unread = unread
 
 
 class Shelf:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytrace_exec.ci.facts import Fact
-    from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.library import LibraryObjects
     from pytrace_exec.ci.record import Part, Record
 
 
 class Standing:
     """The work tree at `top`, which is to hold the tree `tree`."""
 
-    def __init__(self, objects: Objects, tree: bytes, top: bytes) -> None:
+    def __init__(self, objects: LibraryObjects, tree: bytes, top: bytes) -> None:
         self._objects = objects
         self._values = Values(objects, tree)
         self._top = top

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import attrs
-
 from pytrace_exec.ci.decision import Judge, Reason
 from pytrace_exec.ci.shelf import ShelfTrouble
 
@@ -16,28 +14,41 @@ if TYPE_CHECKING:
     from pytrace_exec.ci.shelf import Job, Shelf, Stored
 
 
-@attrs.frozen
 class Terms:
     """What decides besides the records: branches to be tried first, how often a record may serve, why to run anyway."""
 
-    branch: str = ""
-    default: str = "main"
-    max_skips: int | None = None
-    forced: str | None = None
+    __slots__ = ("branch", "default", "forced", "max_skips")
+
+    def __init__(
+        self, branch: str = "", default: str = "main", max_skips: int | None = None, forced: str | None = None
+    ) -> None:
+        self.branch = branch
+        self.default = default
+        self.max_skips = max_skips
+        self.forced = forced
 
 
-@attrs.frozen
 class Verdict:
     """`by`: the record that allows the skip. `misses`: each other record with its reasons, the nearest first.
 
     `general`: reasons that are of no record. `matched`: records that would allow the skip if nothing else forbade it.
     """
 
-    by: Stored | None
-    misses: tuple[tuple[Stored, tuple[Reason, ...]], ...] = ()
-    general: tuple[Reason, ...] = ()
-    matched: tuple[Stored, ...] = ()
-    notes: tuple[str, ...] = ()
+    __slots__ = ("by", "general", "matched", "misses", "notes")
+
+    def __init__(
+        self,
+        by: Stored | None,
+        misses: tuple[tuple[Stored, tuple[Reason, ...]], ...] = (),
+        general: tuple[Reason, ...] = (),
+        matched: tuple[Stored, ...] = (),
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.by = by
+        self.misses = misses
+        self.general = general
+        self.matched = matched
+        self.notes = notes
 
     @property
     def skip(self) -> bool:

@@ -11,7 +11,7 @@ import pygit2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.library import LibraryObjects
 
 _POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:%s\nsize %d\n"
 
@@ -29,7 +29,7 @@ def is_bytecode(path: bytes) -> bool:
 class Worktree:
     """The work tree of a repository at `top` (absolute, without links)."""
 
-    def __init__(self, objects: Objects, top: bytes) -> None:
+    def __init__(self, objects: LibraryObjects, top: bytes) -> None:
         self._objects = objects
         self._repository = objects.repository
         self.top = top

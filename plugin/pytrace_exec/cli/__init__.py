@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
-from pytrace_exec.cli.main import main
 
-__all__ = ["main"]
+def main() -> None:
+    """Run `pytrace` with the arguments in `sys.argv`."""
+    from pytrace_exec.cli import start  # what a check does not need is not imported
+
+    start.main()

@@ -3,28 +3,28 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, TextIO
 
-import attrs
-import click
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any, TextIO
 
-STYLES = {"good": "green", "doubtful": "yellow", "bad": "red", "faint": "bright_black", "strong": "bold"}
+STYLES = {"good": 32, "doubtful": 33, "bad": 31, "faint": 90, "strong": 1}
+"""Numbers of ECMA-48's SGR: colours of letters, and bold."""
 
 
-@attrs.frozen
 class Answer:
     """Writes to one stream. `colored`: whether colours are wanted there; `terminal`: whether it is a terminal."""
 
-    stream: TextIO
-    format: str = "text"
-    colored: bool = False
-    terminal: bool = False
+    __slots__ = ("colored", "format", "stream", "terminal")
+
+    def __init__(self, stream: TextIO, format: str = "text", colored: bool = False, terminal: bool = False) -> None:
+        self.stream = stream
+        self.format = format
+        self.colored = colored
+        self.terminal = terminal
 
     @classmethod
     def on_stdout(cls, format: str, color: str) -> Answer:
@@ -38,12 +38,14 @@ class Answer:
 
     def json(self, answer: dict[str, Any]) -> None:
         """Write one object, its `schema` first."""
+        import json
+
         self.line(json.dumps({"schema": 1, **answer}))
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """Write a line."""
         if style and self.colored:
-            text = click.style(text, **_style(style))
+            text = f"\x1b[{STYLES[style]}m{text}\x1b[0m"
         self.stream.write(text + "\n")
 
     def table(self, rows: Iterable[Sequence[str]], headings: Sequence[str] = ()) -> None:
@@ -68,11 +70,6 @@ class Answer:
         for row in rows:
             table.add_row(*map(Text, row))
         Console(file=self.stream, no_color=not self.colored).print(table)
-
-
-def _style(style: str) -> dict[str, Any]:
-    name = STYLES[style]
-    return {"bold": True} if name == "bold" else {"fg": name}
 
 
 def one_line(text: str) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pytrace_exec.cli.exit_status import DIFFERENT, USAGE
 from pytrace_exec.cli.main import Failed
-from pytrace_exec.invocation import BadRoot, CommandNotFound, Invocation, find_places
+from pytrace_exec.invocation import CommandNotFound, Invocation
+from pytrace_exec.places import BadRoot, find_places
 from pytrace_exec.standard_streams import StandardStreams
 
 if TYPE_CHECKING:

@@ -19,9 +19,9 @@ from pytrace_cas.store.layout import Layout
 from pytrace_cas.store.mark import refuse_used
 from pytrace_cas.store.mounts import kind_of
 from pytrace_exec.cli.choices import function_of
-from pytrace_exec.invocation import find_places
 from pytrace_exec.observe.digest_cache import LOCAL_FILE_SYSTEMS
 from pytrace_exec.pid_namespace import USER, kind
+from pytrace_exec.places import find_places
 from pytrace_exec.store_opening import store_folder
 from pytrace_exec.tracer import native
 from pytrace_exec.tracer.namespace import NamespaceUnavailable

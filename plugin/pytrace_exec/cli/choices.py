@@ -14,11 +14,10 @@ from pytrace_exec.cache.errors import CacheFailed
 from pytrace_exec.cache.opening import open_cache
 from pytrace_exec.cache.remembered import Remembered
 from pytrace_exec.cache.remote import Address
-from pytrace_exec.cli.exit_status import NO_STORE, USAGE, status_of
+from pytrace_exec.cli.exit_status import NO_STORE, status_of
+from pytrace_exec.cli.given import BY_NAME, options_of
+from pytrace_exec.cli.given import REMOTE as REMOTE
 from pytrace_exec.cli.main import Failed
-from pytrace_exec.invocation import BadRoot, find_places
-from pytrace_exec.option_table import OPTIONS, Option
-from pytrace_exec.options import Options, UsageError, check, load_files, read_environment
 from pytrace_exec.store_opening import open_folder, store_folder
 
 if TYPE_CHECKING:
@@ -26,13 +25,8 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import DigestFunction
     from pytrace_exec.cache.local import LocalCache
-
-_BY_NAME = {option.name: option for option in OPTIONS}
-REMOTE = (
-    "remote", "remote-header", "remote-ca", "remote-cert", "remote-key", "remote-timeout", "digest-function",
-    "instance-name",
-)  # fmt: skip
-"""The options that say which remote is asked, and how."""
+    from pytrace_exec.option_table import Option
+    from pytrace_exec.options import Options
 
 
 def wrapper_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -40,7 +34,7 @@ def wrapper_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...,
 
     def add(command: Callable[..., Any]) -> Callable[..., Any]:
         for name in reversed(names):
-            command = _as_click(_BY_NAME[name])(command)
+            command = _as_click(BY_NAME[name])(command)
         return command
 
     return add
@@ -62,20 +56,7 @@ def chosen() -> Options:
 
     Raises `UsageError`, or `Failed` for a root that cannot be one.
     """
-    options = Options()
-    given = click.get_current_context().ensure_object(dict)
-    for name, value in given.items():
-        option = _BY_NAME[name]
-        for item in value if isinstance(value, tuple) else (value,):
-            options.set(option, _read(option, item), f"--{name}")
-    read_environment(options, os.environb)
-    try:
-        root = find_places(options, os.getcwdb(), os.environb).root
-    except BadRoot as error:
-        raise Failed(str(error), USAGE) from None
-    load_files(options, root, os.environb)
-    check(options)
-    return options
+    return options_of(click.get_current_context().ensure_object(dict))
 
 
 def is_remote_asked() -> bool:
@@ -84,15 +65,6 @@ def is_remote_asked() -> bool:
     The environment and the files name the remote that runs use, which often cannot be listed.
     """
     return "remote" in click.get_current_context().ensure_object(dict)
-
-
-def _read(option: Option, value: object) -> object:
-    if isinstance(value, bool):
-        return value
-    try:
-        return option.read(os.fsencode(str(value)))
-    except ValueError as error:
-        raise UsageError(f"--{option.name} {error}", f"--{option.name}") from None
 
 
 def folder_of(options: Options) -> bytes:

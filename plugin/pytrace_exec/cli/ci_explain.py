@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_exec.ci.opening import Opening
 from pytrace_exec.ci.verdict import decide
 from pytrace_exec.cli.answer import Answer, one_line
-from pytrace_exec.cli.choices import format_options, twin
+from pytrace_exec.cli.choices import format_options
 from pytrace_exec.cli.ci import ci
-from pytrace_exec.cli.ci_asking import (
-    TROUBLES,
-    Asked,
-    job_options,
-    json_of,
-    lines_of,
-    open_objects,
-    open_shelf,
-    question_options,
-    where,
-)
+from pytrace_exec.cli.ci_asking import job_options, open_shelf, place_options, question_options
+from pytrace_exec.cli.ci_question import TROUBLES, Asked, json_of, lines_of, where
 from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.main import Failed
 
@@ -39,17 +31,7 @@ _LETTERS = {"v": "content", "t": "existence", "l": "names", "w": "everything bel
     short_help="Why a job runs, or what it read.",
 )
 @job_options()
-@click.option(
-    "--repo",
-    type=click.Path(path_type=bytes),
-    default=b".",
-    metavar="DIR",
-    **twin("PYTRACE_CI_REPO"),
-    help="A clone; bare, shallow or without blobs will do.  [default: .]",
-)
-@click.option(
-    "--commit", default="HEAD", metavar="REV", **twin("PYTRACE_CI_COMMIT"), help="Which commit.  [default: HEAD]"
-)
+@place_options()
 @question_options()
 @format_options()
 @click.argument("record", required=False)
@@ -65,9 +47,10 @@ def explain(repo: bytes, commit: str, record: str | None, format: str, as_json: 
         if record is not None:
             _show(_find(shelf, question, record), answer)
             return
-        objects = open_objects(repo)
-        subject = question.subject(objects, commit)
-        verdict = decide(shelf, question.job, subject, question.terms(objects, subject.commit), all_of_them=True)
+        with Opening(repo) as objects:
+            subject = question.subject(objects, commit)
+            terms = question.terms(objects, subject.commit)
+            verdict = decide(shelf, question.job, subject, terms, all_of_them=True)
     except TROUBLES as error:
         raise Failed(str(error), DIFFERENT) from None
     if answer.format == "json":

@@ -12,7 +12,8 @@ from pytrace_exec.ci.shelf import Job
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import REMOTE, format_options, twin, wrapper_options
 from pytrace_exec.cli.ci import ci
-from pytrace_exec.cli.ci_asking import TROUBLES, open_shelf
+from pytrace_exec.cli.ci_asking import open_shelf
+from pytrace_exec.cli.ci_question import TROUBLES
 from pytrace_exec.cli.exit_status import NO_STORE, stated
 from pytrace_exec.cli.main import Failed
 

@@ -21,16 +21,8 @@ from pytrace_exec.ci.verdict import Verdict, count, decide, unknown
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.ci import ci
-from pytrace_exec.cli.ci_asking import (
-    Asked,
-    job_options,
-    json_of,
-    lines_of,
-    open_objects,
-    question_options,
-    shelf_of,
-    summary_of,
-)
+from pytrace_exec.cli.ci_asking import job_options, question_options
+from pytrace_exec.cli.ci_question import Asked, json_of, lines_of, shelf_of, summary_of
 from pytrace_exec.cli.exit_status import USAGE
 from pytrace_exec.cli.main import Failed
 from pytrace_exec.standard_streams import inherited_descriptors
@@ -38,7 +30,7 @@ from pytrace_exec.standard_streams import inherited_descriptors
 if TYPE_CHECKING:
     from pytrace_exec.ci.decision import Subject
     from pytrace_exec.ci.job import Ran, Run, StepName
-    from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.library import LibraryObjects
     from pytrace_exec.ci.shelf import Shelf
     from pytrace_exec.options import Options
 
@@ -204,11 +196,12 @@ class _Prepared:
         self, words: list[bytes], question: Asked, recording: Recording, name: StepName, options: Options
     ) -> None:
         from pytrace_exec.ci.job import Run, Wishes, step_of
+        from pytrace_exec.ci.library import LibraryObjects
         from pytrace_exec.ci.standing import Standing
         from pytrace_exec.ci.worktree import Worktree
 
         self._options, self._words, self._question, self._name = options, words, question, name
-        objects = open_objects(options.root or b".")
+        objects = LibraryObjects(options.root or b".")
         top = _top_of(objects)
         options.root = top
         folder = os.path.relpath(os.path.realpath(os.getcwdb()), top)
@@ -251,7 +244,7 @@ class _Prepared:
         if skipped is None:
             return unknown("the job's first step ran")
         by = next((stored for stored in verdict.matched if str(stored.digest) == skipped), None)
-        return verdict if by is None else attrs.evolve(verdict, by=by)
+        return verdict if by is None else Verdict(by, verdict.misses, verdict.general, verdict.matched, verdict.notes)
 
     def run(self) -> Ran:
         """Run the command."""
@@ -272,11 +265,10 @@ class _Prepared:
         return f"it failed where it had succeeded: {len(verdict.matched)} records withdrawn"
 
 
-def _top_of(objects: Objects) -> bytes:
-    workdir = objects.repository.workdir
-    if not workdir:
+def _top_of(objects: LibraryObjects) -> bytes:
+    if not objects.workdir:
         raise GitTrouble("this is a bare repository: run in a work tree")
-    return os.path.realpath(os.fsencode(workdir))
+    return os.path.realpath(objects.workdir)
 
 
 def _plainly(words: list[bytes], options: Options) -> int:

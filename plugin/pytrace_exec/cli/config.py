@@ -13,9 +13,9 @@ from pytrace_exec.cli.choices import chosen, format_options, wrapper_options
 from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.user_file import UserFile
-from pytrace_exec.invocation import find_places
 from pytrace_exec.option_table import OPTIONS, Option
 from pytrace_exec.options import SYSTEM_FILE, Options, files
+from pytrace_exec.places import find_places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

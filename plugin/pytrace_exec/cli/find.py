@@ -16,7 +16,7 @@ from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapp
 from pytrace_exec.cli.exit_status import NOT_FOUND, stated
 from pytrace_exec.cli.listing import HEADINGS, cells, open_listing
 from pytrace_exec.cli.main import Failed, cli
-from pytrace_exec.invocation import find_places
+from pytrace_exec.places import find_places
 
 if TYPE_CHECKING:
     from pytrace_exec.cli.listing import Listing

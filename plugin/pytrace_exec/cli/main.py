@@ -13,6 +13,7 @@ from pytrace_cas.cli.exit_status import in_one_line, status_of
 from pytrace_cas.store import StoreError
 from pytrace_exec import interpreter
 from pytrace_exec.cli.exit_status import DIFFERENT, INTERRUPTED, USAGE, stated
+from pytrace_exec.cli.failed import Failed as Failed
 from pytrace_exec.options import UsageError
 
 VERBS = (
@@ -41,14 +42,6 @@ VERBS = (
     "upload",
     "verify",
 )
-
-
-class Failed(Exception):
-    """A verb cannot do what was asked: the message says why and what to do, `status` how to end."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class Verbs(click.Group):

@@ -25,7 +25,7 @@ from pytrace_exec.cli.choices import folder_of, open_chosen_cache, open_store_fo
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, status_of
 from pytrace_exec.cli.listing import open_writable
 from pytrace_exec.cli.main import Failed
-from pytrace_exec.invocation import find_places
+from pytrace_exec.places import find_places
 
 if TYPE_CHECKING:
     from pytrace_cas.catalogue import ActionRow

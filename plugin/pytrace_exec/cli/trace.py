@@ -8,7 +8,6 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
 from pytrace_exec.cli.answer import Answer, line_of
@@ -84,7 +83,7 @@ def _answer(output: bytes | None, format: str, color: str) -> Answer:
         raise Failed(
             f"-o {os.fsdecode(output)} cannot be written ({error.strerror}); name another file", USAGE
         ) from None
-    return attrs.evolve(answer, stream=stream, colored=color == "always", terminal=False)
+    return Answer(stream, answer.format, color == "always")
 
 
 def _print(answer: Answer, found: dict[str, Any]) -> None:

@@ -14,8 +14,9 @@ import grpc
 import pytest
 import urllib3
 
-from pytrace_cas.digest import BLAKE3, SHA256
-from pytrace_cas.store import Store
+from pytrace_cas.digest import BLAKE3, SHA256, Digest
+from pytrace_cas.store import BlobNotFound, Store
+from pytrace_cas.upstream import Location, Upstream, tiered
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 from tests.support.server import RunningServer, running_server, start_server
@@ -307,3 +308,21 @@ def test_memory_does_not_grow_with_a_blob(tmp_path: Path, behind: Behind) -> Non
         before = server.peak_memory()
         assert client.read(blob) == blob
         assert server.peak_memory() - before < 100 << 20
+
+
+def test_what_is_not_behind_evicts_nothing(tmp_path: Path, behind: Behind) -> None:
+    """Whoever may read can name a large blob: room is made for one that is there, and is as large as that."""
+    kept, other, limit = os.urandom(20_000), os.urandom(20_001), 1 << 20
+    with (
+        Store.open(bytes(tmp_path / "store"), max_size=limit) as store,
+        tiered(store, Upstream(Location.parse(behind.url), timeout=10)) as together,
+    ):
+        together.put(SHA256, other)
+        eventually(lambda: together.status()["queue_entries"] == 0)
+        store.evict(down_to=0)
+        store.put(SHA256, kept)
+        for hash in (SHA256.of(other).hash, "ab" * 32):
+            with pytest.raises(BlobNotFound):
+                together.open_blob(SHA256, Digest(hash, limit - 4096))
+        assert store.contains(SHA256, SHA256.of(kept))
+        assert together.get(SHA256, SHA256.of(other)) == other
