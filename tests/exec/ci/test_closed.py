@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -53,11 +54,11 @@ def test_a_summary_that_cannot_be_written(repository: Repository) -> None:
     """It is said, and the answers agree: outputs, exit status and what is printed."""
     repository.recorded("cat", "src/a")
     output = repository.pytrace.base / "output"
-    given = {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": "/nowhere/summary"}
+    given: dict[str, Any] = {"GITHUB_OUTPUT": str(output), "GITHUB_STEP_SUMMARY": "/nowhere/summary"}
     done = _shell(repository, "pytrace ci check --workflow w", **given)
     assert (done.returncode, done.stdout.split()[0], output.read_text().split()[0]) == (0, "skip", "skip=true")
     assert "GITHUB_STEP_SUMMARY" in done.stderr
-    ended = repository.run("cat", "src/a", **given)
+    ended = repository.run("cat", "src/a", options=(), **given)
     assert (ended.json["skip"], "GITHUB_STEP_SUMMARY" in ended.stderr) == (True, True)
     given = {"GITHUB_OUTPUT": "/nowhere/output"}
     done = _shell(repository, "pytrace ci check --workflow w", **given)
