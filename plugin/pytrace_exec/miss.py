@@ -106,6 +106,7 @@ def observe(
         trace.started_ns,
         invocation.options.pid_namespace,
         places.sources,
+        tuple(place for place in (places.home, places.tmp, *(tree for _, tree in places.trees)) if place),
     )
     run = read_events(trace.events, setting, earlier)
     run.processes.programs[0].argv = invocation.argv

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from tests.support.other_users import User
+
 BAZEL = shutil.which("bazel")
 # A short life on few cores: neither the best compiler nor a collector with threads is worth its start.
 _JVM = tuple(f"--host_jvm_args={flag}" for flag in ("-Xmx1g", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"))
@@ -33,13 +35,19 @@ class Build:
 
 
 class Bazel:
-    """A workspace and one output base: its Bazel server knows nothing of other ones."""
+    """A workspace and one output base: its Bazel server knows nothing of other ones. `user`: who runs it."""
 
     def __init__(
-        self, workspace: Path, output_user_root: Path, output_base: Path, program: Path | str | None = BAZEL
+        self,
+        workspace: Path,
+        output_user_root: Path,
+        output_base: Path,
+        program: Path | str | None = BAZEL,
+        user: User | None = None,
     ) -> None:
         self.workspace = workspace
         self.program = program
+        self._user = user
         self._startup = (f"--output_user_root={output_user_root}", f"--output_base={output_base}")
 
     @property
@@ -53,7 +61,10 @@ class Bazel:
         done = subprocess.run(
             [self.program, *self.startup_options, command, *arguments],
             cwd=self.workspace,
-            env=server_environment(),
+            env=server_environment() if self._user is None else self._user.environment(),
+            user=None if self._user is None else self._user.number,
+            group=None if self._user is None else self._user.number,
+            extra_groups=None if self._user is None else (),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -76,14 +87,18 @@ def _processes(log: str) -> dict[str, int]:
 
 @contextmanager
 def running_bazel(
-    workspace: Path, output_user_root: Path, name: str, program: Path | str | None = BAZEL
+    workspace: Path,
+    output_user_root: Path,
+    name: str,
+    program: Path | str | None = BAZEL,
+    user: User | None = None,
 ) -> Iterator[Bazel]:
     """Use Bazel with a fresh output base of that name; stop its server and remove the base in the end.
 
     Output bases under one `output_user_root` share what Bazel unpacks of itself.
     """
     base = output_user_root / name
-    bazel = Bazel(workspace, output_user_root, base, program)
+    bazel = Bazel(workspace, output_user_root, base, program, user)
     try:
         yield bazel
     finally:

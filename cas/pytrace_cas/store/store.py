@@ -396,6 +396,12 @@ class Store:
         """
         return self._room.evictor().evict(down_to, older_than, dry_run)
 
+    def keep_spare(self) -> None:
+        """Keep 8 MiB of the disk, if there is so much, to evict with once it is full."""
+        from pytrace_cas.store.spare import keep
+
+        keep(self._layout)
+
     def check(self, read_data: bool = False, repair: bool = False) -> CheckReport:
         """Prove the store's invariants, at rest or in use; with `read_data` every byte is hashed."""
         from pytrace_cas.store.check import check_store

@@ -37,7 +37,8 @@ class Setting:
 
     `standing`: by number, 0 to 2 and every other inherited descriptor; `declared`: declared output places; `times`:
     times and owners count for every program that looks at a file; `began_ns`: the moment before the command's exec;
-    `own_pids`: it has a PID namespace; `sources`: trees outside the root from which its files are linked into it.
+    `movable`: places that lie elsewhere for others (root, `HOME`, ...); `own_pids`: it has a PID namespace; `sources`:
+    trees outside the root from which its files are linked into it.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class Setting:
         "cwd",
         "declared",
         "gid",
+        "movable",
         "own_pids",
         "pid",
         "root",
@@ -69,8 +71,10 @@ class Setting:
         began_ns: int,
         own_pids: bool = False,
         sources: tuple[bytes, ...] = (),
+        movable: tuple[bytes, ...] = (),
     ) -> None:
         self.began_ns = began_ns
+        self.movable = (root, *movable)
         self.own_pids = own_pids
         self.pid = pid
         self.root = root
@@ -82,6 +86,10 @@ class Setting:
         self.standing = standing
         self.declared = declared
         self.times = times
+
+    def trees(self) -> tuple[bytes, ...]:
+        """The root and the trees from which its files are linked into it."""
+        return (self.root, *self.sources)
 
     def own(self, path: bytes) -> bool:
         """Whether it is a file of the user's: under the root, or in a tree from which that is linked."""
@@ -125,7 +133,7 @@ class Run:
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
         self.setting = setting
-        self.world = World(earlier, setting.root)
+        self.world = World(earlier, setting.trees())
         cwd = self.world.locate(setting.cwd)
         self.processes = Processes(setting.pid, events, cwd or self.world.top, setting.umask)
         self.subjects: dict[Subject, Call | None] = {}
@@ -263,9 +271,17 @@ def place_of(run: Run, task: Task, call: Call, row: Row, follow: bool, suffix: s
     found = run.found = run.world.walk(path, base or run.world.top, follow)
     found.followed = follow
     run.touch(task, found.node)
-    if not path.startswith(b"/") and found.subject is not None and not under(found.subject, run.setting.root):
+    if not path.startswith(b"/") and found.subject is not None and _leads_elsewhere(run, base, found.subject):
         run.relative_outside = True
     return Place(found)
+
+
+def _leads_elsewhere(run: Run, base: Node | None, subject: bytes) -> bool:
+    """Whether a relative path leads out of a place that lies elsewhere in another checkout or for another user."""
+    if under(subject, run.setting.root):
+        return False
+    folder = run.setting.cwd if base is None else base.path()
+    return any(under(folder, place) and not under(subject, place) for place in run.setting.movable)
 
 
 UNRESOLVED_ERRORS = frozenset({"EFAULT", "EBADF", "ENAMETOOLONG", "EINVAL", "ENOSYS"})

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
+from pytrace_exec.observe.mounts import mounts_below
 from pytrace_exec.observe.view import is_staging
 
 TYPE_CHECKING = False
@@ -26,11 +27,11 @@ _NAME_MAX = 255
 class Snapshot:
     """Status of every path below some folders, targets of links, and the bare names in some others.
 
-    `complete` is False when there were more than `MAX_PATHS` paths or a folder could not be read; what is not in
-    the snapshot is then unknown.
+    What is mounted there and cannot be changed by a run is left out, as everything outside is. `complete` is False when
+    there were more than `MAX_PATHS` paths or a folder could not be read; what is not in the snapshot is then unknown.
     """
 
-    __slots__ = ("_beyond", "_folders", "_names", "complete", "stats", "targets")
+    __slots__ = ("_beyond", "_fixed", "_folders", "_names", "complete", "stats", "targets")
 
     def __init__(self) -> None:
         self.stats: dict[bytes, os.stat_result] = {}
@@ -39,6 +40,7 @@ class Snapshot:
         self._folders: dict[bytes, list[bytes]] = {}
         self._names: dict[bytes, frozenset[bytes]] = {}
         self._beyond: dict[bytes, str | None] = {}
+        self._fixed: frozenset[bytes] = frozenset()
 
     @classmethod
     def take(cls, folders: Iterable[bytes], names_in: Iterable[bytes] = ()) -> Snapshot:
@@ -49,7 +51,8 @@ class Snapshot:
                 snapshot.stats[folder] = os.lstat(folder)
             except OSError:
                 continue
-            snapshot._read(folder)
+            snapshot._fixed, inside = mounts_below(folder)
+            snapshot._read([folder, *inside])
         for folder in names_in:
             try:
                 snapshot._names[folder] = frozenset(os.listdir(folder))
@@ -57,8 +60,7 @@ class Snapshot:
                 continue
         return snapshot
 
-    def _read(self, top: bytes) -> None:
-        pending = [top]
+    def _read(self, pending: list[bytes]) -> None:
         while pending:
             folder = pending.pop()
             names: list[bytes] = []
@@ -71,7 +73,8 @@ class Snapshot:
                         names.append(entry.name)
                         self.stats[entry.path] = found
                         if stat.S_ISDIR(found.st_mode):
-                            pending.append(entry.path)
+                            if entry.path not in self._fixed:
+                                pending.append(entry.path)
                         elif stat.S_ISLNK(found.st_mode):
                             self.targets[entry.path] = os.readlink(entry.path)
             except OSError:

@@ -133,17 +133,22 @@ class World:
 
     `crossed` collects the earlier paths of links that look-ups went through, `climbed` those of directories left
     by `..`; `changes` every name whose meaning the run changed; `repeats` the looks that say the same until one does.
+    `trees`: the root, and those from which its files are linked into it.
     """
 
-    def __init__(self, earlier: Earlier, root: bytes) -> None:
+    def __init__(self, earlier: Earlier, trees: tuple[bytes, ...]) -> None:
         self.earlier = earlier
-        self.root = root
+        self.trees = trees
         self.top = Node("dir", b"/")
         self.crossed: set[bytes] = set()
         self.climbed: set[bytes] = set()
         self.changes: dict[tuple[int, bytes], tuple[Node, bytes]] = {}
         self.originals: dict[bytes, Node] = {}
         self.repeats = Repeats()
+
+    def tree_of(self, path: bytes) -> bytes | None:
+        """The one of the trees that a path lies in."""
+        return next((tree for tree in self.trees if under(path, tree)), None)
 
     def child(self, folder: Node, name: bytes) -> Node | None:
         """What the name stands for in the directory now."""
@@ -291,13 +296,16 @@ class _Walk:
         return node.parent or node, None
 
     def _cross(self, link: Node, found: Found, folder: Node, alias: bytes | None) -> Found:
-        """Go through a link; one that leaves the root counts as what it leads to (DESIGN 4.1, link)."""
+        """Go through a link; one that leaves the root counts as what it leads to (DESIGN 4.1, link).
+
+        So does one that leaves a tree of sources, into which links of the root lead.
+        """
         self.links += 1
         if self.links > MAX_LINKS:
             return Found(folder, found.name, None, found.subject, "ELOOP")
         reached = self.go(link.target, folder, True, alias)
-        inside = found.subject is not None and under(found.subject, self.world.root)
-        if inside and reached.node is not None and not under(reached.path(), self.world.root):
+        tree = self.world.tree_of(found.subject) if found.subject is not None else None
+        if tree is not None and reached.node is not None and not under(reached.path(), tree):
             return Found(reached.parent, reached.name, reached.node, found.subject, reached.error)
         if found.subject is not None:
             self.world.crossed.add(found.subject)

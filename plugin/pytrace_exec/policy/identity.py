@@ -55,6 +55,33 @@ def relax(run: Run, places: Places, environ: Mapping[bytes, bytes], texts: Itera
         run.subjects.setdefault(Subject("variable", os.fsdecode(variable)), None)
     if "root" not in kept:
         _drop_ancestors(run, places)
+        if TREES not in kept:
+            _drop_layout(run)
+
+
+def _drop_layout(run: Run) -> None:
+    """Drop what compilers saw of how a build tool lays inputs out: which folder is a link from one tree to the next.
+
+    They resolve names of sources to tell files apart; where that leads is not in the result, or it was found there.
+    """
+    trees = run.setting.trees()
+    for subject in [subject for subject in run.subjects if subject.kind == "link"]:
+        path = subject.paths[0]
+        lookers = run.lookers.get(path)
+        if lookers and all(map(programs.is_neutral, lookers)) and len(trees) > 1 and _laid_out(path, trees):
+            del run.subjects[subject]
+
+
+def _laid_out(path: bytes, trees: tuple[bytes, ...]) -> bool:
+    """Whether a path in a tree is no link, or one to the same path in another of the trees."""
+    tree = next((tree for tree in trees if under(path, tree)), None)
+    if tree is None:
+        return False
+    try:
+        target = os.readlink(path)
+    except OSError:
+        return True
+    return any(target == other + path[len(tree) :] for other in trees)
 
 
 def _all_neutral(run: Run) -> bool:

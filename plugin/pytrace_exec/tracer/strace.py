@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 
+from pytrace_exec.tracer.child import spawn
 from pytrace_exec.tracer.possible import TracerUnavailable
 from pytrace_exec.tracer.strace_log import LogParser
 
@@ -25,6 +27,9 @@ read write close mmap munmap mprotect futex rt_sigaction rt_sigprocmask rt_sigre
 ppoll select pselect6 wait4 clock_nanosleep madvise sched_yield epoll_wait epoll_pwait getpid gettid rseq
 set_robust_list set_tid_address readv writev recvfrom recvmsg sendto mremap getrandom sigaltstack
 """
+# Ends with 0 if it is traced (proc(5), status).
+_IS_TRACED = b"""\
+while read -r name value; do case $name in TracerPid:) test "$value" != 0; exit;; esac; done < /proc/self/status"""
 # What the dynamic linker would do to strace as well; the command gets its own values by `-E`.
 _LINKER_VARIABLES = (b"LD_PRELOAD", b"LD_LIBRARY_PATH", b"LD_AUDIT")
 
@@ -61,6 +66,43 @@ def find_strace(search_path: bytes) -> bytes:
     raise TracerUnavailable("strace is not installed (apt install strace)")
 
 
+def check_attaches(path: bytes) -> None:
+    """Let strace trace a shell that looks whether it is traced. Raises TracerUnavailable.
+
+    strace attaches to a process that then becomes the command. Where a sandbox forbids that, it says so and ends, and
+    the command runs all the same: that must not be found out with the command itself, which would run twice.
+    """
+    words = [path, b"-DDD", b"-I4", b"-o", b"/dev/null", b"--", b"/bin/sh", b"-c", _IS_TRACED]
+    complaints, written = (_above_2(end) for end in os.pipe())
+    null = _above_2(os.open(b"/dev/null", os.O_RDWR | os.O_CLOEXEC))
+    os.set_blocking(complaints, False)
+    try:
+        pid = spawn(path, words, {b"PATH": b"/usr/bin:/bin"}, {0: null, 1: null, 2: written})
+        if os.waitpid(pid, 0)[1]:
+            said = _waiting(complaints).decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise TracerUnavailable(said or "strace cannot trace here: a sandbox or a security module forbids it")
+    except OSError as error:
+        raise TracerUnavailable(f"starting strace fails: {error.strerror}") from error
+    finally:
+        for descriptor in (complaints, written, null):
+            os.close(descriptor)
+
+
+def _waiting(pipe: int) -> bytes:
+    """What waits in a pipe whose other end may stay open."""
+    try:
+        return os.read(pipe, 4096)
+    except BlockingIOError:
+        return b""
+
+
+def _above_2(opened: int) -> int:
+    """The same open file under a number that is no standard stream's."""
+    number = fcntl.fcntl(opened, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(opened)
+    return number
+
+
 class Strace:
     """strace at `path`, printing in the given detail."""
 
@@ -88,8 +130,10 @@ class Strace:
         """Return its arguments and environment for running `executable` as `argv` with exactly `env`.
 
         It looks up a name without slash in its own `PATH`, which is therefore made to lead to `executable`; `-E`
-        gives the command back its own, at its old position. Raises TracerUnavailable if that cannot be done.
+        gives the command back its own, at its old position. Raises TracerUnavailable if that cannot be done, or if
+        strace cannot trace here.
         """
+        check_attaches(self.path)
         ours = dict(env)
         changed = {name for name in _LINKER_VARIABLES if name in env}
         if b"/" not in argv[0]:

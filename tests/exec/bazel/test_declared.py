@@ -49,6 +49,13 @@ class Layout:
         (root / "list").write_text("".join(f"{path}\n" for path in FILES))
         return root
 
+    def execroot(self) -> Path:
+        """The execution root itself, in which actions run without a sandbox."""
+        listed = self.sandbox(0) / "list"
+        root = self.base / "execroot/name"
+        shutil.copyfile(listed, root / "list")
+        return root
+
 
 @attrs.frozen
 class Actions:
@@ -138,6 +145,35 @@ def test_a_result_that_names_a_tree_belongs_to_it(layout: Layout, actions: Actio
     root = other.sandbox(1)
     assert actions.run(root, other, *command)["outcome"] == "miss"
     assert (root / "out").read_text() == f"{other.workspace}/pkg/a.txt\n"
+
+
+READS = ("sh", "-c", "cat pkg/a.txt > out")
+COMPILES = ("sh", "-c", "gcc -x c -c pkg/a.txt -o out")
+
+
+@pytest.mark.parametrize("command", [READS, pytest.param(COMPILES, marks=pytest.mark.compiler)], ids=["cat", "gcc"])
+@pytest.mark.parametrize("first", ["sandbox", "execroot"])
+def test_a_sandbox_makes_no_difference(
+    layout: Layout, actions: Actions, first: str, command: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Neither to a program that goes through links nor to a compiler, which resolves the names of its sources."""
+    other = Layout(tmp_path / "two")
+    roots = [(layout, layout.sandbox(1)), (other, other.execroot())]
+    outcomes = []
+    for place, root in roots if first == "sandbox" else reversed(roots):
+        (place.workspace / "pkg/a.txt").write_text("int a;\n")
+        outcomes.append(actions.run(root, place, *command)["outcome"])
+    assert outcomes == ["miss", "hit"]
+    for place in (layout, other):
+        (place.workspace / "pkg/a.txt").write_text("int b = 1;\n")
+    assert [actions.run(root, place, *command)["outcome"] for place, root in reversed(roots)] == ["miss", "hit"]
+
+
+def test_who_asks_whether_an_input_is_a_link_is_told_the_truth(layout: Layout, actions: Actions) -> None:
+    command = ("sh", "-c", "test -L pkg/a.txt && echo link > out || echo file > out")
+    for root, told in ((layout.sandbox(1), "link\n"), (layout.execroot(), "file\n")):
+        assert actions.run(root, layout, *command)["outcome"] == "miss"
+        assert (root / "out").read_text() == told
 
 
 def test_what_is_read_behind_links_is_searched_as_if_it_lay_in_the_root(layout: Layout, actions: Actions) -> None:
