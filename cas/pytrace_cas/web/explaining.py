@@ -27,7 +27,7 @@ from pytrace_cas.recorded.names import path_of
 from pytrace_cas.recorded.places import MalformedText
 from pytrace_cas.services import shared_generations
 from pytrace_cas.services.errors import InvalidRequest
-from pytrace_cas.web.actions import PLACES, bounded, is_hidden
+from pytrace_cas.web.actions import PLACES, bounded, is_hidden, read_result
 from pytrace_cas.web.errors import TooLargeToShow
 from pytrace_cas.web.messages import read_bytes
 
@@ -53,23 +53,16 @@ def explain_pair(
     store: Store, old: BlobAddress, new: BlobAddress, left: dict[str, Any], right: dict[str, Any], rows: Iterable[Any]
 ) -> dict[str, Any]:
     """The `reasons`, and the same by their `groups`; `rows` are the differences of input roots."""
-    keys = [_key(store, place) if found["observations"] is not None else None
-            for place, found in ((old, left), (new, right))]  # fmt: skip
+    traced = all(one["observations"] is not None for one in (left, right))
+    keys = tuple(key_of(store, place) for place in (old, new)) if traced else (None, None)
     if keys[0] is not None and keys[1] is not None:
-        found = reasons_between(
-            keys[0],
-            keys[1],
-            PLACES,
-            produced=_produced(store, old, left),
-            known=_known(store, old.instance),
-            content=lambda digest: _content(store, old, digest),
-        )
+        found = between_results(store, old, keys[0], keys[1])
     else:
         found = in_order([*_commands(store, old, new, left, right), *map(_of_row, rows)])
     if left["result"] is None:
         found.append(reason("outputs_missing", None, str(old.digest), None))
     _add_diffs(store, old, new, found)
-    told = [_named(reason_fields(one, PLACES.root)) for one in found]
+    told = described(found)
     groups = groupby(told, key=lambda one: group_of(one["code"]))
     return {
         "reasons": told,
@@ -77,18 +70,40 @@ def explain_pair(
     }
 
 
-def _key(store: Store, place: BlobAddress) -> StoredKey | None:
+def described(reasons: Iterable[Reason]) -> list[dict[str, Any]]:
+    """Reasons for JSON and pages, in which places have their names and are nobody's."""
+    return [_named(reason_fields(one, PLACES.root)) for one in reasons]
+
+
+def key_of(store: Store, place: BlobAddress) -> StoredKey | None:
+    """What a result of `pytrace-exec` depended on; None where that cannot be read."""
     try:
         return read_key(bounded(store, place), place.digest, PLACES)
     except (MalformedKey, *_UNREADABLE):
         return None
 
 
-def _produced(store: Store, place: BlobAddress, found: dict[str, Any]) -> set[bytes]:
-    """Paths that a run made, changed or removed."""
-    digest = next((one["digest"] for one in found["result"]["outputs"] if one["path"] == EFFECTS_PATH), None)
+def between_results(store: Store, old: BlobAddress, before: StoredKey, now: StoredKey) -> list[Reason]:
+    """Every reason why the result at `old`, whose key is `before`, does not answer for another key."""
+    return reasons_between(
+        before,
+        now,
+        PLACES,
+        produced=_produced(store, old),
+        known=_known(store, old.instance),
+        content=lambda digest: _content(store, old, digest),
+    )
+
+
+def _produced(store: Store, place: BlobAddress) -> set[bytes]:
+    """Paths that a run made, changed or removed; none where its effects are not here."""
+    result = read_result(store, place)
+    files = () if result is None else result.output_files
+    named = next((file.digest for file in files if file.path == EFFECTS_PATH), None)
+    if named is None:
+        return set()
     try:
-        entries = Effects.decode(read_bytes(store, place.of(digest))).entries if digest is not None else []
+        entries = Effects.decode(read_bytes(store, place.other(Digest(named.hash, named.size_bytes)))).entries
     except _UNREADABLE:
         return set()
     names = {entry.path for entry in entries} | {entry.to for entry in entries if isinstance(entry, Move)}
