@@ -12,10 +12,10 @@ import pytest
 
 from pytrace_cas.catalogue import FILTER_HELP
 from pytrace_cas.conform.titles import TITLES
+from pytrace_cas.explained.reasons import SENTENCES as MISSED
+from pytrace_cas.explained.reasons import group_of
 from pytrace_cas.recorded.scheme import SCHEME
 from pytrace_cas.recorded.subjects import KINDS
-from pytrace_exec.explain.reasons import SENTENCES as MISSED
-from pytrace_exec.explain.reasons import group_of
 from pytrace_exec.observe.facts import VALUES
 from pytrace_exec.observe.surroundings import IDENTITY
 from pytrace_exec.policy.reasons import SENTENCES

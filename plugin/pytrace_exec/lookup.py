@@ -9,9 +9,10 @@ from pytrace_cas.reapi import ActionResult
 from pytrace_cas.recorded.candidates import Candidates
 from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
 from pytrace_cas.recorded.path_sets import MalformedPathSet, PathSet
+from pytrace_cas.recorded.subjects import GENERATION
 from pytrace_exec.cache.candidates import lists
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.generations.applying import KIND, Generations
+from pytrace_exec.generations.applying import Generations
 from pytrace_exec.keys.messages import strong_key, weak_key
 from pytrace_exec.observe.facts import value_of
 from pytrace_exec.observe.view import LiveView
@@ -138,7 +139,7 @@ class LookUp:
 
     def value(self, subject: Subject) -> bytes:
         """Today's value of a subject."""
-        if subject.kind == KIND:
+        if subject.kind == GENERATION:
             return self.generations.value(subject)
         value = self.values.get(subject)
         if value is None:

@@ -7,8 +7,8 @@ import fcntl
 import os
 import time
 
+from pytrace_cas.explained.shortening import shortened
 from pytrace_exec.option_table import LEVELS
-from pytrace_exec.shortening import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc
 from tests.support import messages
 from tests.support.server import running_server, start_server
+from tests.support.upstreams import metric
+from tests.support.zstd import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,3 +132,19 @@ def test_another_process_goes_on_while_the_first_still_waits(tmp_path: Path) -> 
     with Store.open(bytes(tmp_path / "store")) as store:
         assert store.get(SHA256, SHA256.of(DATA)) == DATA
         assert store.check(read_data=True).uploads == 0
+
+
+def test_an_upload_in_two_streams_is_counted_once(tmp_path: Path) -> None:
+    """By its blob's size, as compressed ones are, those too that were here."""
+    text = b"the same again\n" * 10_000
+    packed = zstd.compress(text)
+    with running_server(tmp_path / "store") as server, grpc.insecure_channel(server.grpc) as channel:
+        stub = bytestream_pb2_grpc.ByteStreamStub(channel)
+        name = messages.upload_name(DATA)
+        assert stub.Write(messages.write_requests(DATA[: 3 << 20], name, finish=False)).committed_size == 3 << 20
+        assert stub.Write(messages.write_requests(DATA, name, offset=3 << 20)).committed_size == len(DATA)
+        for _ in range(2):
+            stub.Write(messages.write_requests(packed, messages.upload_name(text, blobs="compressed-blobs/zstd")))
+        assert metric(server, "pytrace_cas_requests_total", method="put", kind="cas") == 3
+        assert metric(server, "pytrace_cas_blob_bytes_count") == 3
+        assert metric(server, "pytrace_cas_blob_bytes_sum") == len(DATA) + 2 * len(text)

@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import attrs
@@ -29,6 +29,7 @@ from tests.corpus import (
     streams,
     writes,
 )
+from tests.corpus.agreement import Agreement
 from tests.corpus.case import Case, Change
 from tests.corpus.coverage import CASES_OF_THE_FIELD, NOT_HERE
 from tests.corpus.wording import Observed, World, lines
@@ -36,6 +37,7 @@ from tests.support import tree
 from tests.support.runner import Invocation, Pair, Runner, wrapper_command
 from tests.support.sandbox import TWINS, Sandbox
 from tests.support.scenario import Scenario
+from tests.support.summary import SUMMARY
 
 HERE = Path(__file__).parent
 GROUPS = (
@@ -52,6 +54,7 @@ GROUPS = (
     environment,
     machine,
 )
+AGREEMENT = Agreement()
 OLD = "find . ../home ../tmp -exec touch -h -d @1500000000 {} +"
 
 
@@ -88,7 +91,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_observed(case: Case, mode: str, tracer: str, scenario: Scenario, programs: Path) -> None:
     told = Telling(case, mode, tracer, scenario)
     told.prepare(programs)
-    told.check(*told.observe())
+    world, seen = told.observe()
+    group = next(group for group in GROUPS if case in group.CASES)
+    AGREEMENT.record(f"{group.__name__}: {case.name}", case, mode, tracer, world, seen)
+    told.check(world, seen)
     if told.reasons:
         return
     for change in case.hits:
@@ -183,6 +189,19 @@ def compiled(name: str, folder: Path) -> Path:
         source = HERE / "programs" / f"{name}.c"
         subprocess.run(["gcc", "-O1", "-Wall", "-Werror", "-pthread", "-o", binary, source], check=True)
     return binary
+
+
+def test_the_tracers_agree(record_property: Callable[[str, object], None]) -> None:
+    """Of what has run before it in this session."""
+    compared, differences = AGREEMENT.compared(), list(AGREEMENT.differences())
+    programs = len({name for name, _ in compared})
+    partly = len(AGREEMENT.by_reasons_alone())
+    text = (
+        f"corpus: {programs} programs, {len(compared)} runs under each tracer ({partly} compared by their reasons "
+        f"not to store alone): {len(differences)} differences"
+    )
+    record_property(SUMMARY, text)
+    assert differences == []
 
 
 def test_every_case_of_the_field_is_covered_or_explained() -> None:

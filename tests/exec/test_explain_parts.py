@@ -14,13 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytrace_cas.explained import contents
+from pytrace_cas.explained.commands import command_differences
+from pytrace_cas.explained.listings import read_listing
 from pytrace_cas.recorded.origins import decode_origin, encode_origin
 from pytrace_cas.recorded.places import Places
-from pytrace_exec.explain import contents, packages
-from pytrace_exec.explain.commands import command_differences
+from pytrace_exec.explain import packages
 from pytrace_exec.explain.packages import owner
 from pytrace_exec.keys.messages import make_command
-from pytrace_exec.observe.facts import canonical_listing, read_listing
+from pytrace_exec.observe.facts import canonical_listing
 
 
 @pytest.mark.skipif(not os.path.exists("/var/lib/dpkg/status"), reason="no dpkg here")

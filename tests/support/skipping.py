@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from fnmatch import fnmatchcase
 
 import attrs
 
+from tests.support import tree
 from tests.support.histories import Job
 from tests.support.repositories import Repository
 
@@ -93,15 +95,23 @@ def _really(repository: Repository, job: Job) -> Truth:
         ["sh", "-c", job.command], cwd=repository.path, env=repository.pytrace.environment(), capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    repository.git("clean", "-qfdx")
+    _clean(repository)
     time.sleep(0.02)
     return done.returncode, done.stdout
+
+
+def _clean(repository: Repository) -> None:
+    """Leave nothing behind: what an earlier job left in the temporary folder would be found, and removed, by pytest."""
+    repository.git("clean", "-qfdx")
+    temporary = repository.pytrace.base / "tmp"
+    tree.remove(os.fsencode(temporary))
+    temporary.mkdir()
 
 
 def _run(repository: Repository, job: Job, *options: str) -> dict[str, object]:
     words = ("ci", "run", "--workflow", job.name, "--json", *options, "--", "sh", "-c", job.command)
     ended = repository.pytrace(*words, cwd=repository.path)
-    repository.git("clean", "-qfdx")
+    _clean(repository)
     return {**ended.json, "said": ended.stdout}
 
 

@@ -102,8 +102,9 @@ def serve(
             asyncio.run(serve_until_told(store, settings, worker, ready))
 
     # Made and set up here, once: what is wrong with it is said once.
-    with Store.open(dir, max_size=limit, min_lifetime=min_lifetime, fsync=fsync, read_only=read_only):
-        pass
+    with Store.open(dir, max_size=limit, min_lifetime=min_lifetime, fsync=fsync, read_only=read_only) as store:
+        if not read_only:
+            store.keep_spare()
     asked = Bound(grpc_address, http_address, asked_access.tls)
     for warning in asked_access.warnings(beyond_loopback=asked.beyond_loopback):
         log.warning("%s", warning)

@@ -60,8 +60,9 @@ class ByteStreamServicer:
             # After an answer or an error, nothing is left to keep; else the client may come back.
             if upload.is_open:
                 await in_thread(upload.abandon)
-        self._metrics.requested("put", "cas", "ok")
-        self._metrics.stored(max(0, response.committed_size))
+        if upload.size is not None:  # else the client goes on with it, and is counted then
+            self._metrics.requested("put", "cas", "ok")
+            self._metrics.stored(upload.size)
         await self._drain(request_iterator)
         return response
 

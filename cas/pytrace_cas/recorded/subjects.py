@@ -18,6 +18,11 @@ KINDS = frozenset(
         "order", "status", "stream", "target", "variable",
     }
 )  # fmt: skip
+GENERATION = "generation"
+"""The kind that says under which invalidations a result was stored."""
+
+ASKED_FOR = b"asked for"
+"""The value of an option by which facts are more exact: who asks for that takes no result without it."""
 
 
 class MalformedSubject(ValueError):

@@ -174,6 +174,7 @@ class Upload:
         self._look_again_at = 0
         self._received = 0
         self._complete = False
+        self._was_here = False
 
     def feed(self, request: WriteMessage) -> bytestream.WriteResponse | None:
         """Take a message; answer when the blob is here already, so that the rest need not be sent."""
@@ -191,6 +192,7 @@ class Upload:
             raise InvalidRequest("resource_name", f"{request.resource_name!r} is not the first message's")
         if self._is_here(resource):
             self._drop()
+            self._was_here = True
             return self._answer(-1 if resource.compressed else resource.digest.size_bytes)
         if self._writer is None:
             self._writer = self._open(resource, request.write_offset)
@@ -259,6 +261,11 @@ class Upload:
     def is_open(self) -> bool:
         """Whether there is something to keep."""
         return self._writer is not None
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the blob once all of it is here; None before."""
+        return self._resource.digest.size_bytes if self._resource and (self._complete or self._was_here) else None
 
     def finish(self) -> bytestream.WriteResponse:
         """Answer when the client has sent everything: how much has arrived, complete or not."""

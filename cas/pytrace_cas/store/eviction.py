@@ -11,10 +11,12 @@ import fcntl
 import os
 import threading
 import time
+from contextlib import suppress
 
 from pytrace_cas.digest import FUNCTIONS
-from pytrace_cas.store import crashpoints
+from pytrace_cas.store import crashpoints, spare
 from pytrace_cas.store.ages import clock_of
+from pytrace_cas.store.index import OutOfSpace
 from pytrace_cas.store.layout import FILE_MODE, StoreError, place_of
 from pytrace_cas.store.pending import BATCH
 from pytrace_cas.store.reservations import reserved
@@ -89,11 +91,24 @@ class Evictor:
         total = Evicted()
         while gone := self.evict_batch(down_to, before):
             total += gone
-        self._give_back_pages()
+        with suppress(OutOfSpace):  # a smaller index needs room before it gives some
+            self._give_back_pages()
+        spare.keep_again(self._layout)
         return total
 
     def evict_batch(self, down_to: int, before: int | None = None) -> Evicted:
-        """Evict at most one batch; nothing when the store is down to that size or has nothing that old."""
+        """Evict at most one batch; nothing when the store is down to that size or has nothing that old.
+
+        On a full disk the room that is kept for this is given up.
+        """
+        try:
+            return self._evict_batch(down_to, before)
+        except OutOfSpace:
+            if not spare.give_up(self._layout):
+                raise
+            return self._evict_batch(down_to, before)
+
+    def _evict_batch(self, down_to: int, before: int | None) -> Evicted:
         with self._index.write() as db:
             self._pending.settle(db)
             was = db.execute("SELECT blobs, results, bytes FROM store").fetchone()

@@ -74,6 +74,7 @@ class Layout:
         "pending",
         "quarantine",
         "root",
+        "spare",
         "tmp",
         "trash",
         "uploads",
@@ -91,6 +92,7 @@ class Layout:
         self.quarantine = root + b"/quarantine"
         self.pending = root + b"/pending"
         self.counters = root + b"/counters"
+        self.spare = root + b"/spare"
         self.maintenance = root + b"/maintenance"
 
     def blob(self, place: str) -> bytes:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.history import History
     from pytrace_cas.store.index import Writing
     from pytrace_cas.store.listing import StoredBlob
+    from pytrace_cas.store.spooling import SpoolWriter
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -141,6 +142,12 @@ class Store:
     def writer(self, function: DigestFunction, digest: Digest) -> BlobWriter:
         """Store a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
         return self._adding.writer(function, digest)
+
+    def spool(self, function: DigestFunction, hash: str | None) -> SpoolWriter:
+        """Take a blob of unknown size a chunk at a time, of that hash if there is one; raise `OutOfSpace`."""
+        from pytrace_cas.store.spooling import SpoolWriter
+
+        return SpoolWriter(self._adding, function, hash)
 
     def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
         """Begin an upload, or go on with one, of this process or another, at its `offset`; raise `WrongOffset`.
@@ -395,6 +402,12 @@ class Store:
         With both, what is old, until that size is reached; with neither, down to the low-water mark.
         """
         return self._room.evictor().evict(down_to, older_than, dry_run)
+
+    def keep_spare(self) -> None:
+        """Keep 8 MiB of the disk, if there is so much, to evict with once it is full."""
+        from pytrace_cas.store.spare import keep
+
+        keep(self._layout)
 
     def check(self, read_data: bool = False, repair: bool = False) -> CheckReport:
         """Prove the store's invariants, at rest or in use; with `read_data` every byte is hashed."""

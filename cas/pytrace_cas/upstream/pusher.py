@@ -21,7 +21,7 @@ from pytrace_cas.upstream.tier import CHUNK, TierFailed, TierRefused, TierSkippe
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytrace_cas.digest import Digest, DigestFunction
     from pytrace_cas.store import Store
@@ -156,14 +156,10 @@ class Pusher:
         return True
 
     def _push_blob(self, function: DigestFunction, digest: Digest) -> None:
-        self._tier.write(function, digest, self._chunks(function, digest))
-        self._queue.trust(function, digest)
-
-    def _chunks(self, function: DigestFunction, digest: Digest) -> Iterator[bytes]:
-        """A blob in pieces, the last of them only if all were right."""
+        # Opened first: a blob that is not here is no news, and gRPC logs whatever iterating over requests raises.
         with self._store.open_blob(function, digest, verify=True) as blob:
-            while chunk := blob.read(CHUNK):
-                yield chunk
+            self._tier.write(function, digest, iter(lambda: blob.read(CHUNK), b""))
+        self._queue.trust(function, digest)
 
     def _push_result(self, function: DigestFunction, instance: str, digest: Digest) -> bool:
         """Push the blobs that a result needs, then the result; False if it is not complete here."""
@@ -171,8 +167,9 @@ class Pusher:
         if message is None:
             return False
         result = reapi.ActionResult.FromString(message)
-        needs = [need for need in dict.fromkeys(needs_of(self._store, result, function)) if need.size_bytes]
-        for need in self._wanted(function, needs):
+        with needs_of(self._store, result, function) as needs:
+            wanted = self._wanted(function, [need for need in needs if need.size_bytes])
+        for need in wanted:
             self._push_blob(function, need)
         self._tier.put_result(function, instance, digest, message)
         return True

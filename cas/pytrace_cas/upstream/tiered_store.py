@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_cas.services.backing import UploadWriter, Writer
+    from pytrace_cas.services.backing import SpoolWriter, UploadWriter, Writer
     from pytrace_cas.store import BlobReader, CompressedReader, Evicted, Store
     from pytrace_cas.upstream.tier import Tier
 
@@ -139,6 +140,11 @@ class TieredStore:
         return _QueuedWriter(
             self._store.writer(function, digest), lambda: self._queue_blobs(function, (digest,)), self._wake
         )
+
+    def spool(self, function: DigestFunction, hash: str | None) -> SpoolWriter:
+        """Take a blob of unknown size; stored here when `commit` returns, later there."""
+        writer = self._store.spool(function, hash)
+        return _QueuedSpool(writer, lambda: self._queue_blobs(function, (writer.digest,)), self._wake)
 
     def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
         """Begin an upload or go on with one; stored here when `commit` returns, later there."""
@@ -256,12 +262,19 @@ class TieredStore:
             return None
         if message is None:
             return None
-        try:
-            bare, needs = self._read_result(function, message)
-        except (DecodeError, InvalidRequest, StoreError) as error:
-            log.warning("a result from upstream cannot be used: %s", error)
-            self.metrics.asked("get_result", "malformed")
-            return None
+        with ExitStack() as held:
+            try:
+                bare, needs = self._read_result(function, message, held)
+            except (DecodeError, InvalidRequest, StoreError) as error:
+                log.warning("a result from upstream cannot be used: %s", error)
+                self.metrics.asked("get_result", "malformed")
+                return None
+            return self._answer(function, instance, digest, bare, needs)
+
+    def _answer(
+        self, function: DigestFunction, instance: str, digest: Digest, bare: bytes, needs: list[Digest]
+    ) -> bytes | None:
+        """What came from upstream, if all of it is here or there."""
         if self.missing(function, needs):
             # What is kept of it here says no more than the tier did.
             self._store.remove_action_result(function, instance, digest, incomplete=True)
@@ -269,13 +282,13 @@ class TieredStore:
             return None
         return self._keep_result(function, instance, digest, bare, needs)
 
-    def _read_result(self, function: DigestFunction, message: bytes) -> tuple[bytes, list[Digest]]:
+    def _read_result(self, function: DigestFunction, message: bytes, held: ExitStack) -> tuple[bytes, list[Digest]]:
         """Check a result as if a client had sent it; return it without inlined bytes, and what it needs."""
         result = reapi.ActionResult.FromString(message)
         action_results.check_fields(result, function)
         bare, blobs = action_results.take_inlined(result, function)
         self._store.put_many(function, blobs)
-        needs = [need for need in dict.fromkeys(needs_of(self, bare, function)) if need.size_bytes]
+        needs = [need for need in held.enter_context(needs_of(self, bare, function)) if need.size_bytes]
         return bare.SerializeToString() if blobs else message, needs
 
     def _keep_result(
@@ -394,6 +407,19 @@ class _QueuedWriter:
     def discard(self) -> None:
         """Drop what was written."""
         self._writer.discard()
+
+
+class _QueuedSpool(_QueuedWriter):
+    """The same of one whose size shows at its end."""
+
+    def __init__(self, writer: SpoolWriter, queue: Callable[[], None], wake: Callable[[], None]) -> None:
+        super().__init__(writer, queue, wake)
+        self._spool = writer
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of what has arrived."""
+        return self._spool.digest
 
 
 class _QueuedUpload(_QueuedWriter):

@@ -5,29 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from pytrace_cas.catalogue import AmbiguousReference, Match, Query, UnknownReference
 from pytrace_cas.nondeterminism import known_of
 from pytrace_cas.web.action_list import address_of_row
 from pytrace_cas.web.diff_page import address_of
-from pytrace_cas.web.reasons import reasons_of
+from pytrace_cas.web.past_misses import explained
 
 if TYPE_CHECKING:
     from pytrace_cas.catalogue import ActionRow
-    from pytrace_cas.store.history import Run
     from pytrace_cas.web.addresses import BlobAddress
+    from pytrace_cas.web.past_misses import Past
     from pytrace_cas.web.site import Site
 
 _RUNS, _OTHERS = 10, 5
-
-
-@attrs.frozen
-class Past:
-    """A run of the command that no stored result answered."""
-
-    run: Run
-    reasons: list[dict[str, Any]]
 
 
 def around(site: Site, address: BlobAddress) -> dict[str, Any]:
@@ -54,7 +44,7 @@ def _row(site: Site, address: BlobAddress) -> ActionRow | None:
 def _past(site: Site, row: ActionRow) -> list[Past]:
     """The last runs of its command in its instance that were not answered."""
     runs = site.store.history.runs(row.command, limit=5 * _RUNS)
-    return [Past(run, reasons_of(run)) for run in runs if run.instance == row.instance][:_RUNS]
+    return explained(site, row, [run for run in runs if run.instance == row.instance][:_RUNS])
 
 
 def _others(site: Site, row: ActionRow) -> list[tuple[ActionRow, str]]:

@@ -124,7 +124,7 @@ def _restored(text: str) -> bytes:
 def _traced(store: Store, address: BlobAddress, result: reapi.ActionResult) -> dict[str, Any]:
     """What was observed and what was done, as the wrapper wrote it down."""
     try:
-        key = read_key(_bounded(store, address), address.digest, PLACES)
+        key = read_key(bounded(store, address), address.digest, PLACES)
         subjects = sorted(key.values, key=lambda subject: reading_order(subject, PLACES.root))
         effects = next(file.digest for file in result.output_files if file.path == EFFECTS_PATH)
         text = read_bytes(store, address.other(Digest(effects.hash, effects.size_bytes)))
@@ -136,8 +136,8 @@ def _traced(store: Store, address: BlobAddress, result: reapi.ActionResult) -> d
         return {"unreadable": str(error)}
 
 
-def _bounded(store: Store, address: BlobAddress) -> Callable[[Digest], bytes]:
-    """Read the blobs of a key; raise `TooLargeToShow` for too many."""
+def bounded(store: Store, address: BlobAddress) -> Callable[[Digest], bytes]:
+    """A reader of the blobs of a key; it raises `TooLargeToShow` for too many."""
     left = _MOST_OF_KEY
 
     def get(digest: Digest) -> bytes:

@@ -96,7 +96,7 @@ class Api:
     def diff(self, asked: Asked) -> Response:
         """Two actions side by side."""
         asked.only("instance", "function", "a", "b")
-        return _told(compare(self._site.backing, *pair(asked)))
+        return _told(compare(self._site.backing, *pair(self._site, asked)))
 
 
 def _told(found: Mapping[str, Any]) -> Response:

@@ -15,6 +15,7 @@ from pytrace_cas import store as storage
 from pytrace_cas.services.errors import InvalidRequest
 from pytrace_cas.web.actions import HIDDEN, describe_action, is_hidden
 from pytrace_cas.web.errors import TooLargeToShow
+from pytrace_cas.web.explaining import explain_pair
 from pytrace_cas.web.messages import read_message
 from pytrace_proto import remote_execution_pb2 as reapi
 
@@ -42,7 +43,7 @@ class Row:
 
 
 def compare(store: Store, first: BlobAddress, second: BlobAddress) -> dict[str, Any]:
-    """Tell how two actions differ, part by part; raise `BlobNotFound`, `InvalidRequest`."""
+    """Tell how two actions differ, as reasons and part by part; raise `BlobNotFound`, `InvalidRequest`."""
     left, right = describe_action(store, first), describe_action(store, second)
     parts = {
         "arguments": _arguments(left.get("command"), right.get("command")),
@@ -55,11 +56,13 @@ def compare(store: Store, first: BlobAddress, second: BlobAddress) -> dict[str, 
         "outputs": _by_name(_outputs(left), _outputs(right)),
         "result": _streams(left["result"], right["result"]),
     }
+    explained = explain_pair(store, first, second, left, right, parts["inputs"][:MOST_ROWS])
     shown = {name: rows[:MOST_ROWS] for name, rows in parts.items()}
     return {
         "first": str(first.digest),
         "second": str(second.digest),
         "same": not any(parts.values()),
+        **explained,
         "parts": {name: [attrs.asdict(row) for row in rows] for name, rows in shown.items()},
         "left_out": sum(len(rows) - len(shown[name]) for name, rows in parts.items()),
     }

@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
+from pytrace_cas.catalogue import AmbiguousReference
 from pytrace_cas.services.errors import InvalidRequest
+from pytrace_cas.web.action_list import address_of_row
 from pytrace_cas.web.addresses import UI, BlobAddress, with_query
 from pytrace_cas.web.answers import Page
 from pytrace_cas.web.comparing import compare
@@ -13,17 +16,30 @@ from pytrace_cas.web.comparing import compare
 if TYPE_CHECKING:
     from pytrace_cas.web.site import Asked, Site
 
+_BEGINNING = re.compile(r"[0-9a-f]{4,128}")
 LETTERS = {"+": "only in the new one", "-": "only in the old one", "M": "other content", "T": "other type", "U": "mode"}
 
 
-def pair(asked: Asked) -> tuple[BlobAddress, BlobAddress]:
-    """The two actions that a query names; raise `InvalidRequest`."""
+def pair(site: Site, asked: Asked) -> tuple[BlobAddress, BlobAddress]:
+    """The two actions that a query names, by digest or the beginning of one; raise `InvalidRequest`."""
     function = asked.get("function") or "sha256"
     for name in ("a", "b"):
         if not asked.get(name):
             raise InvalidRequest(name, "name two actions: a=HASH-SIZE and b=HASH-SIZE")
-    first, second = (BlobAddress.parse(asked.instance, function, asked.get(name)) for name in ("a", "b"))
+    digests = (_whole(site, asked.instance, asked.get(name)) for name in ("a", "b"))
+    first, second = (BlobAddress.parse(asked.instance, function, digest) for digest in digests)
     return first, second
+
+
+def _whole(site: Site, instance: str, text: str) -> str:
+    """A digest, HASH-SIZE, for the beginning of one that only one action has; any other text as it is."""
+    if not _BEGINNING.fullmatch(text):
+        return text
+    try:
+        row = site.catalogue.resolve_digest(text, instance)
+    except AmbiguousReference as error:
+        raise InvalidRequest("a or b", str(error)) from None
+    return text if row is None else address_of_row(row).short()
 
 
 class DiffPage:
@@ -34,7 +50,7 @@ class DiffPage:
 
     def show(self, asked: Asked) -> Page:
         """Tell how they differ."""
-        first, second = pair(asked)
+        first, second = pair(self._site, asked)
         found = compare(self._site.backing, first, second)
         values = {"first": first, "second": second, "swapped": address_of(second, first), "letters": LETTERS}
         return Page("diff.html", {"diff": found, **values})

@@ -35,8 +35,7 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
     named = b"refs/heads/" + os.fsencode(branch) if branch else b"HEAD"
     if subject.kind == "content" and subject.arg.startswith("refs "):
         names = bytes.fromhex(subject.arg.removeprefix("refs ")).split(b"\0")[:-1]
-        told = all(name == named or name in _HEADS or name.startswith(b"refs/replace/") for name in names)
-        return HEAD if told else HISTORY
+        return HEAD if all(name == named or _says_nothing_else(name) for name in names) else HISTORY
     if subject.kind == "content" and subject.arg.startswith("short "):
         return HISTORY
     if _OF_RUNNER.fullmatch(path) and not subject.arg.startswith("index"):
@@ -48,9 +47,16 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
     if path in (b"HEAD", named) or path.startswith(b"refs/replace"):
         return HEAD
     absent = value in (b"ENOENT", b"ENOTDIR")
+    if absent and path in _HEADS:
+        return HEAD
     if absent and (path == b"packed-refs" or not path.startswith((b"refs/", b"logs/"))):
         return HEAD if path != b"packed-refs" else NOTHING
     return HISTORY
+
+
+def _says_nothing_else(name: bytes) -> bool:
+    """Whether no ref of that name tells more than HEAD: what is a folder everywhere is none."""
+    return name in _HEADS or name in _FOLDERS or name.startswith(b"refs/replace/")
 
 
 def _inside_of_worktree(path: bytes) -> bytes:

@@ -16,30 +16,37 @@ FORCED = "[full ci]"
 
 
 class Provider:
-    """Names of variables: the branch (the first that is set counts), the default branch, the run's address."""
+    """Names of variables: the branch (the first that is set counts), the default branch, the run's address.
 
-    __slots__ = ("branch", "default", "mark", "name", "run")
+    `split` tells jobs of one name apart, of which each does a part, or the same elsewhere.
+    """
+
+    __slots__ = ("branch", "default", "mark", "name", "run", "split")
 
     def __init__(
-        self, name: str, mark: str, branch: tuple[str, ...], default: tuple[str, ...], run: tuple[str, ...]
-    ) -> None:
+        self, name: str, mark: str, branch: tuple[str, ...], default: tuple[str, ...], run: tuple[str, ...],
+        split: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.name = name
         self.mark = mark
         self.branch = branch
         self.default = default
         self.run = run
+        self.split = split
 
 
 PROVIDERS = (
-    Provider("github", "GITHUB_ACTIONS", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), (), ("GITHUB_RUN_ID",)),
+    Provider("github", "GITHUB_ACTIONS", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), (), ("GITHUB_RUN_ID",),
+             ("PYTRACE_MATRIX",)),
     Provider(
         "gitlab", "GITLAB_CI",
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
-        ("CI_DEFAULT_BRANCH",), ("CI_JOB_URL",),
+        ("CI_DEFAULT_BRANCH",), ("CI_JOB_URL",), ("CI_NODE_INDEX", "CI_NODE_TOTAL"),
     ),
     Provider(
         "buildkite", "BUILDKITE", ("BUILDKITE_BRANCH",),
         ("BUILDKITE_PIPELINE_DEFAULT_BRANCH",), ("BUILDKITE_BUILD_URL",),
+        ("BUILDKITE_PARALLEL_JOB", "BUILDKITE_PARALLEL_JOB_COUNT"),
     ),
     Provider("jenkins", "JENKINS_URL", ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_LOCAL_BRANCH"), (), ("BUILD_URL",)),
 )  # fmt: skip
@@ -48,18 +55,25 @@ PROVIDERS = (
 class Surroundings:
     """Branch, default branch and address of this run, as far as somebody says; and the job's definition.
 
-    `definition`: files of the repository that say what the job does; what they hold counts.
+    `definition`: files of the repository that say what the job does; what they hold counts. `split`: variables that
+    are set and tell this job from others of its name.
     """
 
-    __slots__ = ("branch", "default", "definition", "run")
+    __slots__ = ("branch", "default", "definition", "run", "split")
 
     def __init__(
-        self, branch: str = "", default: str = "main", run: str = "", definition: tuple[bytes, ...] = ()
+        self,
+        branch: str = "",
+        default: str = "main",
+        run: str = "",
+        definition: tuple[bytes, ...] = (),
+        split: tuple[str, ...] = (),
     ) -> None:
         self.branch = branch
         self.default = default
         self.run = run
         self.definition = definition
+        self.split = split
 
 
 def surroundings(environ: Mapping[str, str]) -> Surroundings:
@@ -72,6 +86,7 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
         _first(environ, provider.default) or "main",
         _run(provider, environ),
         _definition(provider, environ),
+        tuple(name for name in provider.split if environ.get(name)),
     )
 
 

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any, TextIO
 
 STYLES = {"good": 32, "doubtful": 33, "bad": 31, "faint": 90, "strong": 1}
@@ -29,6 +30,8 @@ class Answer:
     @classmethod
     def on_stdout(cls, format: str, color: str) -> Answer:
         """Write to standard output; `color` is auto, always or never (auto: `NO_COLOR`, `FORCE_COLOR`, a terminal)."""
+        if sys.stdout is None:  # it was closed when we began
+            return cls(io.StringIO(), format)
         terminal = sys.stdout.isatty()
         if color == "auto":
             colored = (terminal or bool(os.environ.get("FORCE_COLOR"))) and not os.environ.get("NO_COLOR")
@@ -41,6 +44,19 @@ class Answer:
         import json
 
         self.line(json.dumps({"schema": 1, **answer}))
+
+    def given(self, status: int, write: Callable[[], None]) -> int:
+        """Have an answer written; return its exit status, or 1 in place of 0 when it could not be written.
+
+        Whoever closed a pipe has seen enough, and the answer stands.
+        """
+        try:
+            write()
+            self.stream.flush()
+        except OSError as error:
+            sys.stdout = None  # what is still buffered has nowhere to go
+            return status if isinstance(error, BrokenPipeError) else status or 1
+        return status
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """Write a line."""
@@ -70,6 +86,14 @@ class Answer:
         for row in rows:
             table.add_row(*map(Text, row))
         Console(file=self.stream, no_color=not self.colored).print(table)
+
+
+def say(line: str) -> None:
+    """Write a line to stderr if that is possible: what is said there decides nothing."""
+    try:
+        print(f"pytrace: {one_line(line)}", file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        sys.stderr = None  # else the interpreter tries again in the end, and its exit status says that it failed
 
 
 def one_line(text: str) -> str:

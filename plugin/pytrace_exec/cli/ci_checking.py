@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from pytrace_exec.ci.provider import write_outputs, write_summary
 from pytrace_exec.ci.verdict import Verdict, count, decide, unknown
-from pytrace_exec.cli.answer import Answer, one_line
+from pytrace_exec.cli.answer import Answer, one_line, say
 from pytrace_exec.cli.ci_question import TROUBLES, Asked, json_of, lines_of, shelf_of, summary_of
 from pytrace_exec.cli.exit_status import DIFFERENT
 from pytrace_exec.cli.failed import Failed
@@ -34,17 +33,9 @@ def check(
     try:
         write_summary(summary_of(verdict, question.workflow), os.environ)
     except OSError as error:  # people read it, and nothing depends on it
-        print(f"pytrace: $GITHUB_STEP_SUMMARY cannot be written: {error}", file=sys.stderr)
+        say(f"$GITHUB_STEP_SUMMARY cannot be written: {error}")
     answer = Answer.on_stdout("json" if as_json else format, color)
-    status = 0 if verdict.skip else DIFFERENT
-    try:
-        _tell(answer, verdict, question.workflow)
-        answer.stream.flush()
-    except OSError as error:
-        # What is still buffered has nowhere to go. Whoever closed a pipe has seen enough, and the answer stands.
-        sys.stdout = None
-        return status if isinstance(error, BrokenPipeError) else DIFFERENT
-    return status
+    return answer.given(0 if verdict.skip else DIFFERENT, lambda: _tell(answer, verdict, question.workflow))
 
 
 def _tell(answer: Answer, verdict: Verdict, workflow: str) -> None:

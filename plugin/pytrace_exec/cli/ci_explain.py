@@ -22,6 +22,7 @@ from pytrace_exec.cli.main import Failed
 if TYPE_CHECKING:
     from pytrace_exec.ci.record import Record
     from pytrace_exec.ci.shelf import Shelf, Stored
+    from pytrace_exec.ci.verdict import Verdict
 
 _LETTERS = {"v": "content", "t": "existence", "l": "names", "w": "everything below"}
 
@@ -53,21 +54,24 @@ def explain(repo: bytes, commit: str, record: str | None, format: str, as_json: 
             verdict = decide(shelf, question.job, subject, terms, all_of_them=True)
     except TROUBLES as error:
         raise Failed(str(error), DIFFERENT) from None
+    none = any(reason.code == "no_record" for reason in verdict.general)
+    status = 0 if verdict.skip else NOT_FOUND if none else DIFFERENT
+    sys.exit(answer.given(status, lambda: _tell(answer, verdict, question.workflow)))
+
+
+def _tell(answer: Answer, verdict: Verdict, workflow: str) -> None:
     if answer.format == "json":
         served = [{"digest": str(stored.digest), "commit": stored.record.commit.hex()} for stored in verdict.matched]
-        answer.json({"workflow": question.workflow, **json_of(verdict), "serving": served})
-    else:
-        for line in lines_of(verdict, question.workflow):
-            answer.line(one_line(line))
-        for stored in verdict.matched:
-            answer.line(f"  {_place(stored.record)}: serves", "good")
-        for stored, reasons in verdict.misses if verdict.skip else ():
-            answer.line(f"  {_place(stored.record)}:")
-            for reason in reasons:
-                answer.line(one_line(f"    {reason.message}"))
-    answer.stream.flush()
-    none = any(reason.code == "no_record" for reason in verdict.general)
-    sys.exit(0 if verdict.skip else NOT_FOUND if none else DIFFERENT)
+        answer.json({"workflow": workflow, **json_of(verdict), "serving": served})
+        return
+    for line in lines_of(verdict, workflow):
+        answer.line(one_line(line))
+    for stored in verdict.matched:
+        answer.line(f"  {_place(stored.record)}: serves", "good")
+    for stored, reasons in verdict.misses if verdict.skip else ():
+        answer.line(f"  {_place(stored.record)}:")
+        for reason in reasons:
+            answer.line(one_line(f"    {reason.message}"))
 
 
 def _find(shelf: Shelf, question: Asked, wanted: str) -> Stored:

@@ -76,7 +76,9 @@ class Asked:
         """What the CI system says, less what the user says otherwise."""
         found = surroundings(os.environ)
         definition = tuple(map(_in_repository, self.definitions)) or found.definition
-        return Surroundings(self.branch or found.branch, self.default_branch or found.default, found.run, definition)
+        return Surroundings(
+            self.branch or found.branch, self.default_branch or found.default, found.run, definition, found.split
+        )
 
     def terms(self, objects: Objects, commit: bytes) -> Terms:
         """What decides besides the records."""
@@ -89,12 +91,13 @@ class Asked:
     def subject(self, objects: Objects, revision: str, **more: Any) -> Subject:
         """The commit that is asked about, on this machine; raise `GitTrouble`."""
         commit, tree = objects.commit(revision)
-        workdir = objects.workdir
+        workdir, around = objects.workdir, self.around
         return Subject(
             objects, commit, tree, fingerprint(self.text, os.environ), os.environ, time.time(),
             _branch_at(objects, commit),
             os.path.realpath(workdir) if workdir else None,
-            definition=self.around.definition, variables=self.variables, outside=self.outside, max_age=self.max_age,
+            definition=around.definition, variables=tuple(dict.fromkeys((*self.variables, *around.split))),
+            outside=self.outside, max_age=self.max_age,
             **more,
         )  # fmt: skip
 

@@ -18,7 +18,7 @@ from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.provider import write_outputs, write_summary
 from pytrace_exec.ci.shelf import ShelfTrouble
 from pytrace_exec.ci.verdict import Verdict, count, decide, unknown
-from pytrace_exec.cli.answer import Answer, one_line
+from pytrace_exec.cli.answer import Answer, say
 from pytrace_exec.cli.choices import chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.ci import ci
 from pytrace_exec.cli.ci_asking import job_options, question_options
@@ -28,6 +28,8 @@ from pytrace_exec.cli.main import Failed
 from pytrace_exec.standard_streams import inherited_descriptors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytrace_exec.ci.decision import Subject
     from pytrace_exec.ci.job import Ran, Run, StepName
     from pytrace_exec.ci.library import LibraryObjects
@@ -129,36 +131,37 @@ class _Teller:
         """Tell the verdict."""
         self._found |= json_of(verdict)
         for line in lines_of(verdict, self._workflow):
-            self.say(line)
+            say(line)
         try:
             write_outputs(verdict.skip, verdict.summary, os.environ)
-            write_summary(summary_of(verdict, self._workflow), os.environ)
         except OSError as error:
-            self.say(str(error))
+            say(f"$GITHUB_OUTPUT cannot be written: {error}")
+        self._summarize(summary_of(verdict, self._workflow))
 
     def ran(self, ran: Ran) -> None:
         """Tell whether the run is recorded."""
         for reason in ran.refused:
-            self.say(f"not recorded: {reason}")
+            say(f"not recorded: {reason}")
         if ran.digest is not None and ran.record is not None:
-            self.say(f"recorded {ran.digest}: {ran.record.size()} paths")
+            say(f"recorded {ran.digest}: {ran.record.size()} paths")
         self._found |= {"recorded": ran.digest, "not_recorded": list(ran.refused)}
-        try:
-            write_summary([f"- not recorded: {' '.join(reason.split())}" for reason in ran.refused], os.environ)
-        except OSError as error:
-            self.say(str(error))
+        self._summarize([f"- not recorded: {' '.join(reason.split())}" for reason in ran.refused])
 
-    def say(self, line: str) -> None:
-        """Write a line to stderr."""
-        click.echo(f"pytrace: {one_line(line)}", err=True)
+    def _summarize(self, lines: Sequence[str]) -> None:
+        try:
+            write_summary(lines, os.environ)
+        except OSError as error:
+            say(f"$GITHUB_STEP_SUMMARY cannot be written: {error}")
 
     def close(self, status: int) -> None:
         """Write the object that was asked for, after all that the command wrote."""
         if self._answer.format == "json":
-            if not self._found["skip"]:
-                self._answer.line()  # the command's last line may not be ended
-            self._answer.json({**self._found, "exit_code": status})
-            self._answer.stream.flush()
+            self._answer.given(status, lambda: self._object(status))
+
+    def _object(self, status: int) -> None:
+        if not self._found["skip"]:
+            self._answer.line()  # the command's last line may not be ended
+        self._answer.json({**self._found, "exit_code": status})
 
 
 def _run(
@@ -183,7 +186,7 @@ def _run(
     ran: Ran = prepared.run()
     status = _exit_status(ran.status)
     if status and verdict.matched:
-        told.say(prepared.withdraw(verdict))
+        say(prepared.withdraw(verdict))
     told.ran(ran)
     told.close(status)
     return status

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytrace_cas.digest import Digest, MalformedDigest
+from pytrace_cas.explained.shortening import shortened
 from pytrace_cas.store import Store
 from pytrace_exec.bazel_logs.comparing import compare as compare_builds
 from pytrace_exec.bazel_logs.comparing import described
@@ -20,7 +21,6 @@ from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated, st
 from pytrace_exec.cli.foreign_actions import bring
 from pytrace_exec.cli.main import Failed, cli
 from pytrace_exec.cli.stored import Finder
-from pytrace_exec.shortening import shortened
 
 if TYPE_CHECKING:
     from pytrace_cas.web.addresses import BlobAddress

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_cas.explained.facts import STREAMS
+from pytrace_cas.explained.reasons import group_of, reason, title_of
 from pytrace_cas.json_fields import reason_fields
 from pytrace_cas.recorded.keys import MalformedKey, properties, read_key
 from pytrace_cas.store import Store
@@ -34,9 +36,7 @@ from pytrace_exec.cli.stored import Finder, StoredRun
 from pytrace_exec.explain import Explanation, explain_miss
 from pytrace_exec.explain.candidates import MANY, stored_in
 from pytrace_exec.explain.details import add_details
-from pytrace_exec.explain.facts import STREAMS
 from pytrace_exec.explain.nearest import Nearest, differences, read
-from pytrace_exec.explain.reasons import group_of, reason, title_of
 from pytrace_exec.lookup import LookUp
 from pytrace_exec.standard_streams import inherited_descriptors
 from pytrace_exec.store_opening import open_folder

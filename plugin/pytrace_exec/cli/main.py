@@ -96,7 +96,8 @@ def _answer() -> NoReturn:
     try:
         sys.exit(cli.main(prog_name="pytrace", standalone_mode=False) or 0)
     finally:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
 
 
 def _end(message: str, status: int) -> NoReturn:

@@ -7,10 +7,10 @@ of running it.
 
 from __future__ import annotations
 
+from pytrace_cas.explained.reasons import in_order, reason
 from pytrace_exec.explain.candidates import FEW
 from pytrace_exec.explain.nearest import nearest, told
 from pytrace_exec.explain.not_stored import noted
-from pytrace_exec.explain.reasons import in_order, reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

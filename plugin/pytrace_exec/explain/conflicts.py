@@ -7,12 +7,12 @@ import os
 import shlex
 
 from pytrace_cas.digest import Digest, MalformedDigest
+from pytrace_cas.explained.reasons import reason
 from pytrace_cas.recorded.keys import MalformedKey, read_command
 from pytrace_cas.recorded.names import name_of
 from pytrace_cas.recorded.places import MalformedText
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.candidates import effects_of, stored_in
-from pytrace_exec.explain.reasons import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ import os
 from typing import TYPE_CHECKING
 
 from pytrace_cas.digest import Digest, MalformedDigest
+from pytrace_cas.explained.contents import MAX_BYTES, text_diff
+from pytrace_cas.explained.reasons import in_order
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.candidates import stored_in
 from pytrace_exec.explain.conflicts import conflicts
-from pytrace_exec.explain.contents import MAX_BYTES, text_diff
 from pytrace_exec.explain.git_contents import content_in_git
 from pytrace_exec.explain.packages import owner
-from pytrace_exec.explain.reasons import in_order
 
 if TYPE_CHECKING:
     from pytrace_exec.explain import Explanation

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from pytrace_cas.explained.commands import command_differences
+from pytrace_cas.explained.facts import Comparison
+from pytrace_cas.explained.reasons import in_order, reason
 from pytrace_cas.recorded.effect_entries import Move
 from pytrace_cas.recorded.keys import MalformedKey, read_key
 from pytrace_cas.recorded.names import path_of
 from pytrace_cas.recorded.places import MalformedText
-from pytrace_cas.recorded.subjects import Subject
+from pytrace_cas.recorded.subjects import GENERATION, Subject
 from pytrace_exec.cache.errors import BlobMissing
 from pytrace_exec.explain.beside import declared_inputs, origin_of
 from pytrace_exec.explain.candidates import (
@@ -18,12 +21,8 @@ from pytrace_exec.explain.candidates import (
     of_this_command,
     stored_in,
 )
-from pytrace_exec.explain.commands import command_differences
-from pytrace_exec.explain.facts import Comparison
 from pytrace_exec.explain.invalidated import by_facts, by_salt, without_old
 from pytrace_exec.explain.listings import came_and_went
-from pytrace_exec.explain.reasons import in_order, reason
-from pytrace_exec.generations.applying import KIND
 from pytrace_exec.policy.terms import asked_for, serves
 
 TYPE_CHECKING = False
@@ -92,7 +91,7 @@ def read(look_up: LookUp, action: Digest) -> StoredKey | None:
 
 def compare(look_up: LookUp, key: StoredKey) -> Comparison:
     """Hold a result's values against today's."""
-    seen = {subject: value for subject, value in key.values.items() if subject.kind != KIND}
+    seen = {subject: value for subject, value in key.values.items() if subject.kind != GENERATION}
     return Comparison(seen, look_up.value, look_up.invocation.places)
 
 
@@ -111,7 +110,7 @@ def told(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
 def differences(look_up: LookUp, found: Nearest) -> list[dict[str, object]]:
     """Every difference between a stored result and today as reasons; none when it would be a hit."""
     key, options, places = found.key, look_up.invocation.options, look_up.invocation.places
-    found.produced = produced_by(look_up, key.digest)
+    found.produced = produced_by(look_up, key)
     origin = origin_of(stored_in(look_up), key.digest)
     reasons = list(command_differences(key.command, look_up.command, places, origin))
     reasons += without_old(found.dropped)
@@ -144,11 +143,15 @@ def _contents(key: StoredKey) -> list[tuple[Subject, bytes]]:
     return [(subject, value) for subject, value in key.values.items() if subject.kind == "content"]
 
 
-def produced_by(look_up: LookUp, action: Digest) -> set[bytes]:
-    """Paths that a stored result makes, removes or changes; when its effects are gone, what its path set says."""
-    effects = effects_of(stored_in(look_up), action)
+def produced_by(look_up: LookUp, key: StoredKey) -> set[bytes]:
+    """Paths that a stored result makes, removes or changes.
+
+    When its effects are gone, what its path set says, and those of which its key has the earlier state.
+    """
+    effects = effects_of(stored_in(look_up), key.digest)
     if effects is None:
-        return {path for _, path_set, _ in look_up.tried for path in path_set.produced}
+        listed = {path for _, path_set, _ in look_up.tried for path in path_set.produced}
+        return listed | {path for subject in key.values if subject.kind == "target" for path in subject.paths}
     places = look_up.invocation.places
     changed = [entry.to if isinstance(entry, Move) else entry.path for entry in effects.entries]
     moved = [entry.path for entry in effects.entries if isinstance(entry, Move)]

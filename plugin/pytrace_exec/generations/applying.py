@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from pytrace_cas.recorded.subjects import Subject
+from pytrace_cas.recorded.subjects import GENERATION, Subject
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from pytrace_cas.recorded.invalidations import Invalidation
     from pytrace_exec.keys.messages import Key
 
-KIND = "generation"
-ACTION = Subject(KIND, "action")
+ACTION = Subject(GENERATION, "action")
 """The fact of a result whose values would give the key of an action that was invalidated."""
 NO_GENERATION = b"none"
 
@@ -75,7 +74,7 @@ class Generations:
         spelled = {path for subject in subjects for path in subject.paths}
         looked = {_plain(path) for path in spelled} | _led_to(spelled)
         return {
-            Subject(KIND, "", place): _named(found)
+            Subject(GENERATION, "", place): _named(found)
             for place, found in self.paths.items()
             if any(is_below(path, place) for path in looked)
         }

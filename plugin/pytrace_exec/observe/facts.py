@@ -245,16 +245,6 @@ def canonical_listing(names: list[tuple[bytes, str]]) -> bytes:
     return b"".join(name + b"\0" + letter.encode() for name, letter in sorted(names))
 
 
-def read_listing(data: bytes) -> dict[bytes, str]:
-    """The letter of each name's type, from the canonical form; raise ValueError for anything else."""
-    found, at = {}, 0
-    while at < len(data):
-        end = data.index(b"\0", at)
-        found[data[at:end]] = data[end + 1 : end + 2].decode("ascii")
-        at = end + 2
-    return found
-
-
 def _attribute(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`attribute`: the value; without a name the list of names; a leading `l` in the argument: of the link itself."""
     follow, name = not arg.startswith("l"), arg[1:]

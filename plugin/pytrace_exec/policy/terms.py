@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pytrace_cas.recorded.subjects import Subject
+from pytrace_cas.recorded.subjects import ASKED_FOR, Subject
 from pytrace_exec.policy.storing import ALLOWING
 
 TYPE_CHECKING = False
@@ -42,7 +42,7 @@ def value(options: Options, places: Places, name: str) -> bytes:
     """Today's value of the subject `option NAME`."""
     chosen = getattr(options, name, None)
     if name in EXACT:
-        return b"asked for"
+        return ASKED_FOR
     if chosen and name in OWN_WORLD:
         from pytrace_exec.pid_namespace import kind
 

@@ -9,10 +9,10 @@ import stat
 import time
 from typing import TYPE_CHECKING, Any
 
+from pytrace_cas.explained.contents import MAX_BYTES, text_diff
 from pytrace_cas.recorded.effect_entries import Dir, File, Hardlink, LinkTo, Move, Symlink
 from pytrace_cas.recorded.names import path_of
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.explain.contents import MAX_BYTES, text_diff
 from pytrace_exec.explain.nearest import Nearest, differences, read
 from pytrace_exec.lookup import Hit, LookUp
 from pytrace_exec.miss import known_before, observe, run_command

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from pytrace_cas.digest import SHA256
-from pytrace_cas.store import Store, index, layout, pending, schema
+from pytrace_cas.store import Store, index, layout, pending, schema, spare
 
 PAGE = Path(__file__).parents[3] / "docs" / "store-format.md"
 
@@ -21,6 +21,7 @@ def test_page_has_the_tables_and_numbers() -> None:
     assert f"Format {index.FORMAT}." in text
     assert hex(index.APPLICATION_ID) in text
     assert f"`pending` | {len(pending.EMPTY)} bytes" in text
+    assert f"| `spare` | a server's: {spare.SPARE} bytes" in text
     assert f"| `{os.path.basename(layout.Layout(b'').mark).decode()}` |" in text
 
 

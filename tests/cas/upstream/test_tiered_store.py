@@ -55,8 +55,10 @@ def both(path: Path, cache: ForeignCache) -> Iterator[Both]:
         yield Both(together, store, cache)
 
 
-def test_an_entry_whose_blob_was_evicted_is_dropped_and_counted(tmp_path: Path) -> None:
-    """Acknowledged is what is stored here; the tier may never see it."""
+def test_an_entry_whose_blob_was_evicted_is_dropped_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Acknowledged is what is stored here; the tier may never see it, and nobody needs to hear of it."""
     with Store.open(bytes(tmp_path / "store")) as store:
         digest = store.put(SHA256, os.urandom(100))
         store.evict(down_to=0)
@@ -68,6 +70,8 @@ def test_an_entry_whose_blob_was_evicted_is_dropped_and_counted(tmp_path: Path) 
         eventually(lambda: found.tiered.status()["queue_entries"] == 0)
         assert found.dropped("gone") == 2
         assert found.cache.blobs == {}
+        assert "Write" not in found.cache.calls
+    assert caplog.records == []
 
 
 def test_a_result_goes_after_its_blobs(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_without_script_everything_is_there(browser: Browser, shown: Shown) -> N
     with opened(browser, shown.server.http_url, Look(script=False)) as page:
         page.goto(shown.old.page("action"))
         page.locator("input[name=b]").fill(shown.new.short())
-        page.get_by_role("button", name="Compare").click()
+        page.get_by_role("button", name="Explain").click()
         assert "src/lib/old.h" in page.locator("main").inner_text()
 
 

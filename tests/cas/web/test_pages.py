@@ -123,9 +123,24 @@ def test_differences_are_named(shown: Shown) -> None:
     assert parts["inputs"] == {("M", "src/main.c"), ("-", "src/lib/old.h"), ("+", "src/lib/new.h")}
     assert parts["outputs"] == {("M", "main.o")}
     assert parts["result"] == {("M", "exit_code"), ("-", "stdout"), ("-", "stderr")}
+    reasons = {(one["code"], one.get("name") or one["path"]): one for one in found["reasons"]}
+    assert set(reasons) == {
+        ("arguments_changed", None),
+        ("environment_changed", "API_TOKEN"),
+        ("environment_changed", "PATH"),
+        ("inputs_changed", "src/main.c"),
+        ("inputs_changed", "src/lib/new.h"),
+        ("input_removed", "src/lib/old.h"),
+    }
+    assert "+int main() { return 1; }" in reasons["inputs_changed", "src/main.c"]["diff"]
+    assert "very secret" not in json.dumps(found)
+    page = ask(shown.server.http_url, f"/ui/diff/?a={shown.old.digest.hash[:12]}&b={shown.new.digest.hash[:12]}")
+    text = Parsed(page.text).text
+    assert all(one["message"] in text for one in found["reasons"])
     same = json.loads(ask(shown.server.http_url, f"/api/v1/diff?a={shown.old.short()}&b={shown.old.short()}").body)
     assert same["same"]
     assert not any(same["parts"].values())
+    assert same["reasons"] == []
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import attrs
+import click
 import pytest
 import yaml
 
+from pytrace_exec.cli.ci_check import check
+from pytrace_exec.cli.ci_run import run
 from tests.support.foreign_http import ForeignHttp, foreign_http
 from tests.support.repositories import Repository
 
 pytestmark = [pytest.mark.git, pytest.mark.native]
 
 TOP = Path(__file__).parents[3]
-_EXPRESSION = re.compile(r"\$\{\{ *([a-z._-]+) *\}\}")
+_EXPRESSION = re.compile(r"\$\{\{ *([A-Za-z._()-]+) *\}\}")
 JOB = "test:\n\t@cat src/a; echo ran\n"
 
 
@@ -79,7 +83,9 @@ class Runner:
             files["GITHUB_STEP_SUMMARY"].read_text(),
         )
 
-    def github(self, cwd: Any = None, without: Any = "", **inputs: Any) -> tuple[int, str, str, str]:
+    def github(
+        self, cwd: Any = None, without: Any = "", matrix: str = "null", **inputs: Any
+    ) -> tuple[int, str, str, str]:
         """The action's step, with its inputs and what GitHub sets."""
         sha = self.repository.git("rev-parse", "HEAD")
         about = {
@@ -90,12 +96,14 @@ class Runner:
             about.pop(without, None)
         declared: dict[str, Any] = yaml.safe_load((TOP / "action.yml").read_text())["inputs"]
         contexts = {"github.repository": "work", "github.event.repository.default_branch": "main"}
-        contexts |= {"github.workflow": "ci", "github.job": "test", "github.token": ""}
+        contexts |= {"github.workflow": "ci", "github.job": "test", "github.token": "", "toJSON(matrix)": matrix}
 
         def filled(text: str) -> str:
             return _EXPRESSION.sub(lambda found: contexts[found[1]], text)
 
         contexts |= {f"inputs.{name}": inputs.get(name, filled(row["default"])) for name, row in declared.items()}
+        inputs = {name.replace("_", "-"): value for name, value in inputs.items()}
+        contexts |= {f"inputs.{name}": value for name, value in inputs.items()}
         assert inputs.keys() <= declared.keys()
         step = _action()
         return self.run(Step(step.script, {name: filled(text) for name, text in step.variables.items()}), cwd, **about)
@@ -156,6 +164,63 @@ def test_github_with_things_missing(runner: Runner, tmp_path: Path) -> None:
     status, said, output, _ = runner.github(remote="http://127.0.0.1:1")
     assert (status, output.splitlines()[0], "127.0.0.1:1" in said) == (0, "skip=false", True)
     assert runner.github(mode="neither")[0] == 2
+
+
+@pytest.mark.make
+def test_github_inputs(runner: Runner, tmp_path: Path) -> None:
+    """Each input reaches the option that it stands for."""
+    runner.repository.commit(ci__steps="1\n", sub__Makefile="test:\n\t@cat ../src/b; cat ../local; echo ran\n")
+    runner.repository.write(local="l\n")
+    given = {"mode": "run", "command": "make test", "working_directory": "sub"}
+    asked = {"definition": "ci", "allow_untracked": "local", "fingerprint": "f", "max_age": "1h", "project": "p"}
+    status, said, _, _ = runner.github(**given, **asked)
+    assert (status, "ran" in said, "recorded" in said) == (0, True, True)
+    assert runner.github(**asked)[2].startswith("skip=true")
+    assert runner.github(**{**asked, "project": "q"})[2].startswith("skip=false")
+    assert runner.github(**asked, force="true")[2].startswith("skip=false")
+    runner.repository.commit(ci__steps="2\n")
+    assert "ci/steps" in runner.github(**asked)[2]
+    given = {"mode": "run", "workflow": "net"}
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        given["command"] = f"exec 3<>/dev/tcp/127.0.0.1/{server.getsockname()[1]}"
+        assert "it talked to" in runner.github(**given)[1]
+        assert "it talked to" not in runner.github(**given, allow_network="*")[1]
+    assert "history" in runner.github(mode="run", workflow="git", command="git describe --always")[1]
+    said = runner.github(mode="run", workflow="git", command="git describe --always", allow_history="true")[1]
+    assert "not recorded" not in said
+    assert runner.github(mode="run", workflow="slow", command="sleep 60", timeout="1s")[0] != 0
+
+
+@pytest.mark.make
+def test_jobs_of_a_matrix(runner: Runner) -> None:
+    """What a matrix sets tells jobs of one name apart, and so do numbers of jobs that share the work."""
+    given = {"mode": "run", "command": "make test"}
+    assert runner.github(**given, matrix='{"python": "3.11"}')[2].startswith("skip=false")
+    assert runner.github(**given, matrix='{"python": "3.12"}')[2].startswith("skip=false")
+    assert runner.github(**given, matrix='{"python": "3.11"}')[2].startswith("skip=true")
+    for name, mark, variable in (
+        ("gitlab", "GITLAB_CI", "CI_NODE_INDEX"),
+        ("buildkite", "BUILDKITE", "BUILDKITE_PARALLEL_JOB"),
+    ):
+        step = {"gitlab": _gitlab, "buildkite": _buildkite}[name]()
+        for number in ("0", "1"):
+            assert "ran" in runner.run(step, **{mark: "true", variable: number})[1]
+        assert "ran" not in runner.run(step, **{mark: "true", variable: "0"})[1]
+
+
+def test_every_option_has_an_input() -> None:
+    """The action has an input for each option that a workflow needs; the others are the runner's affair."""
+    others = {
+        "repo", "format", "as_json", "color", "dir", "root", "tracer", "pid-namespace", "disposable", "remote-ca",
+        "remote-cert", "remote-key", "remote-timeout", "digest-function",
+    }  # fmt: skip
+    given = {value for value in _action().variables.values() if "inputs." in value}
+    for verb in (check, run):
+        for option in verb.params:
+            if isinstance(option, click.Option) and option.name not in others | {"help"}:
+                flag = next(form for form in option.opts if form.startswith("--"))
+                if flag[2:] not in others:
+                    assert f"${{{{ inputs.{flag[2:]} }}}}" in given, flag
 
 
 def test_without_outputs_or_pytrace(runner: Runner) -> None:

@@ -252,3 +252,28 @@ def test_another_tool_behind_a_link(repository: Repository) -> None:
     (base / "tool").unlink()
     (base / "tool").symlink_to("tool2")
     assert repository.check().codes == ["outside"]
+
+
+@pytest.mark.parametrize(
+    ("command", "recorded"),
+    [
+        ("git rev-parse HEAD", True),
+        ("git log -1 --format=%H", True),
+        ("git status --porcelain", True),
+        ("git branch --show-current", True),
+        ("git ls-files", True),
+        ("git diff --stat", True),
+        ("git status", False),
+        ("git log -1", False),
+        ("git describe --always", False),
+        ("git rev-parse --abbrev-ref HEAD", False),
+    ],
+)
+def test_commands_of_git(repository: Repository, command: str, recorded: bool) -> None:
+    """What the documentation says of each; what read HEAD serves its commit alone."""
+    ended = repository.run(*command.split())
+    assert bool(ended.json["recorded"]) == recorded, ended.stderr
+    if recorded:
+        assert repository.check().status == 0
+        repository.commit("another", src__a="another\n")
+        assert repository.check().status == 1

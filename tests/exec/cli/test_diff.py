@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytrace_exec.bazel_logs.comparing import NON_HERMETIC
 from tests.exec.bazel_logs.test_bazel_logs import B, build, compact
-from tests.exec.cli.project import Project
+from tests.exec.cli.project import Project, codes
 from tests.support.server import running_server
 
 pytestmark = pytest.mark.strace
@@ -67,3 +68,37 @@ def test_two_builds(project: Project, tmp_path: Path) -> None:
     assert (text.status, b"CppCompile" in text.stdout, NON_HERMETIC.encode() in text.stdout) == (1, True, True)
     (tmp_path / "c").write_bytes((tmp_path / "a").read_bytes()[:40])
     assert project.pytrace("diff", first, str(tmp_path / "c")).status == 2
+
+
+def test_two_results_are_explained_as_the_second_run_was(project: Project) -> None:
+    """One core: what `pytrace-exec --explain` said on the machine, `diff` says from the store alone."""
+    script = "cat in; echo list/*; ./tool; [ -e extra ] && cat extra; readlink link"
+    script += "; [ -s own ] || echo own > own; cat gone || true"
+    project.write(**{"in": "a\nb\n", "list/one": "1", "tool": "#!/bin/sh\necho 1\n", "gone": "g\n"})
+    (project.root / "tool").chmod(0o755)
+    (project.root / "link").symlink_to("in")
+    options = ("--upload-inputs",)
+    assert project.wrapped("sh", "-c", script, options=options, MODE="a", API_TOKEN="first secret").status == 0
+    first = project.last()["action"]
+    (project.root / "link").unlink()
+    (project.root / "link").symlink_to("tool")
+    (project.root / "gone").unlink()
+    project.write(**{"in": "a\nB\n", "list/two": "2", "tool": "#!/bin/sh\necho 2\n", "extra": "e\n", "own": "mine\n"})
+    assert project.pytrace("invalidate", "--path", "in", "--reason", "a bad tool").status == 0
+    project.wrapped("sh", "-c", script, options=options, MODE="b", API_TOKEN="second secret")
+    last = project.last()
+    assert last["outcome"] == "miss"
+    assert set(codes(last)) >= {
+        *("environment_changed", "tool_changed", "inputs_changed", "new_file", "input_removed", "listing_changed"),
+        *("link_changed", "output_differs", "invalidated"),
+    }
+    found = project.pytrace("diff", first, last["action"], "--json").json
+
+    def told(reasons: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+        fields = ("code", "message", "path", "old", "new", "name", "came", "went", "invalidation")
+        return [tuple(str(one.get(name)) for name in fields) for one in reasons if one["code"] != "order_changed"]
+
+    assert told(found["reasons"]) == told(last["reasons"])
+    assert [one for group in found["groups"] for one in group["reasons"]] == found["reasons"]
+    assert any("+B" in one.get("diff", ()) for one in found["reasons"])
+    assert "secret" not in project.pytrace("diff", first, last["action"], "--json").stdout.decode()

@@ -16,7 +16,7 @@ import pytest
 import pytrace_exec.cli
 from tests.exec.cli.miss_causes import CAUSES, Call, Cause, Workshop, check, chosen
 from tests.exec.cli.project import Ended, Project
-from tests.support import tree
+from tests.support import caller, tree
 from tests.support.zygote import Zygote
 
 pytestmark = pytest.mark.strace
@@ -75,7 +75,7 @@ def test_nothing_has_changed(workshop: Workshop) -> None:
 @pytest.mark.soak
 def test_two_hundred_pairs_and_triples(workshop: Workshop) -> None:
     """What is expected comes from what was done, never from what is told."""
-    seed = int(os.environ.get("MISS_CAUSES_SEED", time.time_ns() % 10**6))
+    seed = int(caller.ENVIRONMENT.get("MISS_CAUSES_SEED", time.time_ns() % 10**6))
     print(f"seed {seed}: MISS_CAUSES_SEED={seed} does the same again")
     wrong = []
     for causes in chosen(seed, ROUNDS):

@@ -15,8 +15,9 @@ pytestmark = [pytest.mark.strace]
 
 TOO_DEAR = {
     "argparse", "asyncio", "attr", "attrs", "click", "collections.abc", "contextlib", "dataclasses", "datetime",
-    "enum", "google", "grpc", "hashlib", "inspect", "json", "logging", "pathlib", "pytrace_exec.explain",
-    "pytrace_exec.miss", "pytrace_exec.observe.run", "pytrace_exec.option_files", "pytrace_exec.option_help",
+    "enum", "google", "grpc", "hashlib", "inspect", "json", "logging", "pathlib", "pytrace_cas.explained",
+    "pytrace_exec.explain", "pytrace_exec.miss", "pytrace_exec.observe.run", "pytrace_exec.option_files",
+    "pytrace_exec.option_help",
     "pytrace_exec.streams.outlet", "pytrace_exec.tracer", "pytrace_exec.verifying", "pytrace_proto", "re", "select",
     "shutil", "signal", "socket", "sqlite3", "ssl", "subprocess", "tempfile", "threading", "tomllib", "typing",
     "urllib",

@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import pytest
 
+from pytrace_cas.explained.commands import command_differences
+from pytrace_cas.explained.facts import Comparison
+from pytrace_cas.explained.reasons import SENTENCES, in_order, reason
+from pytrace_cas.explained.shortening import LONGEST, shortened
 from pytrace_cas.recorded.places import Places
 from pytrace_cas.recorded.subjects import Subject
-from pytrace_exec.explain.commands import command_differences
-from pytrace_exec.explain.facts import Comparison
-from pytrace_exec.explain.reasons import SENTENCES, in_order, reason
 from pytrace_exec.keys.messages import make_command
-from pytrace_exec.shortening import LONGEST, shortened
 
 PLACES = Places(b"/r", b"/home/u", b"/tmp")
 OLD, NEW = b"a" * 64 + b"/1", b"b" * 64 + b"/2"

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import os
 
+from pytrace_cas.explained.reasons import reason
 from pytrace_cas.recorded.subjects import Subject
-from pytrace_exec.explain.reasons import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Comparison:
             meanings = {"identity": "belongs_to_checkout", "variable": "environment_changed"}
             return meanings.get(subject.kind, "stream_changed")
         path = subject.paths[0] if subject.paths else None
-        if subject.arg.startswith(_OPTION) and subject.kind == "fact":
+        if option_of(subject) is not None:
             return "options_changed"
         if path in produced and subject.kind not in ("listing", "order"):
             return "output_differs"
@@ -93,13 +93,16 @@ class Comparison:
         return reason(code, path, before, now, shown=self._places.readable(path))
 
 
+def option_of(subject: Subject) -> str | None:
+    """The option that a subject says something of, if it does."""
+    if subject.kind != "fact" or not subject.arg.startswith(_OPTION):
+        return None
+    return "--" + subject.arg.removeprefix(_OPTION).replace("_", "-")
+
+
 def _name(subject: Subject) -> str:
     """What concerns no path, as people call it."""
-    if subject.kind == "stream":
-        return STREAMS[subject.arg]
-    if subject.arg.startswith(_OPTION):
-        return "--" + subject.arg.removeprefix(_OPTION).replace("_", "-")
-    return subject.arg
+    return STREAMS[subject.arg] if subject.kind == "stream" else option_of(subject) or subject.arg
 
 
 def _rank(subject: Subject) -> tuple[int, Subject]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 import os
 import shlex
 
+from pytrace_cas.explained.reasons import reason
 from pytrace_cas.recorded.keys import properties, variables
 from pytrace_cas.recorded.places import MalformedText
-from pytrace_exec.explain.reasons import reason
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

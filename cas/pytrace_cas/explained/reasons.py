@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from pytrace_exec.shortening import shortened
+from pytrace_cas.explained.shortening import shortened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
