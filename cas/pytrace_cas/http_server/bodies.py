@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
 
 from starlette.responses import Response, StreamingResponse
 
-from pytrace_cas.blocking import SMALL, in_thread
+from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
 from pytrace_cas.services.limits import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from starlette.requests import Request
 
@@ -20,9 +21,23 @@ if TYPE_CHECKING:
 
 BYTES = "application/octet-stream"
 NO_HEADERS: Mapping[str, str] = {}
+S = TypeVar("S", bound="Sink")
 
 
-async def receive(request: Request, sink: Sink, small: int = SMALL) -> None:
+@asynccontextmanager
+async def begun(begin: Callable[[], S], *, waits: bool) -> AsyncIterator[S]:
+    """A sink, closed in the end. If it `waits` for the store's lock, to keep room and to give it back, threads do."""
+    sink = await open_in_thread(begin) if waits else begin()
+    try:
+        yield sink
+    finally:
+        if waits:
+            await in_thread(sink.close)
+        else:
+            sink.close()
+
+
+async def receive(request: Request, sink: Sink, *, small: int = 0) -> None:
     """Write the body in pieces that are worth a switch to a thread; a `small` rest goes directly."""
     pending = bytearray()
     async for chunk in request.stream():

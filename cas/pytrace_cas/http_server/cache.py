@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -10,11 +11,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 
 from pytrace_cas.access.demands import of_http
-from pytrace_cas.blocking import SMALL, in_thread, open_in_thread
-from pytrace_cas.http_server.bodies import BYTES, outcome, receive, stream, stream_compressed
+from pytrace_cas.blocking import in_thread, open_in_thread
+from pytrace_cas.http_server.bodies import BYTES, begun, outcome, receive, stream, stream_compressed
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED, InvalidRequest, ResultTooLarge
+from pytrace_cas.store.adding import INLINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,8 +134,10 @@ class CacheEndpoint:
             raise InvalidRequest("Content-Encoding", f"{encoding!r} is not offered here; zstd is")
         compressed = encoding == "zstd"
         size = _number(request, "x-digest-sizebytes" if compressed else "content-length")
-        with self._services.blobs_by_hash.upload(key.instance, key.hash, size, compressed=compressed) as sink:
-            await receive(request, sink, small=0 if compressed else SMALL)
+        begin = partial(self._services.blobs_by_hash.upload, key.instance, key.hash, size, compressed=compressed)
+        waits = compressed or size is None or size > INLINE
+        async with begun(begin, waits=waits) as sink:
+            await receive(request, sink, small=0 if waits else INLINE)
             digest = await in_thread(sink.commit)
         self._metrics.stored(digest.size_bytes)
 

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from pytrace_cas.access import demands
 from pytrace_cas.blocking import in_thread, open_in_thread
-from pytrace_cas.http_server.bodies import BYTES, outcome, receive, stream
+from pytrace_cas.http_server.bodies import BYTES, begun, outcome, receive, stream
 from pytrace_cas.http_server.callers import identify, refusal
 from pytrace_cas.http_server.watched import CALL
 from pytrace_cas.services.errors import EXPECTED
@@ -74,7 +74,7 @@ class WebDavEndpoint:
                 return stream(self._files.open(name))
 
     async def _put(self, request: Request, name: str) -> Response:
-        with self._files.upload(name) as sink:
+        async with begun(lambda: self._files.upload(name), waits=True) as sink:
             await receive(request, sink)
             digest = await in_thread(sink.commit)
         self._metrics.stored(digest.size_bytes)

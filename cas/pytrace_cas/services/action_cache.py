@@ -146,8 +146,8 @@ class ActionCache:
         if blobs:
             self._store.put_many(function, blobs)
         message = body if body is not None and bare is result else bare.SerializeToString()
-        needs = dict.fromkeys(needs_of(self._store, bare, function))
-        self._store.put_action_result(function, instance, digest, message, needs)
+        with needs_of(self._store, bare, function) as needs:
+            self._store.put_action_result(function, instance, digest, message, needs)
 
     def _refuse_uncacheable(self, function: DigestFunction, digest: Digest) -> None:
         """Raise `InvalidRequest` when the action is here, is an `Action`, and does not want to be cached."""

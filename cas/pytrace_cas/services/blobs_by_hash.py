@@ -61,11 +61,10 @@ class BlobsByHash:
 
 
 class Sink(Protocol):
-    """Takes a blob's bytes in order; a context manager that drops them unless they were committed."""
+    """Takes a blob's bytes in order."""
 
-    def __enter__(self) -> Sink: ...
-
-    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None:
+        """Drop them unless they were committed."""
 
     def write(self, data: bytes) -> None:
         """Take the next bytes; raise `OutOfSpace`, `BlobTooLarge`."""
@@ -80,10 +79,8 @@ class WritingSink:
     def __init__(self, store: Store, digest: Digest) -> None:
         self._writer = store.writer(SHA256, digest)
 
-    def __enter__(self) -> WritingSink:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Drop what was not committed."""
         self._writer.discard()
 
     def write(self, data: bytes) -> None:
@@ -102,11 +99,9 @@ class InflatingSink:
         self._sink = sink
         self._inflater = Inflater()
 
-    def __enter__(self) -> InflatingSink:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._sink.__exit__()
+    def close(self) -> None:
+        """Drop what was not committed."""
+        self._sink.close()
 
     def write(self, data: bytes) -> None:
         """Hand what the bytes hold to the store."""
@@ -129,10 +124,8 @@ class SpoolingSink:
         self._hash = hash
         self._spool = Spool(store)
 
-    def __enter__(self) -> SpoolingSink:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Drop the file."""
         self._spool.__exit__()
 
     def write(self, data: bytes) -> None:

@@ -20,7 +20,8 @@ BATCH = MESSAGE - (256 << 10)
 CHUNK = 1 << 20
 # Blobs that are read as messages are in memory as a whole; larger ones name no directory or tree that clients make.
 LARGEST_DIRECTORY = 16 << 20
-LARGEST_TREE = 64 << 20
+LARGEST_TREE = 64 << 20  # all those of a result together
+LARGE_TREES = 4 << 20  # of a result: a process reads those of one at a time
 
 
 @attrs.frozen

@@ -72,7 +72,7 @@ class WebFiles:
 
 
 class FileSink:
-    """Takes a file's bytes in order; a context manager that drops them unless they were committed."""
+    """Takes a file's bytes in order."""
 
     def __init__(self, store: Store, limits: Limits, name: str) -> None:
         self._store = store
@@ -81,10 +81,8 @@ class FileSink:
         self._key = _key(name)
         self._spool = Spool(store)
 
-    def __enter__(self) -> FileSink:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Drop what was not committed."""
         self._spool.__exit__()
 
     def write(self, data: bytes) -> None:

@@ -167,8 +167,9 @@ class Pusher:
         if message is None:
             return False
         result = reapi.ActionResult.FromString(message)
-        needs = [need for need in dict.fromkeys(needs_of(self._store, result, function)) if need.size_bytes]
-        for need in self._wanted(function, needs):
+        with needs_of(self._store, result, function) as needs:
+            wanted = self._wanted(function, [need for need in needs if need.size_bytes])
+        for need in wanted:
             self._push_blob(function, need)
         self._tier.put_result(function, instance, digest, message)
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from google.protobuf.message import DecodeError
@@ -256,12 +257,19 @@ class TieredStore:
             return None
         if message is None:
             return None
-        try:
-            bare, needs = self._read_result(function, message)
-        except (DecodeError, InvalidRequest, StoreError) as error:
-            log.warning("a result from upstream cannot be used: %s", error)
-            self.metrics.asked("get_result", "malformed")
-            return None
+        with ExitStack() as held:
+            try:
+                bare, needs = self._read_result(function, message, held)
+            except (DecodeError, InvalidRequest, StoreError) as error:
+                log.warning("a result from upstream cannot be used: %s", error)
+                self.metrics.asked("get_result", "malformed")
+                return None
+            return self._answer(function, instance, digest, bare, needs)
+
+    def _answer(
+        self, function: DigestFunction, instance: str, digest: Digest, bare: bytes, needs: list[Digest]
+    ) -> bytes | None:
+        """What came from upstream, if all of it is here or there."""
         if self.missing(function, needs):
             # What is kept of it here says no more than the tier did.
             self._store.remove_action_result(function, instance, digest, incomplete=True)
@@ -269,13 +277,13 @@ class TieredStore:
             return None
         return self._keep_result(function, instance, digest, bare, needs)
 
-    def _read_result(self, function: DigestFunction, message: bytes) -> tuple[bytes, list[Digest]]:
+    def _read_result(self, function: DigestFunction, message: bytes, held: ExitStack) -> tuple[bytes, list[Digest]]:
         """Check a result as if a client had sent it; return it without inlined bytes, and what it needs."""
         result = reapi.ActionResult.FromString(message)
         action_results.check_fields(result, function)
         bare, blobs = action_results.take_inlined(result, function)
         self._store.put_many(function, blobs)
-        needs = [need for need in dict.fromkeys(needs_of(self, bare, function)) if need.size_bytes]
+        needs = [need for need in held.enter_context(needs_of(self, bare, function)) if need.size_bytes]
         return bare.SerializeToString() if blobs else message, needs
 
     def _keep_result(

@@ -7,12 +7,15 @@ import http.client
 import json
 import os
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import grpc
 import pytest
+import urllib3
 
 from pytrace_cas.digest import SHA256
 from pytrace_proto import remote_execution_pb2 as reapi
@@ -154,6 +157,26 @@ def test_rule_http_a_download_that_breaks_off_frees_the_blob(client: Client, ser
     while server.blobs_open():
         time.sleep(0.01)
     assert client.ask("GET", cas(data)) == (200, data)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_others_are_served_while_a_body_waits_for_the_store(server: RunningServer, whole: bool) -> None:
+    """Keeping room for it takes the store's lock, giving it back when the body breaks off too."""
+    host, port = server.http_url.removeprefix("http://").split(":")
+    with closing(sqlite3.connect(f"{server.store}/index.sqlite", isolation_level=None)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        with socket.create_connection((host, int(port))) as putting:
+            path = f"/cas/{SHA256.of(bytes(100_000)).hash}"
+            head = f"PUT {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n"
+            putting.sendall(head.encode() + bytes(100_000 if whole else 10))
+            if not whole:
+                putting.shutdown(socket.SHUT_RDWR)
+            for _ in range(10):
+                time.sleep(0.01)  # it may not have been looked at yet
+                assert urllib3.request("GET", f"{server.http_url}/healthz", timeout=10, retries=False).status == 200
+            db.execute("ROLLBACK")
+            if whole:
+                assert putting.recv(12) == b"HTTP/1.1 200"
 
 
 def test_rule_http_large_bodies_are_413(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytrace_cas.digest import BLAKE3, SHA256
+from pytrace_cas.services import Services, result_needs
 from pytrace_cas.services.errors import InvalidRequest, ResultNotFound
 from pytrace_cas.services.limits import LARGEST_TREE
 from pytrace_cas.store import MissingBlobs, ReadOnlyStore
@@ -15,7 +18,7 @@ from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 
 if TYPE_CHECKING:
-    from pytrace_cas.services import Services
+    from pytrace_cas.store import Store
 
 ACTION = b"an action"
 OUT, ERR, FILE = b"stdout bytes", b"stderr bytes", b"file bytes"
@@ -260,6 +263,48 @@ def test_a_blob_that_is_too_large_for_a_tree_is_not_read(services: Services) -> 
     request = messages.put_result_request(b"action", reapi.ActionResult(output_directories=[folder]))
     with pytest.raises(InvalidRequest):
         services.action_cache.update(request)
+
+
+def test_trees_that_are_too_large_together_are_not_read(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tree, however often, or one for each of many directories; of either kind."""
+    nodes = [reapi.FileNode(name=name, digest=FILE_DIGEST) for name in "abcd"]
+    roots = [reapi.Directory(files=[node]) for node in nodes]
+    trees = [reapi.Tree(root=root).SerializeToString() for root in roots]
+    plain = [root.SerializeToString() for root in roots]
+    store_blobs(services, FILE, *trees, *plain)
+    monkeypatch.setattr(result_needs, "LARGEST_TREE", 3 * len(trees[0]))
+    for blobs, field in ((trees, "tree_digest"), (plain, "root_directory_digest")):
+        digests = [messages.digest(blob) for blob in blobs]
+        folders = [reapi.OutputDirectory(path=f"{n}", **{field: digests[n % 2]}) for n in range(9)]  # type: ignore[arg-type]
+        put(services, reapi.ActionResult(output_directories=folders))
+        folders = [reapi.OutputDirectory(path=f"{n}", **{field: digests[n]}) for n in range(4)]  # type: ignore[arg-type]
+        with pytest.raises(InvalidRequest):
+            put(services, reapi.ActionResult(output_directories=folders))
+
+
+def test_large_trees_are_read_one_result_at_a_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree = (
+        reapi.Tree(root=reapi.Directory()).SerializeToString()
+        + reapi.Tree(children=[reapi.Directory()]).SerializeToString()
+    )
+    under_way, most = 0, 0
+
+    def put_slowly(*arguments: object) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        time.sleep(0.02)
+        under_way -= 1
+
+    monkeypatch.setattr(result_needs, "LARGE_TREES", 1)
+    monkeypatch.setattr(store, "put_action_result", put_slowly)
+    with Services(store) as services, ThreadPoolExecutor(4) as pool:
+        store_blobs(services, tree)
+        results = [(services, tree_result(tree), str(number).encode()) for number in range(8)]
+        list(pool.map(lambda one: put(*one), results))
+        assert most == 1
+        list(pool.map(lambda one: put(services, reapi.ActionResult(), one[2]), results))
+        assert most > 1
 
 
 def test_rule_63_tree_and_root_must_agree(services: Services) -> None:

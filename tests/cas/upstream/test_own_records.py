@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -48,7 +48,7 @@ def untold(cache: ForeignCache) -> bool:
 def test_names_stay_here_and_files_go_there(tmp_path: Path) -> None:
     data, cache = os.urandom(2000), ForeignCache()
     with serving(tmp_path, cache) as (services, together, store):
-        with services.web_files.upload("a/file") as sink:
+        with closing(services.web_files.upload("a/file")) as sink:
             sink.write(data)
             sink.commit()
         eventually(lambda: together.status()["queue_entries"] == 0)
