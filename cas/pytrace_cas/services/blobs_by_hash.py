@@ -11,7 +11,6 @@ from pytrace_cas.services.byte_stream import CompressedDownload, Download
 from pytrace_cas.services.digests import check, check_hash
 from pytrace_cas.services.errors import HashNotFound, InvalidRequest, refuse_when_read_only
 from pytrace_cas.services.resource_names import check_instance_name
-from pytrace_cas.services.spool import Spool
 
 if TYPE_CHECKING:
     from pytrace_cas.services.backing import Store
@@ -119,21 +118,20 @@ class SpoolingSink:
     """A blob whose size shows only at its end."""
 
     def __init__(self, store: Store, limits: Limits, hash: str) -> None:
-        self._store = store
         self._limits = limits
         self._hash = hash
-        self._spool = Spool(store)
+        self._writer = store.spool(SHA256, hash)
 
     def close(self) -> None:
         """Drop the file."""
-        self._spool.__exit__()
+        self._writer.discard()
 
     def write(self, data: bytes) -> None:
         """Append to what has come."""
-        self._limits.check_blob(Digest(self._hash, self._spool.size + len(data)))
-        self._spool.write(data)
+        self._limits.check_blob(Digest(self._hash, self._writer.written + len(data)))
+        self._writer.write(data)
 
     def commit(self) -> Digest:
-        """Hand the file to the store, which verifies it."""
-        digest = check(Digest(self._hash, self._spool.size), SHA256)
-        return self._store.put_file(SHA256, self._spool.finish(), digest)
+        """Let the store verify and keep them."""
+        check(Digest(self._hash, self._writer.written), SHA256)
+        return self._writer.commit()

@@ -16,7 +16,6 @@ from pytrace_cas.digest import SHA256, Digest
 from pytrace_cas.services.byte_stream import Download
 from pytrace_cas.services.digests import to_message
 from pytrace_cas.services.errors import FileNotHere, InvalidRequest, refuse_when_read_only
-from pytrace_cas.services.spool import Spool
 from pytrace_proto import remote_execution_pb2 as reapi
 
 if TYPE_CHECKING:
@@ -79,20 +78,20 @@ class FileSink:
         self._limits = limits
         self._name = name
         self._key = _key(name)
-        self._spool = Spool(store)
+        self._writer = store.spool(SHA256, None)
 
     def close(self) -> None:
         """Drop what was not committed."""
-        self._spool.__exit__()
+        self._writer.discard()
 
     def write(self, data: bytes) -> None:
         """Append; raise `BlobTooLarge`, `OutOfSpace`."""
-        self._limits.check_blob(Digest(self._key.hash, self._spool.size + len(data)))
-        self._spool.write(data)
+        self._limits.check_blob(Digest(self._key.hash, self._writer.written + len(data)))
+        self._writer.write(data)
 
     def commit(self) -> Digest:
         """Make them the file's content; raise `OutOfSpace`."""
-        digest = self._store.put_file(SHA256, self._spool.finish())
+        digest = self._writer.commit()
         record = reapi.ActionResult()
         record.output_files.add(path=self._name, digest=to_message(digest))
         record.execution_metadata.queued_timestamp.FromSeconds(int(time.time()))

@@ -235,6 +235,10 @@ class Adder:
             raise
         return self.prepare(staged, size)
 
+    def widen(self, staged: Staged, kept: int, size: int) -> int:
+        """Keep room for a file that grows to a size beyond what is `kept`; return what is kept then."""
+        return self._room.widen(staged.path, kept, charge_of_blob(size, False))
+
     def prepare(self, staged: Staged, size: int) -> Staged:
         """Have a new file of that size written in the way that suits it; return it."""
         return staged.in_pieces(self._pace) if size >= LARGE else staged

@@ -27,6 +27,7 @@ PART = 64  # bytes charged for a chunk of a list, and for a range beside its row
 REF = 96  # bytes charged for a result's reference to a blob
 HIGH_WATER = 95  # percent of the limit above which eviction begins ...
 LOW_WATER = 90  # ... and where it ends
+STEP = 8 << 20  # bytes that room is kept for at once, for a file of unknown size
 _ATTEMPTS = 100  # to evict when there is nothing left to: totals that are wrong, or others that are faster
 _TAKEN = f"SELECT bytes + {RESERVED}, max_size, added, min_lifetime FROM store"
 
@@ -78,6 +79,19 @@ class Room:
     def keep(self, file: bytes, charge: int) -> None:
         """Keep room for a file of an upload that is to be that much; raise `OutOfSpace`."""
         self.add(charge, lambda db, _: reserve(db, file, charge))
+
+    def widen(self, file: bytes, kept: int, charge: int) -> int:
+        """Keep at least so much for a file that `kept` is kept for, and return it; raise `OutOfSpace`."""
+        if charge <= kept:
+            return kept
+        try:
+            return self._widen(file, kept, charge + STEP)
+        except OutOfSpace:
+            return self._widen(file, kept, charge)
+
+    def _widen(self, file: bytes, kept: int, charge: int) -> int:
+        self.add(charge - kept, lambda db, _: reserve(db, file, charge))
+        return charge
 
     def give_back(self, file: bytes) -> None:
         """Keep no room for a file any more."""

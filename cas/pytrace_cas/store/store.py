@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pytrace_cas.store.history import History
     from pytrace_cas.store.index import Writing
     from pytrace_cas.store.listing import StoredBlob
+    from pytrace_cas.store.spooling import SpoolWriter
     from pytrace_cas.store.uploads import Uploads, UploadWriter
 
 
@@ -141,6 +142,12 @@ class Store:
     def writer(self, function: DigestFunction, digest: Digest) -> BlobWriter:
         """Store a blob a chunk at a time; raise `OutOfSpace` at once if it can never fit."""
         return self._adding.writer(function, digest)
+
+    def spool(self, function: DigestFunction, hash: str | None) -> SpoolWriter:
+        """Take a blob of unknown size a chunk at a time, of that hash if there is one; raise `OutOfSpace`."""
+        from pytrace_cas.store.spooling import SpoolWriter
+
+        return SpoolWriter(self._adding, function, hash)
 
     def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
         """Begin an upload, or go on with one, of this process or another, at its `offset`; raise `WrongOffset`.

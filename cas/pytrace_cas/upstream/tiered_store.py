@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytrace_cas.digest import DigestFunction
-    from pytrace_cas.services.backing import UploadWriter, Writer
+    from pytrace_cas.services.backing import SpoolWriter, UploadWriter, Writer
     from pytrace_cas.store import BlobReader, CompressedReader, Evicted, Store
     from pytrace_cas.upstream.tier import Tier
 
@@ -140,6 +140,11 @@ class TieredStore:
         return _QueuedWriter(
             self._store.writer(function, digest), lambda: self._queue_blobs(function, (digest,)), self._wake
         )
+
+    def spool(self, function: DigestFunction, hash: str | None) -> SpoolWriter:
+        """Take a blob of unknown size; stored here when `commit` returns, later there."""
+        writer = self._store.spool(function, hash)
+        return _QueuedSpool(writer, lambda: self._queue_blobs(function, (writer.digest,)), self._wake)
 
     def upload(self, name: str, function: DigestFunction, digest: Digest, offset: int) -> UploadWriter:
         """Begin an upload or go on with one; stored here when `commit` returns, later there."""
@@ -402,6 +407,19 @@ class _QueuedWriter:
     def discard(self) -> None:
         """Drop what was written."""
         self._writer.discard()
+
+
+class _QueuedSpool(_QueuedWriter):
+    """The same of one whose size shows at its end."""
+
+    def __init__(self, writer: SpoolWriter, queue: Callable[[], None], wake: Callable[[], None]) -> None:
+        super().__init__(writer, queue, wake)
+        self._spool = writer
+
+    @property
+    def digest(self) -> Digest:
+        """Digest of what has arrived."""
+        return self._spool.digest
 
 
 class _QueuedUpload(_QueuedWriter):

@@ -199,6 +199,8 @@ class Run:
             variables={name: digest_of_text(name, subject.environ.get(name)) for name in subject.variables} | variables,
             files={path: digest for one in (*(r.files for r in earlier), seen.files) for path, digest in one.items()
                    if path != _MADE},
+            filtered={path: digest for one in (*(r.filtered for r in earlier), seen.filtered)
+                      for path, digest in one.items()},
             outside=self._outside(seen, earlier),
             head=(subject.head or "") if seen.head or any(record.head is not None for record in earlier) else None,
             sparse=subject.sparse or "",

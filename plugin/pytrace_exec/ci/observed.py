@@ -47,13 +47,15 @@ class Observed:
     """What a step depended on.
 
     `parts` name facts by the part's path; `trees` has commit and tree of each. `made`: paths that it left behind, as
-    text; `files`: untracked inputs; `refused`: why it is not recorded, each with a code.
+    text; `files`: untracked inputs; `filtered`: digests of tracked files that hold something else than their blobs;
+    `refused`: why it is not recorded, each with a code.
     """
 
     parts: dict[bytes, list[Fact]]
     trees: dict[bytes, tuple[bytes, bytes]]
     made: tuple[str, ...]
     files: dict[str, str]
+    filtered: dict[str, str]
     outside: dict[str, str]
     head: bool
     refused: tuple[tuple[str, str], ...]
@@ -106,6 +108,7 @@ class Observer:
         self._branch = objects.branch()
         self._git_folders = self._main.worktree.git_folders()
         self._files: dict[str, str] = {}
+        self._filtered: dict[str, str] = {}
         self._outside: dict[str, str] = {}
         self._refused: dict[tuple[str, str], None] = {}
         self._head = False
@@ -127,6 +130,7 @@ class Observer:
             {place.path: (place.commit, place.tree) for place in places},
             tuple(sorted(os.fsdecode(path) for path in map(self._below_top, self._outputs) if path is not None)),
             dict(sorted(self._files.items())),
+            dict(sorted(self._filtered.items())),
             self._outside,
             self._head,
             tuple(self._refused),
@@ -261,6 +265,10 @@ class Observer:
     def _content(self, place: Place, inside: bytes, path: bytes, id: bytes) -> bool:
         """Whether a file was what the tree says before the run, which may have changed it since."""
         if path not in self._outputs:
+            if place.worktree.is_blob(inside, id):
+                return True
+            name = os.fsdecode(place.path + b"/" + inside if place.path else inside)
+            self._filtered[name] = digest_of(os.fsdecode(path))
             return place.worktree.is_clean(inside, id)
         try:
             data = place.objects.repository.get(id.hex()).data  # type: ignore[union-attr]

@@ -83,15 +83,16 @@ class Step:
 class Record:
     """What one successful run depended on, and where it came from.
 
-    `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `outside`
-    (files of the runner) as digests; `head` is the branch's name that the job could read, None when it did not look.
-    `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever. `made`: untracked
-    paths that it left behind, a folder for all below.
+    `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `filtered`
+    (tracked files that held something else than their blobs: line endings, LFS) and `outside` (files of the runner) as
+    digests; `head` is the branch's name that the job could read, None when it did not look. `hosts`: peers it talked
+    to; `max_age`: seconds after which it serves no more, None for ever. `made`: untracked paths that it left behind, a
+    folder for all below.
     """
 
     __slots__ = (
-        "branch", "files", "fingerprint", "head", "hosts", "made", "max_age", "outside", "parts", "project", "run",
-        "scope", "sparse", "steps", "time", "variables", "workflow",
+        "branch", "files", "filtered", "fingerprint", "head", "hosts", "made", "max_age", "outside", "parts", "project",
+        "run", "scope", "sparse", "steps", "time", "variables", "workflow",
     )  # fmt: skip
 
     def __init__(
@@ -114,6 +115,7 @@ class Record:
         hosts: tuple[str, ...] = (),
         max_age: int | None = None,
         made: tuple[str, ...] = (),
+        filtered: Mapping[str, str] | None = None,
     ) -> None:
         self.workflow = workflow
         self.project = project
@@ -132,6 +134,7 @@ class Record:
         self.hosts = hosts
         self.max_age = max_age
         self.made = made
+        self.filtered = filtered or {}
 
     @property
     def commit(self) -> bytes:

@@ -10,11 +10,12 @@ from pytrace_exec.ci.decision import Reason, submodule_objects
 from pytrace_exec.ci.facts import Values
 from pytrace_exec.ci.objects import FOLDER, GITLINK
 from pytrace_exec.ci.record import above
+from pytrace_exec.ci.runner import digest_of
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytrace_exec.ci.facts import Fact
     from pytrace_exec.ci.library import LibraryObjects
@@ -43,17 +44,23 @@ class Standing:
                 objects = found
                 values = Values(found, found.tree_of(state[1:] if state[:1] == b"s" else part.commit))
             top = os.path.join(self._top, part.path) if part.path else self._top
-            yield from _Place(part, values, Worktree(objects, top), own).reasons()
+            yield from _Place(part, values, Worktree(objects, top), own, record.filtered).reasons()
 
 
 class _Place:
-    """One repository of the work tree; `own`: untracked paths that are the job's own, or held by their digests."""
+    """One repository of the work tree; `own`: untracked paths that are the job's own, or held by their digests.
 
-    def __init__(self, part: Part, values: Values, worktree: Worktree, own: frozenset[str]) -> None:
+    `filtered`: what files held that were checked out as something else than their blobs.
+    """
+
+    def __init__(
+        self, part: Part, values: Values, worktree: Worktree, own: frozenset[str], filtered: Mapping[str, str]
+    ) -> None:
         self._part = part
         self._values = values
         self._worktree = worktree
         self._own = own
+        self._filtered = filtered
 
     def reasons(self) -> Iterator[Reason]:
         for path, letter in self._part.facts:
@@ -74,7 +81,7 @@ class _Place:
     def _of(self, path: bytes, letter: str) -> Iterator[Reason]:
         state = self._values.state(path) if path else b"d"
         if not self._agrees(path, letter, state):
-            told = "an untracked file" if state[:1] in b"-/>" else "not as in the commit"
+            told = "an untracked file" if state[:1] in b"-/>" else "not as in the commit, or checked out in another way"
             yield _reason(self._joined(path), f"{told}, in the work tree")
         elif letter == "l" and state[:1] == b"d":
             yield from self._of_names(path)
@@ -93,7 +100,14 @@ class _Place:
             return kind == b"@" and blob_id(os.readlink(place)) == state[1:]
         if not stat.S_ISREG(found.st_mode) or kind != (b"x" if found.st_mode & 0o100 else b"f"):
             return False
-        return letter == "t" or self._worktree.is_clean(path, state[1:])
+        return letter == "t" or self._is_as_recorded(path, place, state[1:])
+
+    def _is_as_recorded(self, path: bytes, place: bytes, id: bytes) -> bool:
+        """Whether a file of that blob is checked out as it was then: line endings and LFS are the runner's."""
+        then = self._filtered.get(os.fsdecode(self._joined(path)))
+        if then is None:
+            return self._worktree.is_blob(path, id)
+        return digest_of(os.fsdecode(place)) == then and self._worktree.is_clean(path, id)
 
     def _of_names(self, path: bytes) -> Iterator[Reason]:
         tracked = self._values.entries(path)

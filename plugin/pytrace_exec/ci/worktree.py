@@ -35,8 +35,16 @@ class Worktree:
         self.top = top
         self._skipped: frozenset[bytes] | None = None
 
+    def is_blob(self, path: bytes, id: bytes) -> bool:
+        """Whether a file in the work tree holds just what the blob of that id does."""
+        try:
+            with open(os.path.join(self.top, path), "rb") as file:
+                return blob_id(file.read()) == id
+        except OSError:
+            return False
+
     def is_clean(self, path: bytes, id: bytes) -> bool:
-        """Whether a tracked file in the work tree is what the blob of that id gives."""
+        """Whether a tracked file in the work tree is what the blob of that id gives, as far as git can tell."""
         try:
             with open(os.path.join(self.top, path), "rb") as file:
                 data = file.read()

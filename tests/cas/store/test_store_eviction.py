@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pytrace_cas.digest import BLAKE3, Digest
-from pytrace_cas.store import BlobNotFound, MissingBlobs, Store, room
+from pytrace_cas.store import BlobNotFound, DigestMismatch, MissingBlobs, OutOfSpace, Store, room
+from pytrace_cas.store.spooling import SpoolWriter
 
 LIMIT = 4 << 20
 FILE = 60_000
@@ -179,3 +180,31 @@ def test_batch_of_evictions_costs_the_same_in_a_full_store(small: Store) -> None
         steps = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {statement}")]
     small.close()
     assert steps[0] == "SEARCH results USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+def test_room_is_kept_for_blobs_of_unknown_size_as_they_grow(tmp_path: Path) -> None:
+    piece = os.urandom(1 << 20)
+
+    def grow(writer: SpoolWriter) -> None:
+        for _ in range(20):
+            writer.write(piece)
+
+    with Store.open(bytes(tmp_path / "store"), max_size=40 << 20) as store:
+        old = store.put(BLAKE3, os.urandom(9 << 20))
+        first, second = store.spool(BLAKE3, None), store.spool(BLAKE3, None)
+        grow(first)
+        with pytest.raises(OutOfSpace):
+            grow(second)
+        assert not store.contains(BLAKE3, old)
+        assert second.written < 20 << 20
+        second.discard()
+        assert store.get(BLAKE3, first.commit()) == 20 * piece
+        assert store.size()[0] < 21 << 20
+        store.put(BLAKE3, os.urandom(18 << 20))  # nothing is kept any more
+        third = store.spool(BLAKE3, "ab" * 32)
+        third.write(b"other")
+        with pytest.raises(DigestMismatch):
+            third.commit()
+        third.discard()
+        assert os.listdir(store.path + b"/tmp") == []
+        assert store.check(read_data=True).problems == ()

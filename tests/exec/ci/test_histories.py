@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -63,8 +62,9 @@ def test_whole_histories(pytrace: Pytrace, project: Project) -> None:
 
 
 @pytest.mark.soak
-def test_our_own_history(pytrace: Pytrace) -> None:
-    """The last hundred commits of this repository."""
+@pytest.mark.parametrize("job", OWN, ids=lambda job: job.name)
+def test_our_own_history(pytrace: Pytrace, job: Job) -> None:
+    """The last hundred commits of this repository; each job is a test, as none may take longer than fifteen minutes."""
     if subprocess.run(["git", "-C", str(TOP), "rev-parse", "HEAD"], capture_output=True, check=False).returncode:
         pytest.skip("this is no clone of the repository")
     place = pytrace.base / "work"
@@ -73,5 +73,5 @@ def test_our_own_history(pytrace: Pytrace) -> None:
     )
     repository = Repository(place, pytrace)
     commits = repository.git("rev-list", "--reverse", "--topo-order", "--max-count=100", "HEAD").split()
-    total = _walked(repository, commits, OWN, os.path.basename(TOP))
+    total = _walked(repository, commits, (job,), "pytrace-exec")
     assert total.taken > total.possible // 2

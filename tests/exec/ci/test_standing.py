@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.support.repositories import Pytrace, Repository
@@ -58,3 +60,33 @@ def test_a_submodule_as_it_lies_there(pytrace: Pytrace) -> None:
     outer.git("submodule", "--quiet", "deinit", "lib")
     (outer.path / ".git/modules/lib").rename(pytrace.base / "lib.git")
     assert outer.run(*job).paths == ["lib"]
+
+
+def test_another_way_of_checking_out(repository: Repository) -> None:
+    """Line endings are the runner's affair: the same commit gives other files, and the job runs."""
+    job = ("cat", "src/a")
+    repository.recorded(*job)
+    repository.git("config", "core.autocrlf", "true")
+    (repository.path / "src/a").unlink()
+    repository.git("checkout", "-q", "src/a")
+    assert "worktree" in repository.run(*job).codes
+    assert repository.run(*job).json["skip"]
+    repository.git("config", "core.autocrlf", "false")
+    (repository.path / "src/a").write_text("a\n")
+    assert repository.run(*job).json["skip"]  # by the first record
+
+
+@pytest.mark.git_lfs
+def test_a_pointer_in_place_of_its_content(repository: Repository) -> None:
+    repository.git("lfs", "install", "--local")
+    repository.git("lfs", "track", "*.bin")
+    repository.commit(big_DOT_bin="large\n")
+    content, pointer = "large\n", repository.git("show", "HEAD:big.bin") + "\n"
+    for text in (pointer, content):
+        repository.write(big_DOT_bin=text)
+        time.sleep(0.02)
+        ended = repository.recorded("cat", "big.bin")
+        assert ended.stdout.startswith(text.splitlines()[0])
+    for text in (pointer, content):
+        repository.write(big_DOT_bin=text)
+        assert repository.run("cat", "big.bin").json["skip"]
