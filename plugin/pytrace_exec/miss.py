@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 
+from pytrace_cas.digest import Digest
 from pytrace_cas.recorded.bytecode import source_of
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_cas.store import OutOfSpace, ReadOnlyStore, StoreError
@@ -13,7 +14,7 @@ from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.conclude import conclude
-from pytrace_exec.observe.facts import BYTECODE, listing_of, value_of
+from pytrace_exec.observe.facts import BYTECODE, value_of
 from pytrace_exec.observe.reader import read_events
 from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot
@@ -32,7 +33,7 @@ from pytrace_exec.tracer.running import run_traced
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.digest import DigestFunction
     from pytrace_exec.invocation import Invocation
     from pytrace_exec.lookup import LookUp
     from pytrace_exec.observe.conclude import Observations
@@ -53,16 +54,24 @@ STREAM_PROBLEMS = {
 
 
 class Traced:
-    """A run with what was seen of it: wait status, observations, what came out of it."""
+    """A run with what was seen of it: wait status, observations, what came out of it; `listings` by their values."""
 
-    __slots__ = ("earlier", "recorded", "seen", "status", "trace")
+    __slots__ = ("earlier", "listings", "recorded", "seen", "status", "trace")
 
-    def __init__(self, trace: Trace, seen: Observations, recorded: Recorded, earlier: EarlierView) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        seen: Observations,
+        recorded: Recorded,
+        earlier: EarlierView,
+        listings: dict[bytes, bytes],
+    ) -> None:
         self.trace = trace
         self.status = trace.status
         self.seen = seen
         self.recorded = recorded
         self.earlier = earlier
+        self.listings = listings
 
     @property
     def ran(self) -> tuple[int, int]:
@@ -117,12 +126,14 @@ def observe(
     texts = [b"".join(source.chunks()) for source in (recorded.stdout, recorded.stderr)]
     _note_variables(invocation, run, texts)
     relaxing = Relaxing(invocation, texts, function)
-    seen = conclude(run, earlier, invocation.surroundings(function), relaxing.relax)
+    around = invocation.surroundings(function)
+    around.listings = {}
+    seen = conclude(run, earlier, around, relaxing.relax)
     trace.close()
     seen.reasons += clock_reasons(run, seen.outputs, invocation.environ)
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
-    return Traced(trace, seen, recorded, earlier)
+    return Traced(trace, seen, recorded, earlier, around.listings)
 
 
 def _kept(trace: Trace) -> dict[tuple[int, ...], bytes]:
@@ -235,7 +246,7 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
     recording = Recording(invocation, look_up.cache, traced.seen, traced.earlier)
     try:
         effects = recording.effects(traced.recorded, os.waitstatus_to_exitcode(traced.status), stdin_moved)
-        listings = _listings(look_up, traced)
+        listings = _listings(traced)
         key = store(look_up, values, recording.produced(), effects, traced.recorded, listings, traced.ran)
     except Unstorable as error:
         return None, [Reason(error.code, error.path)]
@@ -248,18 +259,15 @@ def store_result(look_up: LookUp, traced: Traced, stdin_moved: int | None) -> tu
     return key.digest, []
 
 
-def _listings(look_up: LookUp, traced: Traced) -> dict[Digest, bytes]:
+def _listings(traced: Traced) -> dict[Digest, bytes]:
     """What stood in the directories that the run read, as far as it is small."""
     found: dict[Digest, bytes] = {}
     room = MAX_LISTINGS
     for subject, value in traced.seen.values.items():
-        if subject.kind == "listing" and b"/" in value:
-            data = listing_of(traced.earlier, look_up.around, subject.arg, subject.paths[0])
-            if isinstance(data, bytes) and len(data) <= room:
-                digest = look_up.function.of(data)
-                if str(digest).encode() == value and data:
-                    found[digest] = data
-                    room -= len(data)
+        data = traced.listings.get(value) if subject.kind == "listing" else None
+        if data and len(data) <= room and (digest := Digest.parse(value.decode())) not in found:
+            found[digest] = data
+            room -= len(data)
     return found
 
 

@@ -16,7 +16,7 @@ from pytrace_cas.recorded.effects import EFFECTS_PATH, Effects
 from pytrace_cas.recorded.names import outside
 from pytrace_cas.recorded.places import MalformedText, unescape
 from pytrace_exec.cache.errors import BlobMissing
-from pytrace_exec.cli.answer import Answer
+from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.blobs import Named, named
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, open_store_for_remote, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, stated, status_of
@@ -75,7 +75,8 @@ def download(ref: str, folder: bytes, inputs: bool, force: bool, format: str, as
         answer.json({"digest": str(found.digest), **list_fields("paths", names)})
     else:
         for name in names:
-            answer.line(os.fsdecode(os.path.join(folder, name)))
+            path = os.fsdecode(os.path.join(folder, name))
+            answer.line(one_line(path) if answer.terminal else path)
 
 
 def _items(found: Named, inputs: bool) -> Iterator[Item]:

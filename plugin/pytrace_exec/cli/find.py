@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytrace_cas.json_fields import text_fields
+from pytrace_cas.recorded.places import unescape
 from pytrace_exec.cli.answer import Answer
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, stated
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from pytrace_exec.options import Options
 
 _STATUSES = stated("0 found", more="13 remote unreachable; 20 no action did")
-_MAGIC = (b"*", b"?", b"[")
+_MAGIC = re.compile(r"[*?[]")
 
 
 @cli.command(epilog=_STATUSES, short_help="Which actions read or wrote a path.")
@@ -38,15 +40,17 @@ _MAGIC = (b"*", b"?", b"[")
 def find(path: bytes, limit: int, read: bool, written: bool, format: str, as_json: bool, color: str) -> None:
     """Find the actions that read, looked at, made, changed or removed PATH, the last stored first.
 
-    PATH is a file, a glob ('src/*.c'), or a folder with / at its end, which means all below it. Of another checkout
-    the same path below its root is found as well.
+    PATH is a file, a glob ('src/*.c'), or a folder with / at its end, which means all below it; what is called so to
+    the letter ('[id].tsx') comes before what a glob fits. Of another checkout the same path below its root is found as
+    well.
     """
     options = chosen()
     answer = Answer.on_stdout("json" if as_json else format, color)
     term = _term(path, options)
     ways = [way for way, wanted in (("reads", read), ("writes", written)) if wanted] or ["reads", "writes"]
     with open_listing(options) as listing:
-        rows = _found(listing, term, ways, limit)
+        rows = _found(listing, _literal(term), ways, limit) if _MAGIC.search(term) else []
+        rows = rows or _found(listing, term, ways, limit)
     if not rows:
         raise Failed(f"no stored action {' or '.join(_SAID[way] for way in ways)} {os.fsdecode(path)}", NOT_FOUND)
     if answer.format == "json":
@@ -75,10 +79,16 @@ def _found(listing: Listing, term: str, ways: list[str], limit: int) -> list[dic
 def _term(path: bytes, options: Options) -> str:
     """The path as the catalogue keeps it: links in its folder followed, places as `%R`, `%H`, `%T`."""
     folder, name = os.path.split(os.path.abspath(path))
-    if any(sign in folder for sign in _MAGIC):
+    if _MAGIC.search(os.fsdecode(folder)):
         whole = os.path.join(folder, name)
     else:
         whole = os.path.join(os.path.realpath(folder), name)
     places = find_places(options, os.getcwdb(), os.environb)
     below = b"/" if path.endswith((b"/", b"/.")) or path in (b".", b"..") else b""
-    return (places.encode_path(whole) + below).decode()
+    place, slash, escaped = places.encode_path(whole).partition(b"/")
+    return os.fsdecode(place + slash + unescape(escaped) + below)
+
+
+def _literal(term: str) -> str:
+    """A glob that fits the term to the letter; of a folder, what is below it."""
+    return _MAGIC.sub(lambda sign: f"[{sign[0]}]", term) + ("*" if term.endswith("/") else "")

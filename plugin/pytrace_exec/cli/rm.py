@@ -6,7 +6,7 @@ from __future__ import annotations
 import click
 
 from pytrace_cas.store import Store
-from pytrace_exec.cli.answer import Answer
+from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import chosen, folder_of, format_options, is_remote_asked, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.main import Failed, cli
@@ -36,4 +36,4 @@ def rm(ref: str, format: str, as_json: bool, color: str) -> None:
     if answer.format == "json":
         answer.json({"dropped": str(row.digest), "digest_function": row.function.name, "instance": row.instance})
     else:
-        answer.line(f"dropped {row.digest}  {row.command}".rstrip())
+        answer.line(one_line(f"dropped {row.digest}  {row.command}".rstrip()))

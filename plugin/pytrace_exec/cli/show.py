@@ -13,7 +13,7 @@ from pytrace_cas.reapi import ExecutedActionMetadata, MalformedMessage
 from pytrace_cas.recorded.described import described, reading_order
 from pytrace_cas.recorded.described_effects import described_effect
 from pytrace_cas.recorded.keys import properties, variables
-from pytrace_exec.cli.answer import Answer, line_of
+from pytrace_exec.cli.answer import Answer, line_of, one_line
 from pytrace_exec.cli.choices import REMOTE, chosen, format_options, twin, wrapper_options
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
@@ -110,8 +110,8 @@ def _variable(name: str, value: str, places: Places) -> dict[str, Any]:
 
 def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> None:
     answer.line(f"action    {found['action']} ({found['digest_function']})", "strong")
-    answer.line(f"command   {shlex.join(found['command'])}")
-    answer.line(f"in        {found['cwd']} (umask {found['umask']})")
+    answer.line(one_line(f"command   {shlex.join(found['command'])}"))
+    answer.line(one_line(f"in        {found['cwd']} (umask {found['umask']})"))
     answer.line(f"exit      {found['exit_code']}")
     if found["execution_seconds"] is not None:
         answer.line(f"took      {found['execution_seconds']:.3f} s, traced")
@@ -120,7 +120,7 @@ def _print(answer: Answer, found: dict[str, Any], parts: dict[str, bool]) -> Non
             answer.line(f"{name}    {found[name]}")
     answer.line(f"env       {len(found['env'])} variables", "strong")
     for item in found["env"] if parts["env"] else ():
-        answer.line(f"  {item['name']}={shlex.quote(item['value'])}")
+        answer.line(one_line(f"  {item['name']}={shlex.quote(item['value'])}"))
     for part in ("inputs", "outputs"):
         answer.line(f"{part:9} {len(found[part])}", "strong")
         for item in found[part] if parts[part] else ():

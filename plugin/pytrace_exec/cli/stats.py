@@ -15,7 +15,7 @@ import click
 
 from pytrace_cas.catalogue import Catalogue, described_statistics
 from pytrace_cas.json_fields import text_fields
-from pytrace_exec.cli.answer import Answer
+from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import REMOTE, chosen, folder_of, format_options, is_remote_asked, twin, wrapper_options
 from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE, stated
 from pytrace_exec.cli.listing import open_writable
@@ -186,7 +186,7 @@ def _print(answer: Answer, found: dict[str, Any]) -> None:
         answer.line(f"{found['store']}: {found['size']} of {found['max_size']} bytes")
     answer.table(sorted((name, str(number)) for name, number in found.get("counters", {}).items()), ("counter", ""))
     for run in found.get("lines", ()):
-        answer.line(f"{run['outcome']:10}  {' '.join(map(str, run.get('command', ())))}")
+        answer.line(one_line(f"{run['outcome']:10}  {' '.join(map(str, run.get('command', ())))}"))
 
 
 def _hour(hour: dict[str, Any]) -> list[str]:

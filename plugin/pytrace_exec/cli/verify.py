@@ -179,13 +179,20 @@ def _stand(places: Places, folder: str) -> None:
 
 
 def _take_descriptors(run: StoredRun, outputs: list[int]) -> None:
-    """Nothing on standard input, pipes on the others: one for both where the stored run had one place for both."""
+    """Nothing on standard input, pipes on the others: one for both where the stored run had one place for both.
+
+    What went to `/dev/null` then, of which nothing is stored, goes there again.
+    """
     kinds = {subject.arg: value for subject, value in run.key.values.items() if subject.kind == "stream"}
     merged = kinds.get("kind 2", b"").endswith(b"as 1")
-    null = os.open(os.devnull, os.O_RDONLY)
+    null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    os.dup2(outputs[0], 1)
-    os.dup2(outputs[0] if merged else outputs[1], 2)
+    os.dup2(null if _is_null(kinds, 1) else outputs[0], 1)
+    os.dup2(1 if merged else null if _is_null(kinds, 2) else outputs[1], 2)
+
+
+def _is_null(kinds: dict[str, bytes], number: int) -> bool:
+    return kinds.get(f"kind {number}", b"").partition(b" ")[0] == b"null"
 
 
 def _environment(run: StoredRun, places: Places, options: Options) -> dict[bytes, bytes]:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         function: DigestFunction
         probe: str
         probe_limit: int
+        listings: dict[bytes, bytes] | None
 
         def identities(self) -> tuple[str, ...]: ...
         def identity(self, name: str) -> bytes: ...
@@ -223,7 +224,12 @@ def _named(around: Surroundings, target: bytes) -> bytes:
 def _listing(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`listing`: the digest of its canonical form, or the error."""
     listed = listing_of(view, around, arg, path)
-    return listed.encode() if isinstance(listed, str) else str(around.function.of(listed)).encode()
+    if isinstance(listed, str):
+        return listed.encode()
+    value = str(around.function.of(listed)).encode()
+    if around.listings is not None:
+        around.listings[value] = listed
+    return value
 
 
 def listing_of(view: View, around: Surroundings, arg: str, path: bytes) -> bytes | str:

@@ -29,7 +29,8 @@ IDENTITY = ("root", "home", "tmp", "pwd", "uid", "gid", "groups")
 class Surroundings:
     """The circumstances of one invocation.
 
-    `streams` gives the value of a stream subject, `terms` that of an option (`policy.terms`).
+    `streams` gives the value of a stream subject, `terms` that of an option (`policy.terms`). `listings`: where it is
+    a dict, every listing that is looked at is kept there, by its value.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Surroundings:
         self._terms = terms
         self._left_out = left_out
         self._ordering = Ordering(places.root, inputs, declared)
+        self.listings: dict[bytes, bytes] | None = None
 
     def identities(self) -> tuple[str, ...]:
         """Names of all parts of who and where the command runs."""

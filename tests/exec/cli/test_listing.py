@@ -107,3 +107,29 @@ def test_of_a_server(stored: Project) -> None:
     with running_server(stored.store) as server:
         found = stored.pytrace("status", "--remote", server.http_url, "--json").json
         assert found["size_bytes"] > 0
+
+
+def test_names_that_act_on_a_terminal_do_not(project: Project) -> None:
+    name = b"a\n\x1b]0;title\x07\x1b[31m\xff"
+    with Store.open(str(project.store)) as store:
+        store_traced(store, (b"cc", name), {b"/work/root/" + name: b"x"}, {b"/work/root/o" + name: b"y"})
+    for verb in (("ls",), ("show", "latest", "--inputs", "--outputs", "--env"), ("find", "*"), ("rm", "latest")):
+        done = project.pytrace(*verb)
+        assert done.status == 0, done
+        assert b"\x1b" not in done.stdout
+        assert b"\\x1b" in done.stdout, verb
+
+
+@pytest.mark.parametrize("name", ["a b", "[id].tsx", "what?", "per%cent", "tab\tline\nend", "\udcff", "*"])
+def test_a_path_is_found_whatever_it_is_called(project: Project, name: str) -> None:
+    root = os.fsencode(project.root)
+    with Store.open(str(project.store)) as store:
+        for one in (name, "x", "i", "other"):
+            path = b"/work/root/sub [x]/" + os.fsencode(one)
+            store_traced(store, (b"cc", os.fsencode(one)), {path: b"x"}, {path + b".o": b"y"})
+    asked = os.fsencode(name)
+    rows = project.pytrace("find", b"sub [x]/" + asked, "--json").json["actions"]
+    assert len(rows) == 1
+    assert len(project.pytrace("find", root + b"/sub [x]/" + asked + b".o", "--json").json["actions"]) == 1
+    assert len(project.pytrace("find", "sub [x]/", "--json").json["actions"]) == 4
+    assert len(project.pytrace("find", "sub*/i*", "--json").json["actions"]) == 1

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,3 +123,22 @@ def test_equal_inputs_with_other_outputs_are_listed(project: Project) -> None:
     differing = {row["action"]: row["differs"] for row in found}
     assert {action: list(names) for action, names in differing.items()} == {first: ["text"], second: ["<stdout>"]}
     assert [len(values) for names in differing.values() for values in names.values()] == [2, 2]
+
+
+@pytest.mark.parametrize("words", [">/dev/null", ">/dev/null 2>&1", "2>/dev/null"])
+def test_what_went_nowhere_goes_there_again(project: Project, words: str) -> None:
+    """Nothing is stored of it, so that it differs from nothing."""
+    project.write(x="x")
+    argv = [
+        sys.executable,
+        "-c",
+        "from pytrace_exec.wrapper import main; main()",
+        "sh",
+        "-c",
+        "cat x; cat x >&2; cp x y",
+    ]
+    line = f"{shlex.join(argv)} {words}"
+    subprocess.run(["sh", "-c", line], cwd=project.root, env=project.environment(), check=True, capture_output=True)
+    done = project.pytrace("verify", "latest")
+    assert done.status == 0, done
+    assert project.pytrace("ls", "--nondeterministic", "--json").json["actions"] == []
