@@ -20,6 +20,8 @@ _IDLE_BUFFERS = 16  # kept by a process for the files to come
 _TRY_AGAIN = 32  # the slower way is taken for one of so many pieces
 _WEIGHT, _SPIKE = 8, 4  # a new time counts for an eighth, and for at most four times what was usual
 
+_BROKEN = -1  # held, from the moment a piece is being written until it is
+
 _buffers: list[mmap.mmap] = []
 
 
@@ -49,7 +51,8 @@ class Pace:
 class Pieces:
     """Appends to one file that is open for writing, at its end. For one thread at a time.
 
-    What `append` was given may still be in memory; `finish` writes the rest. Both raise `OSError`.
+    What `append` was given may still be in memory; `finish` writes the rest. Both raise `OSError`, and again and again
+    once a piece could not be written.
     """
 
     __slots__ = ("_buffer", "_direct", "_fd", "_flags", "_held", "_pace")
@@ -68,6 +71,7 @@ class Pieces:
 
     def append(self, chunk: bytes | memoryview) -> None:
         """Take bytes; write each piece that is full."""
+        self._check()
         rest = memoryview(chunk)
         while rest:
             part = rest[: PIECE - self._held]
@@ -79,6 +83,7 @@ class Pieces:
 
     def finish(self) -> None:
         """Write what is left; the file is as any other then, and this is of no more use."""
+        self._check()
         try:
             self._set_direct(False)
             rest = memoryview(self._buffer)[: self._held]
@@ -89,6 +94,7 @@ class Pieces:
             _give_buffer(self._buffer)
 
     def _write_piece(self) -> None:
+        self._held = _BROKEN
         direct = self._set_direct(self._pace.direct())
         began = time.perf_counter()
         rest = memoryview(self._buffer)
@@ -104,6 +110,10 @@ class Pieces:
         self._held = 0
         if direct == self._direct:
             self._pace.took(direct, time.perf_counter() - began)
+
+    def _check(self) -> None:
+        if self._held == _BROKEN:
+            raise OSError(errno.EIO, "an earlier part of the file could not be written")
 
     def _set_direct(self, direct: bool) -> bool:
         if direct != self._direct:

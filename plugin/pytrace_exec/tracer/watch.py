@@ -167,6 +167,8 @@ class Log:
                     self.refused = f"executing it fails with {event.error}"
                 self.begun = self.refused is None
                 return
+        if self.unreadable is not None:
+            self.begun = True  # for all that is known: it must not be run a second time
 
     @property
     def waiting(self) -> bool:

@@ -81,6 +81,18 @@ def test_a_file_system_without_direct_writes(tmp_path: Path, monkeypatch: pytest
     assert (tmp_path / "file").read_bytes() == data
 
 
+def test_what_could_not_be_written_is_not_passed_over(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_CREAT | os.O_RDONLY)
+    file = Pieces(fd, Steady(False))
+    file.append(bytes(PIECE - 1))
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"Bad file descriptor|could not be written"):
+            file.append(bytes(PIECE))
+    with pytest.raises(OSError, match="could not be written"):
+        file.finish()
+    os.close(fd)
+
+
 def test_the_faster_way_is_taken_and_the_other_tried_again() -> None:
     pace = Pace()
     taken = []

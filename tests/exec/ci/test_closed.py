@@ -24,13 +24,12 @@ def _shell(repository: Repository, script: str, **variables: str) -> subprocess.
 
 @pytest.mark.parametrize("code", ["0", "7"])
 @pytest.mark.parametrize(
-    "closing", ["2>&-", "2>/dev/full", "2> >(true)", ">&-", "--"], ids=["stderr", "full", "pipe", "stdout", "none"]
+    "closing", ["2>&-", "2>/dev/full", "2> >(true)", ">&-"], ids=["stderr", "full", "pipe", "stdout"]
 )
 def test_a_job_runs_whatever_becomes_of_what_is_said(repository: Repository, closing: str, code: str) -> None:
-    script = f"sleep 0.2; {RUN} {closing if closing != '--' else ''}"
-    done = _shell(repository, script, CODE=code)
-    # A program whose output is closed fails, with or without us.
-    assert done.returncode == (int(code) if closing != ">&-" or code != "0" else done.returncode)
+    done = _shell(repository, f"{RUN} {closing}", CODE=code)
+    if closing != ">&-":  # a program whose output is closed may fail by itself
+        assert done.returncode == int(code)
     assert "Traceback" not in done.stderr
     assert (repository.pytrace.base / "ran").read_text() == "ran\n"
 

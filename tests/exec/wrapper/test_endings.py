@@ -176,14 +176,27 @@ def test_a_wrapper_that_fails_before_the_command_runs_it_plainly(place: Place) -
 
 
 def test_a_wrapper_that_fails_after_the_command_passes_its_status_on(place: Place) -> None:
-    for name in ("miss.observe", "tracer.strace_log.LogParser.feed", "miss.store_result", "outcome.Outcome.missed"):
+    for name in ("miss.observe", "miss.store_result", "outcome.Outcome.missed"):
         status, outcome, reasons, runs = _with_failing(f"pytrace_exec.{name}", place)
         assert (status, runs) == (3, 1), name
         assert outcome in ("error", "not_stored"), name
         assert reasons, name
 
 
-def _with_failing(name: str, place: Place) -> tuple[int, str, tuple[str, ...], int]:
+@pytest.mark.parametrize(
+    ("tracer", "parser"),
+    [
+        pytest.param("strace", "strace_log.LogParser.feed", marks=pytest.mark.strace),
+        pytest.param("native", "native_stream.StreamParser.feed", marks=pytest.mark.native),
+    ],
+)
+def test_a_command_whose_trace_cannot_be_read_is_not_run_again(place: Place, tracer: str, parser: str) -> None:
+    status, outcome, reasons, runs = _with_failing(f"pytrace_exec.tracer.{parser}", place, "--tracer", tracer)
+    assert (status, outcome, runs) == (3, "not_stored", 1)
+    assert "not_whole" in reasons
+
+
+def _with_failing(name: str, place: Place, *options: str) -> tuple[int, str, tuple[str, ...], int]:
     """Run a command that counts its runs with one function of the wrapper broken."""
     module, _, function = name.rpartition(".")
     code = f"""if True:
@@ -202,7 +215,7 @@ def _with_failing(name: str, place: Place) -> tuple[int, str, tuple[str, ...], i
     before = len(place.lines())
     script = f"echo ran >> {counted}; exit 3"
     done = subprocess.run(
-        [interpreter, "-c", code, "--", "sh", "-c", script], cwd=place.root, env=place.environment(),
+        [interpreter, "-c", code, *options, "--", "sh", "-c", script], cwd=place.root, env=place.environment(),
         stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=SECONDS,
     )  # fmt: skip
     from tests.support.runner import Record
