@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import pytest
 
 from pytrace_exec.bazel.rules_folder import rules_folder
 from tests.support.bazel import BAZEL, running_bazel
+from tests.support.other_users import FIRST, SECOND, User, installation
 from tests.support.runner import wrapper_command
 from tests.support.server import running_server
 from tests.support.tools import BAZEL_2
@@ -56,6 +59,14 @@ def output_user_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
 
 
 @pytest.fixture
+def open_place() -> Iterator[Path]:
+    """A folder that every user reaches."""
+    with tempfile.TemporaryDirectory(prefix="pytrace-examples-", dir="/var/tmp") as name:
+        os.chmod(name, 0o755)
+        yield Path(name)
+
+
+@pytest.fixture
 def header() -> Iterator[None]:
     """What the first example does not declare."""
     HEADER.parent.mkdir(exist_ok=True)
@@ -65,8 +76,8 @@ def header() -> Iterator[None]:
     HEADER.parent.rmdir()
 
 
-def placed(name: str, folder: Path, place: Path) -> TracedWorkspace:
-    """Put a copy of an example into a folder, over a store of the test's."""
+def placed(name: str, folder: Path, place: Path, **given: str) -> TracedWorkspace:
+    """Put a copy of an example into a folder, over a store of the test's; `given`: more for `pytrace_repositories`."""
     shutil.copytree(EXAMPLES / name, folder)
     workspace = TracedWorkspace(folder, place)
     place.mkdir(exist_ok=True)
@@ -75,9 +86,10 @@ def placed(name: str, folder: Path, place: Path) -> TracedWorkspace:
         "pytrace_exec": wrapper_command()[0],
         "store": str(workspace.store),
         "options": ["--stats-log", str(workspace.log)],
+        **given,
     }
-    given = ", ".join(f"{key} = {json.dumps(value)}" for key, value in own.items())
-    text = text.replace("pytrace_repositories()", f"pytrace_repositories({given})")
+    attributes = ", ".join(f"{key} = {json.dumps(value)}" for key, value in own.items())
+    text = text.replace("pytrace_repositories()", f"pytrace_repositories({attributes})")
     path = next(line for line in text.splitlines() if line.strip().startswith("path ="))
     (folder / "WORKSPACE").write_text(text.replace(path, f'path = "{rules_folder()}",'))
     return workspace
@@ -102,6 +114,27 @@ def test_an_example(case: Case, tmp_path: Path, output_user_root: Path, header: 
         changed.write_text(changed.read_text().replace("1", "2") if case.change.endswith(".h") else _other(changed))
         after = elsewhere.build(bazel, "//...")
         assert (after.count("miss"), after.count("hit")) == case.after, after.lines
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, to be others")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace("/", "-"))
+def test_an_example_as_another_user(case: Case, tmp_path: Path, open_place: Path, header: None) -> None:
+    """Each has a store and an output root of his own, and both a remote."""
+    users = [User.at_home(number, open_place) for number in (FIRST, SECOND)]
+    program = installation(open_place, users[0]) / "pytrace-exec"
+    counts = []
+    with running_server(tmp_path / "cas") as server:
+        for user in users:
+            folder, place = user.home / "workspace", user.home / "writable"
+            workspace = placed(case.name, folder, place, pytrace_exec=str(program), remote=server.grpc_url)
+            user.own(user.home)
+            with bazel_root(user.home / "root") as root:
+                user.own(root)
+                with running_bazel(folder, root, "base", user=user) as bazel:
+                    built = workspace.build(bazel, "//...", status=False)
+                    assert built.build.status == 0, built.build.log
+                    counts.append((built.count("miss"), built.count("hit")))
+    assert counts == [(case.actions, 0), (0, case.actions)]
 
 
 def _other(file: Path) -> str:
