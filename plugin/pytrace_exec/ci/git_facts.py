@@ -21,6 +21,8 @@ _OF_RUNNER = re.compile(
     rb"(|config|config\.worktree|commondir|gitdir|description|index\.lock|(info|objects|hooks|lfs|worktrees|modules)(/.*)?)",
     re.DOTALL,
 )
+# What tools look for in every folder, and git never puts into its own: pytest asks so whether it is an environment.
+_OF_TOOLS = re.compile(rb"(conda-meta(/.*)?|[^/]*\.(cfg|ini|json|py|toml|ya?ml))", re.DOTALL)
 _TYPE_ONLY = frozenset({"access", "attribute", "change", "error", "link", "order", "status", "target"})
 # Where git looks for the name HEAD, to warn of one that is ambiguous: nobody calls a branch or tag so.
 _HEADS = frozenset({
@@ -49,6 +51,8 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
     absent = value in (b"ENOENT", b"ENOTDIR")
     if absent and path in _HEADS:
         return HEAD
+    if absent and _OF_TOOLS.fullmatch(path):
+        return NOTHING
     if absent and (path == b"packed-refs" or not path.startswith((b"refs/", b"logs/"))):
         return HEAD if path != b"packed-refs" else NOTHING
     return HISTORY

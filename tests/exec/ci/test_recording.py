@@ -277,3 +277,13 @@ def test_commands_of_git(repository: Repository, command: str, recorded: bool) -
         assert repository.check().status == 0
         repository.commit("another", src__a="another\n")
         assert repository.check().status == 1
+
+
+def test_what_tools_look_for_in_every_folder(repository: Repository) -> None:
+    """Pytest asks of git's folder, too, whether it is a virtual environment: that ties no record to its commit."""
+    repository.recorded("sh", "-c", "cat src/a; test -e .git/pyvenv.cfg; test -e .git/conda-meta/history; true")
+    repository.commit("another", src__b="another\n")
+    assert repository.check().status == 0
+    repository.recorded("sh", "-c", "cat src/a; test -e .git/MERGE_HEAD; true", options=("--force",))
+    repository.commit("and another", src__a="another\n")
+    assert "commit" in repository.check().codes
