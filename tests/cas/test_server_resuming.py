@@ -15,6 +15,7 @@ import pytest
 
 from pytrace_cas.digest import SHA256
 from pytrace_cas.store import Store
+from pytrace_cas.store.pieces import LARGE, PIECE
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc
 from tests.support import messages
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from tests.support.server import RunningServer
 
-DATA = os.urandom(5 << 20)
+DATA = os.urandom(LARGE - 500_000)
 HTTP = ("--http-address", "none")
 
 
@@ -83,7 +84,7 @@ def kill(server: RunningServer) -> None:
     server.process.stdout.close()
 
 
-@pytest.mark.parametrize("told", [200_000, 3_000_000, len(DATA)])
+@pytest.mark.parametrize("told", [200_000, 2_500_000, len(DATA)])
 def test_killed_in_the_middle_it_goes_on_where_it_said(tmp_path: Path, told: int) -> None:
     name = messages.upload_name(DATA)
     server = start_server(tmp_path / "store", *HTTP)
@@ -103,6 +104,21 @@ def test_killed_in_the_middle_it_goes_on_where_it_said(tmp_path: Path, told: int
         assert (report.problems, report.uploads, report.leftovers) == ((), 0, 0)
         with store._index.read() as db:
             assert db.execute("SELECT * FROM reservations").fetchall() == []
+
+
+def test_of_a_large_upload_whole_pieces_survive_a_kill(tmp_path: Path) -> None:
+    data = os.urandom(LARGE + 1)
+    name = messages.upload_name(data)
+    server = start_server(tmp_path / "store", *HTTP)
+    with half_open(server.grpc, name, data[: 2 * PIECE + 700_000]):
+        wait_for(server.grpc, name, 2 * PIECE)
+        kill(server)
+    with running_server(tmp_path / "store", *HTTP) as again:
+        assert committed(again.grpc, name) == (2 * PIECE, False)
+        assert bring_rest(again.grpc, name, data, 2 * PIECE) == len(data)
+    with Store.open(bytes(tmp_path / "store")) as store:
+        assert store.get(SHA256, SHA256.of(data)) == data
+        assert store.check(read_data=True).problems == ()
 
 
 def test_a_small_broken_upload_survives_a_kill(tmp_path: Path) -> None:
