@@ -40,7 +40,10 @@ class BuildFailed(Exception):
 def measure_all(
     folder: Path, urls: Sequence[str], peers: Sequence[str], quick: bool, begins: Callable[[str], None]
 ) -> Iterator[Table | str]:
-    """Build through each cache, the given ones, else our own, and then the peers. Raises `BuildFailed`."""
+    """Build through each cache, the given ones, else our own, and then the peers, unless Bazel cannot use one.
+
+    Raises `BuildFailed`.
+    """
     if BAZEL is None:
         yield "A warm build is left out: Bazel is not installed (Debian: bazel-bootstrap)."
         return
@@ -56,12 +59,19 @@ def measure_all(
         root.mkdir()
         bazel = stack.enter_context(running_bazel(_workspace(folder / "workspace", actions), root, "base"))
         builds = {name: functools.partial(_warm, bazel, url, actions) for name, url in caches.items()}
+        refused: dict[str, str] = {}
         for name, url in caches.items():
             begins(f"a warm build through {name}")
-            _clean(bazel)
-            _told(bazel.build("//...", f"--remote_cache={url}"))
-            builds[name]()  # once more: what a cache or Bazel does only the first time
-        yield _table(timing.interleave(builds, QUICK_ROUNDS if quick else ROUNDS), actions)
+            try:
+                _clean(bazel)
+                _told(bazel.build("//...", f"--remote_cache={url}"))
+                builds[name]()  # once more: what a cache or Bazel does only the first time
+            except BuildFailed as failure:
+                if url not in peers:
+                    raise
+                refused[name] = _last_error(str(failure))
+        taking = {name: build for name, build in builds.items() if name not in refused}
+        yield _table(timing.interleave(taking, QUICK_ROUNDS if quick else ROUNDS), refused, actions)
 
 
 def _workspace(folder: Path, actions: int) -> Path:
@@ -93,7 +103,12 @@ def _told(build: Build) -> Build:
     return build
 
 
-def _table(taken: dict[str, list[float]], actions: int) -> Table:
+def _last_error(log: str) -> str:
+    """What Bazel says of a cache that it cannot use."""
+    return next((line for line in reversed(log.splitlines()) if "ERROR" in line), "Bazel failed")
+
+
+def _table(taken: dict[str, list[float]], refused: dict[str, str], actions: int) -> Table:
     first = next(iter(taken))
     rows = [
         (
@@ -103,4 +118,5 @@ def _table(taken: dict[str, list[float]], actions: int) -> Table:
         )
         for name, seconds in taken.items()
     ]
+    rows += [(name, ABSENT, why) for name, why in refused.items()]
     return Table(f"A warm build of {actions} actions by Bazel", ("cache", "wall", "wall over first"), rows)

@@ -36,6 +36,9 @@ def test_the_processes_of_an_endpoint_are_found_by_its_port(tmp_path: Path) -> N
 @pytest.mark.skipif(BAZEL is None, reason="Bazel is not installed (Debian: bazel-bootstrap)")
 def test_a_warm_build_is_timed_through_each_cache(tmp_path: Path) -> None:
     with running_server(tmp_path / "one") as one, running_server(tmp_path / "two") as two:
-        lines = bench("warm", "--quick", one.grpc_url, "--peer", two.http_url)
+        nobody = "grpc://127.0.0.1:1"
+        lines = bench("warm", "--quick", one.grpc_url, "--peer", nobody, "--peer", two.http_url)
     _, *table = rows(lines, "A warm build of 10 actions")
-    assert [row[0] for row in table] == [one.grpc_url, two.http_url]
+    assert [row[0] for row in table] == [one.grpc_url, two.http_url, nobody]
+    assert table[2][1] == "-"
+    assert "ERROR" in table[2][2]
