@@ -92,7 +92,7 @@ def outputs(bazel: Bazel) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http"])
+@pytest.mark.parametrize("protocol", ["grpc", pytest.param("http", marks=pytest.mark.soak)])
 def test_a_fresh_output_base_is_filled_from_the_cache(
     workspace: Path, output_user_root: Path, server: RunningServer, protocol: str
 ) -> None:

@@ -15,10 +15,10 @@ pytestmark = pytest.mark.slow
 NATIVE = (*wrapper_command(), "--tracer", "native")
 STRACE = (*wrapper_command(), "--tracer", "strace")
 BATCHES = {
-    "native": Batch(first=0, count=100, wrapper=NATIVE),
-    "strace": Batch(first=100, count=100, wrapper=STRACE),
-    "native, strict": Batch(first=1000, count=50, wrapper=NATIVE, strict=True),
-    "strace, strict": Batch(first=1050, count=50, wrapper=STRACE, strict=True),
+    "native": Batch(first=0, count=70, wrapper=NATIVE),
+    "strace": Batch(first=100, count=70, wrapper=STRACE),
+    "native, strict": Batch(first=1000, count=35, wrapper=NATIVE, strict=True),
+    "strace, strict": Batch(first=1050, count=35, wrapper=STRACE, strict=True),
 }
 
 

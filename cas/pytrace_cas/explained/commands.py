@@ -12,7 +12,7 @@ from pytrace_cas.recorded.places import MalformedText
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pytrace_cas.reapi import Command
     from pytrace_cas.recorded.places import Places
@@ -43,8 +43,8 @@ def command_differences(
     What was the same text then, in another place, did not change: the result belongs to that place.
     """
     if old.arguments != new.arguments:
-        said = "\0".join(new.arguments)
-        stored = [_stored(word, said, places, origin) or "" for word in old.arguments]
+        unsaid = _unsaid("\0".join(new.arguments))
+        stored = [_stored(word, unsaid, places, origin) or "" for word in old.arguments]
         today = [_restored(word, places) or "" for word in new.arguments]
         if stored == today:
             yield from _moved(" ".join(old.arguments), " ".join(new.arguments), "the arguments", places, origin)
@@ -69,7 +69,7 @@ def _variable(
         said = "its value is not shown" if old == new else None
         yield {**reason("environment_changed", None, old, new, name=name, said=said), "hidden": True}
         return
-    old, new = _stored(before, now or "", places, origin), _restored(now, places)
+    old, new = _stored(before, _unsaid(now or ""), places, origin), _restored(now, places)
     if old == new:
         yield from _moved(before or "", now or "", name, places, origin)
     else:
@@ -86,18 +86,19 @@ def _moved(before: str, now: str, name: str, places: Places, origin: Places | No
             yield reason("belongs_to_checkout", None, old, new, name=f"{name} and the {place} folder")
 
 
-def _stored(text: str | None, today: str, places: Places, origin: Places | None) -> str | None:
-    """A stored text as people read it, with the places of then.
+def _unsaid(today: str) -> dict[str, str]:
+    """The places that today's text does not name, as they are called."""
+    return {sign: name for sign, name in _NAMES.items() if sign not in today}
 
-    Where those are not known, a place that today's text does not name as well stands for itself.
-    """
+
+def _stored(text: str | None, unsaid: Mapping[str, str], places: Places, origin: Places | None) -> str | None:
+    """A stored text as people read it, with the places of then; where not known, unsaid ones by their names."""
     if text is None:
         return None
     if origin is not None:
         return _restored(text, origin)
-    for sign, name in _NAMES.items():
-        if sign not in today:
-            text = text.replace(sign, name)
+    for sign, name in unsaid.items():
+        text = text.replace(sign, name)
     return _restored(text, places)
 
 

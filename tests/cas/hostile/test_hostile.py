@@ -34,7 +34,7 @@ def _resident(server: RunningServer) -> int:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
 
 
-@pytest.mark.parametrize("requests", [600, pytest.param(20_000, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("requests", [300, pytest.param(20_000, marks=pytest.mark.soak)])
 def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], requests: int) -> None:
     chance, answers = Random(requests), Counter[str]()
     with running_server(tmp_path / "store") as server, grpc.insecure_channel(server.grpc) as channel:
