@@ -16,7 +16,7 @@ import time
 
 PIECE = 1 << 20  # bytes
 LARGE = 4 << 20  # a file of this size is written in pieces
-_IDLE_BUFFERS = 16  # kept by a process for the files to come
+_IDLE_BUFFERS = 4  # kept by a process for the files to come
 _TRY_AGAIN = 32  # the slower way is taken for one of so many pieces
 _WEIGHT, _SPIKE = 8, 4  # a new time counts for an eighth, and for at most four times what was usual
 
