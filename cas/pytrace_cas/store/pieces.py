@@ -86,9 +86,7 @@ class Pieces:
         self._check()
         try:
             self._set_direct(False)
-            rest = memoryview(self._buffer)[: self._held]
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
+            write_all(self._fd, memoryview(self._buffer)[: self._held])
         finally:
             self._held = 0
             _give_buffer(self._buffer)
@@ -126,6 +124,13 @@ class Pieces:
                 return False
             self._direct = direct
         return direct
+
+
+def write_all(fd: int, chunk: bytes | memoryview) -> None:
+    """Write every byte; write(2) may take fewer."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _take_buffer() -> mmap.mmap:

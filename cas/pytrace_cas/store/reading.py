@@ -169,7 +169,7 @@ class Reader:
         Raise `BlobNotFound`, and leave the file empty, if there are none. The file should be open for reading too:
         only then can it share the stored file's blocks.
         """
-        from pytrace_cas.store.staging import write_all
+        from pytrace_cas.store.pieces import write_all
 
         found = self.find(function, digest)
         if isinstance(found, bytes):
@@ -380,7 +380,8 @@ def _packed_file(fd: int, size: int, packed: int) -> PackedFile | None:
 
 def _landed(function: DigestFunction, digest: Digest, source: Found, target: int) -> bool:
     """Copy a blob; say whether the bytes that went into the target have the digest."""
-    from pytrace_cas.store.staging import chunks_of, clone, feed, write_all
+    from pytrace_cas.store.pieces import write_all
+    from pytrace_cas.store.staging import chunks_of, clone, feed
 
     state = function.new()
     if isinstance(source, int) and clone(source, target):

@@ -14,7 +14,7 @@ import time
 from pytrace_cas.store import crashpoints
 from pytrace_cas.store.index import disk_failure
 from pytrace_cas.store.layout import FILE_MODE, remove, unique_name
-from pytrace_cas.store.pieces import Pieces
+from pytrace_cas.store.pieces import Pieces, write_all
 from pytrace_cas.store.reservations import KEPT_SECONDS
 
 TYPE_CHECKING = False
@@ -139,13 +139,6 @@ class Staged:
         """Unlock the file and leave it where it is."""
         os.close(self.fd)
         self.fd = -1
-
-
-def write_all(fd: int, chunk: bytes | memoryview) -> None:
-    """Write every byte; write(2) may take fewer."""
-    rest = memoryview(chunk)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
 
 
 def clone(source: int, target: int) -> bool:
