@@ -61,7 +61,7 @@ bench: $(VENV)/.installed-dev ## print the benchmarks' ratios
 soak: packages $(VENV)/.installed-dev ## run the oracle, the store, the server and the kills for a long time
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer native
 	$(BIN)/python -m tests.oracle --rounds $(SOAK_ROUNDS) --tracer strace
-	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=3600 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m soak -o faulthandler_timeout=7200 $(PYTEST_ARGS)
 
 sanitize: packages $(VENV)/.installed-dev ## run the corpus over a native tracer built with sanitizers
 	$(BIN)/python scripts/sanitize $(PYTEST_ARGS)
