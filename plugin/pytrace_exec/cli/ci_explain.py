@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_cas.json_fields import text_fields
 from pytrace_exec.ci.opening import Opening
 from pytrace_exec.ci.verdict import decide
 from pytrace_exec.cli.answer import Answer, one_line
@@ -86,7 +87,7 @@ def _find(shelf: Shelf, question: Asked, wanted: str) -> Stored:
 def _show(stored: Stored, answer: Answer) -> None:
     record = stored.record
     facts = [
-        (os.fsdecode(part.path + b"/" + path if part.path and path else part.path or path), letter)
+        (part.path + b"/" + path if part.path and path else part.path or path, letter)
         for part in record.parts
         for path, letter in part.facts
     ]
@@ -96,13 +97,14 @@ def _show(stored: Stored, answer: Answer) -> None:
         "steps": [step.name or "1/1" for step in record.steps], "head": record.head,
     }  # fmt: skip
     if answer.format == "json":
-        told = {"digest": str(stored.digest), "branch": record.branch, "commit": record.commit.hex(), "run": record.run}
-        paths = [{"path": path, "counts": _LETTERS[letter]} for path, letter in facts]
+        branch = text_fields("branch", os.fsencode(record.branch))
+        told = {"digest": str(stored.digest), **branch, "commit": record.commit.hex(), "run": record.run}
+        paths = [{**text_fields("path", path), "counts": _LETTERS[letter]} for path, letter in facts]
         answer.json({**told, "time": int(record.time), **around, "paths": paths})
         return
     answer.line(f"{stored.digest}  {_place(record)}", "strong")
     answer.table([[name, str(value)] for name, value in around.items() if value])
-    answer.table([[_LETTERS[letter], one_line(path) or "."] for path, letter in facts])
+    answer.table([[_LETTERS[letter], one_line(os.fsdecode(path)) or "."] for path, letter in facts])
 
 
 def _place(record: Record) -> str:

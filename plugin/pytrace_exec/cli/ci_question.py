@@ -10,6 +10,7 @@ import os
 import time
 
 from pytrace_cas.digest import function_named
+from pytrace_cas.json_fields import text_fields
 from pytrace_cas.store import Store, StoreError
 from pytrace_exec.cache.errors import CacheFailed
 from pytrace_exec.cache.local import LocalCache
@@ -166,25 +167,28 @@ def where(branch: str, commit: bytes, run: str) -> str:
     return " ".join(word for word in (commit.hex()[:12], f"({branch})" if branch else "", run) if word)
 
 
+def _readable(text: str) -> str:
+    """Text with a sign in place of each byte that is no text."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def json_of(verdict: Verdict) -> dict[str, Any]:
     """A verdict as an object."""
 
     def reasons(found: Any) -> list[dict[str, Any]]:
-        return [
-            {"code": one.code, "message": one.message, "path": None if one.path is None else os.fsdecode(one.path)}
-            for one in found
-        ]
+        return [{"code": one.code, "message": _readable(one.message), **text_fields("path", one.path)} for one in found]
 
     def record(stored: Any) -> dict[str, Any]:
         found = stored.record
         return {
-            "digest": str(stored.digest), "branch": found.branch, "commit": found.commit.hex(), "run": found.run,
-            "time": int(found.time), "scope": found.scope, "paths": found.size(),
+            "digest": str(stored.digest), **text_fields("branch", os.fsencode(found.branch)),
+            "commit": found.commit.hex(), "run": found.run, "time": int(found.time), "scope": found.scope,
+            "paths": found.size(),
         }  # fmt: skip
 
     return {
         "skip": verdict.skip,
-        "reason": verdict.summary,
+        "reason": _readable(verdict.summary),
         "by": record(verdict.by) if verdict.by is not None else None,
         "reasons": reasons(verdict.general),
         "records": [{**record(stored), "reasons": reasons(found)} for stored, found in verdict.misses],

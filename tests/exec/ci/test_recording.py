@@ -76,6 +76,16 @@ def test_a_tracked_file_that_was_changed(repository: Repository) -> None:
     repository.recorded("cat", "src/b")
 
 
+def test_a_command_that_is_none(repository: Repository) -> None:
+    """It ends as a shell has it; a job without a name is a mistake."""
+    repository.write(text="no program\n")
+    assert repository.run("no-such-program").status == 127
+    assert repository.run("./text").status == 126
+    for verb in (("run", "--", "true"), ("check",), ("explain",)):
+        ended = repository.pytrace("ci", *verb, cwd=repository.path)
+        assert (ended.status, "--workflow" in ended.stderr) == (2, True)
+
+
 def test_a_file_on_standard_input(repository: Repository) -> None:
     words = ("ci", "run", "--workflow", "w", "--json", "--", "cat")
     ended = repository.pytrace(*words, cwd=repository.path, stdin=str(repository.path / "src/a"))
