@@ -20,7 +20,7 @@ from pytrace_exec.ci.provider import FORCED, Surroundings, code, listed, surroun
 from pytrace_exec.ci.runner import fingerprint
 from pytrace_exec.ci.shelf import Job, Shelf, ShelfTrouble
 from pytrace_exec.ci.verdict import Terms
-from pytrace_exec.cli.exit_status import USAGE
+from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE
 from pytrace_exec.cli.failed import Failed
 from pytrace_exec.store_opening import open_folder, store_folder
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.shelf import Stored
     from pytrace_exec.ci.verdict import Verdict
     from pytrace_exec.options import Options
 
@@ -138,6 +139,16 @@ def shelf_of(options: Options, make: bool) -> Shelf:
 def _existing(folder: bytes) -> Store:
     """A store that is there already: a question makes none."""
     return open_folder(folder) if os.path.isdir(folder) else Store.open(folder, read_only=True)
+
+
+def find_record(shelf: Shelf, job: Job, wanted: str) -> Stored:
+    """The record of a job whose digest begins so; raise `Failed`, or `ShelfTrouble`."""
+    found = [one for one in shelf.records(job).records if str(one.digest).startswith(wanted)]
+    if not found:
+        raise Failed(f"{job.workflow!r} has no record {wanted}; pytrace ci ls shows them", NOT_FOUND)
+    if len(found) > 1:
+        raise Failed(f"{len(found)} records begin with {wanted}; give more of the digest", USAGE)
+    return found[0]
 
 
 TROUBLES = (GitTrouble, ShelfTrouble)
