@@ -20,6 +20,9 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 _PASSED_ON = (*_FROM_KEYBOARD, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
+UNHEARD_MS = 1000
+"""The longest wait at a time, in milliseconds: a signal that comes just before a wait begins is heard after it."""
+
 
 def spawn(
     program: bytes,
