@@ -13,7 +13,8 @@ from pathlib import Path
 
 import attrs
 
-from tests.support.sources import NoSources, lua_sources
+from tests.support.fetching import NotFetched
+from tests.support.sources import lua_sources
 
 # What Lua's sources define for themselves must be there before the first header is read.
 UNIT_HEAD = "#define LUA_CORE\n#define LUA_LIB\n#define ltable_c\n#define lvm_c\n" + '#include "lprefix.h"\n'
@@ -182,6 +183,6 @@ def _copy_lua(folder: Path) -> list[str]:
     """Copy Lua to `src`; return the names of its C files."""
     try:
         shutil.copytree(lua_sources(), folder / "src")
-    except NoSources as error:
+    except NotFetched as error:
         raise Unavailable(f"no C sources: {error}") from None
     return sorted(path.name for path in (folder / "src").glob("*.c"))

@@ -15,6 +15,7 @@ import pytest
 from pytrace_cas.store import Store
 from tests.support import caller, skips, tree
 from tests.support.summary import Summary
+from tests.support.time_limit import TimeLimit
 
 # All that tests and what they start may know of the session that runs them. Among what goes: our own PYTRACE_*,
 # git's GIT_*, make's MAKEFLAGS (tests run under make), proxies (gRPC would send loopback through them).
@@ -44,6 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     config.add_cleanup(restore)
     config.pluginmanager.register(Summary())
+    config.pluginmanager.register(TimeLimit.of(config))
     if skips.on_reference_machine():
         allowed = skips.allowances(Path(__file__).parent / "ALLOWED_SKIPS")
         config.pluginmanager.register(skips.AllowedSkips(allowed))

@@ -134,6 +134,14 @@ class DigestFunction:
             raise MalformedDigest(str(digest), "only the empty blob has size 0")
         return digest
 
+    def can_make(self, digest: Digest) -> bool:
+        """Whether this function can have made the digest."""
+        try:
+            self.check(digest)
+        except MalformedDigest:
+            return False
+        return True
+
 
 SHA256 = DigestFunction("sha256", 1, 64, True, _sha256)
 BLAKE3 = DigestFunction("blake3", 9, 64, False, _blake3)

@@ -15,7 +15,7 @@ import attrs
 from pytrace_cas.access import AccessSettings, BadAccessFile
 from pytrace_cas.access.certificates import Certificates
 from pytrace_cas.access.guard import Guard
-from pytrace_cas.allocation import keep_freed_memory
+from pytrace_cas.allocation import REST, give_back_freed_memory, keep_freed_memory
 from pytrace_cas.blocking import in_thread
 from pytrace_cas.grpc_server import GrpcServer
 from pytrace_cas.http_server import HttpServer
@@ -124,10 +124,15 @@ async def serve(store: Store, settings: Settings, worker: Worker, ready: Callabl
 
 
 async def _until_stopped(worker: Worker, orders: Orders, metrics: ServerMetrics, usage: Usage) -> None:
-    """Wait for the order to stop, or until nobody has called for long enough."""
+    """Wait for the order to stop, or until nobody has called for long enough; at rest, give freed memory back."""
+    rested = False
     while not orders.stop.is_set() and not worker.tick():
         metrics.look()
         await in_thread(usage.write)
+        resting = worker.slot.idle_seconds() >= REST
+        if resting and not rested:
+            await in_thread(give_back_freed_memory)
+        rested = resting
         with suppress(TimeoutError):
             await asyncio.wait_for(orders.stop.wait(), worker.tick_seconds)
 

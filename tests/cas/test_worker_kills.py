@@ -23,6 +23,7 @@ from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 from tests.support.server import PYTRACE_CAS, running_server, server_environment
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CLIENTS = 4
+PATIENCE = 90  # seconds that a client tries to get through
 # What a client may see of a worker that dies, and what it then does again.
 TO_RETRY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.UNKNOWN)
 OPTIONS = (
@@ -66,11 +68,12 @@ class Client(threading.Thread):
             self.failure = error
 
     def _again(self, call: Callable[[], T]) -> T:
+        given_up = time.monotonic() + PATIENCE
         while True:
             try:
                 return call()
             except grpc.RpcError as error:
-                if error.code() not in TO_RETRY:
+                if error.code() not in TO_RETRY or time.monotonic() > given_up:
                     raise
                 self.retries += 1
                 time.sleep(0.01)
@@ -110,8 +113,7 @@ def kill_one(server: RunningServer, chance: random.Random) -> None:
     """Kill a worker, and wait until all are there again."""
     with suppress(ProcessLookupError):
         os.kill(chance.choice(server.workers()), signal.SIGKILL)
-    while len(server.workers()) < 2:
-        time.sleep(0.02)
+    until(lambda: len(server.workers()) >= 2, "another worker")
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(60, marks=pytest.mark.soak)])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.proxied import free_ports, passes_through, until
+from tests.support.proxied import answers, free_ports, passes_through
 from tests.support.server import running_server
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ TEMPORARY = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
 
 
 @contextmanager
-def proxy(server: RunningServer, folder: Path) -> Iterator[tuple[str, str]]:
-    """Run nginx before a server; yield a gRPC target and a URL."""
+def proxy(server: RunningServer, folder: Path) -> Iterator[tuple[str, str, subprocess.Popen[bytes]]]:
+    """Run nginx before a server; yield a gRPC target, a URL and its process."""
     grpc_port, http_port = free_ports()
     folders = "".join(f"\n    {name}_temp_path {folder / name};" for name in TEMPORARY)
     text = EXAMPLE.read_text()
@@ -44,12 +44,12 @@ def proxy(server: RunningServer, folder: Path) -> Iterator[tuple[str, str]]:
     settings.write_text(f"daemon off;\nmaster_process off;\npid {folder / 'pid'};\nerror_log {log};\n{text}")
     with subprocess.Popen(["nginx", "-p", folder, "-e", log, "-c", settings], stderr=subprocess.DEVNULL) as process:
         try:
-            yield f"127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_port}"
+            yield f"127.0.0.1:{grpc_port}", f"http://127.0.0.1:{http_port}", process
         finally:
             process.terminate()
 
 
 def test_both_protocols_pass_through(tmp_path: Path) -> None:
-    with running_server(tmp_path / "s", "--drain-uploads") as server, proxy(server, tmp_path) as (target, url):
-        until(f"{url}/readyz", 200)
+    with running_server(tmp_path / "s", "--drain-uploads") as server, proxy(server, tmp_path) as (target, url, process):
+        answers(f"{url}/readyz", 200, process)
         passes_through(target, url)

@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,7 @@ import pytest
 from google.protobuf import descriptor_pb2
 
 from pytrace_proto import bytestream_pb2, remote_asset_pb2, remote_execution_pb2, semver_pb2
-from tests.support.caller import ENVIRONMENT
+from tests.support.fetching import download
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +48,7 @@ NEWER = {
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.ZipFile]:
     """BuildGrid's package, read and not installed: its messages have the names of ours."""
     folder = tmp_path_factory.mktemp("wheel")
-    pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check")
-    subprocess.run((*pip, "--dest", folder, "buildgrid==0.4.4"), check=True, env=ENVIRONMENT)
+    download("buildgrid==0.4.4", folder)
     [path] = folder.iterdir()
     with zipfile.ZipFile(path) as wheel:
         yield wheel

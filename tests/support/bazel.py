@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bazel (Debian's unless another is named): a workspace of its own, no network, a server that is stopped afterwards."""
+"""Bazel (Debian's unless another is named): a workspace of its own, no network, a server that is ended afterwards."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
 from tests.support.server import server_environment
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.support.other_users import User
 
@@ -48,6 +51,7 @@ class Bazel:
         self.workspace = workspace
         self.program = program
         self._user = user
+        self._base = output_base
         self._startup = (f"--output_user_root={output_user_root}", f"--output_base={output_base}")
 
     @property
@@ -78,6 +82,24 @@ class Bazel:
             command, "--nosandbox_debug", "--color=no", "--curses=no", "--show_progress_rate_limit=60", *arguments
         )
 
+    def end_server(self) -> None:
+        """Kill its server, if there is one, and see it gone.
+
+        `bazel shutdown` waits a minute for it where nobody waits for orphans, and for ever for one that hangs.
+        """
+        if pid := self._server():
+            os.kill(pid, signal.SIGKILL)
+            until(lambda: not self._server(), f"the end of Bazel's server {pid}")
+
+    def _server(self) -> int:
+        """The server's process; 0 when there is none, or it has only not been waited for."""
+        try:
+            pid = int((self._base / "server" / "server.pid.txt").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except FileNotFoundError:
+            return 0
+        return pid if os.fsencode(self._base) in command else 0
+
 
 def _processes(log: str) -> dict[str, int]:
     found = _COUNTS.search(log)
@@ -93,7 +115,7 @@ def running_bazel(
     program: Path | str | None = BAZEL,
     user: User | None = None,
 ) -> Iterator[Bazel]:
-    """Use Bazel with a fresh output base of that name; stop its server and remove the base in the end.
+    """Use Bazel with a fresh output base of that name; end its server and remove the base in the end.
 
     Output bases under one `output_user_root` share what Bazel unpacks of itself.
     """
@@ -102,6 +124,6 @@ def running_bazel(
     try:
         yield bazel
     finally:
-        bazel.run("shutdown")
+        bazel.end_server()
         subprocess.run(["chmod", "-R", "u+w", base], check=True)
         shutil.rmtree(base)

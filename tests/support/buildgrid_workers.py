@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.executors import Executor, buildbox_run, runner_arguments, top_links
-from tests.support.foreign_servers import STOP_SECONDS, bgd, serving
-from tests.support.server import server_environment
+from tests.support.foreign_servers import bgd, logged, serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 BOT = Path(__file__).with_name("buildgrid_bot.py")
 _CONFIG = """\
@@ -82,7 +81,7 @@ def running_buildgrid_executor(folder: Path, writable: Path) -> Iterator[Executo
         url = stack.enter_context(serving(folder, str(program), "server", "start", str(config)))
         runner = [str(buildbox_run()), f"--remote={url}", "--disable-localcas", *runner_arguments(writable)]
         python = program.with_name("python")
-        stack.enter_context(_running(folder / "bot.log", (str(python), str(BOT), url, str(folder), *runner)))
+        stack.enter_context(logged(folder / "bot.log", (str(python), str(BOT), url, str(folder), *runner), Path("/")))
         yield Executor(url, top_links())
 
 
@@ -114,27 +113,10 @@ def _running_postgres() -> Iterator[str]:
         )
         subprocess.run([*as_nobody, *made], cwd="/", check=True, capture_output=True)
         options = ("-D", place / "data", "-k", place, "-c", "listen_addresses=", "-c", "fsync=off")
-        with _running(Path("/dev/null"), (*as_nobody, str(programs / "postgres"), *map(str, options))):
+        with logged(Path("/dev/null"), (*as_nobody, str(programs / "postgres"), *map(str, options)), Path("/")):
             client = ("-h", str(place), "-U", "bgd")
             for _ in range(300):
                 if not subprocess.run(["pg_isready", *client, "-q", "-t", "1"], check=False).returncode:
                     break
             subprocess.run(["createdb", *client, "bgd"], check=True)
             yield f"postgresql+psycopg2://bgd@/bgd?host={place}"
-
-
-@contextmanager
-def _running(log: Path, command: Sequence[str]) -> Iterator[None]:
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            command, cwd="/", env=server_environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
-    try:
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()

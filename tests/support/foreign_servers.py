@@ -15,7 +15,7 @@ from tests.support.server import server_environment
 from tests.support.tools import BUILDGRID, BUILDSTREAM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 # Imports of a hundred modules, on a machine that does something else too.
@@ -52,14 +52,21 @@ def running_casd(folder: Path, *options: str) -> Iterator[str]:
 def serving(folder: Path, *command: str) -> Iterator[str]:
     """Run a server that listens at `socket` in a folder; give its URL when it is ready."""
     url = f"unix:{folder / 'socket'}"
-    with open(folder / "log", "wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=server_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    try:
+    with logged(folder / "log", command, folder):
         with grpc.insecure_channel(url) as channel:
             grpc.channel_ready_future(channel).result(START_SECONDS)
         yield url
+
+
+@contextmanager
+def logged(log: Path, command: Sequence[str], folder: Path) -> Iterator[None]:
+    """Run a program in a folder, what it says going to a file, and end it."""
+    with open(log, "wb") as file:
+        process = subprocess.Popen(
+            command, cwd=folder, env=server_environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+    try:
+        yield
     finally:
         process.terminate()
         try:

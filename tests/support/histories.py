@@ -10,8 +10,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-import subprocess
-import sys
 import sysconfig
 import tarfile
 import tempfile
@@ -20,9 +18,9 @@ from pathlib import Path, PurePosixPath
 
 import attrs
 
-from tests.support import caller
+from tests.support.fetching import NotFetched, download
 from tests.support.repositories import Repository
-from tests.support.sources import KEPT, NoSources
+from tests.support.sources import KEPT
 
 CUTS = 4
 """Commits that the edits between two releases are cut into."""
@@ -80,7 +78,7 @@ PROJECTS = (
 
 
 def release(project: str, version: str) -> Path:
-    """The unpacked sources of a release; raise `NoSources`."""
+    """The unpacked sources of a release; raise `NotFetched`."""
     kept = KEPT / f"{project}-{version}"
     if not kept.exists():
         KEPT.mkdir(parents=True, exist_ok=True)
@@ -111,14 +109,10 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> No
 
 def _download(project: str, version: str, folder: Path) -> Path:
     isolated = () if importlib.util.find_spec("setuptools") is None else ("--no-build-isolation",)
-    options = ["--quiet", "--no-deps", *isolated, "--no-binary", project, "--dest", str(folder)]
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, f"{project}=={version}"], env=caller.ENVIRONMENT,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    download(f"{project}=={version}", folder, *isolated, "--no-binary", project)
     found = list(folder.glob("*.tar.gz"))
-    if done.returncode != 0 or not found:
-        raise NoSources(done.stderr.strip() or f"pip gave no source distribution of {project} {version}")
+    if not found:
+        raise NotFetched(f"pip gave no source distribution of {project} {version}")
     return found[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
-import time
+import subprocess
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from pytrace_cas.digest import SHA256
 from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from tests.support import messages
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,10 +41,14 @@ def status(url: str) -> int:
         return 0
 
 
-def until(url: str, expected: int) -> None:
-    """Ask until a page has that status."""
-    while status(url) != expected:
-        time.sleep(0.02)
+def answers(url: str, expected: int, proxy: subprocess.Popen[bytes]) -> None:
+    """Ask until a page has that status, for as long as the proxy runs."""
+
+    def holds() -> bool:
+        assert proxy.poll() is None, f"{proxy.args!r} ended with status {proxy.returncode}"
+        return status(url) == expected
+
+    until(holds, f"status {expected} of {url}")
 
 
 def passes_through(target: str, url: str) -> None:

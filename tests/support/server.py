@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 PYTRACE_CAS = Path(sys.executable).with_name("pytrace-cas")
-STOP_SECONDS = 30
+START_SECONDS, STOP_SECONDS = 90, 30
 
 
 @attrs.frozen
@@ -43,6 +44,14 @@ class RunningServer:
         """Ask it to stop; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(STOP_SECONDS)
+
+    def stop(self) -> None:
+        """Ask it to stop, and leave none behind that does not: raise `RuntimeError` after it is killed."""
+        try:
+            self.terminate()
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise RuntimeError(f"the server did not stop within {STOP_SECONDS} s") from None
 
     def descriptors_open(self) -> int:
         """Count its open descriptors."""
@@ -82,7 +91,7 @@ def start_server(
 ) -> RunningServer:
     """Start a server, its log to be read with `stderr`; it is the caller's to stop.
 
-    Raises `RuntimeError` when it ends before it is ready.
+    Raises `RuntimeError` when it ends before it is ready, or is not ready in time.
     """
     # One process, unless a test is about several: what it asks of the process, it then asks of the one that serves.
     arguments = {"--grpc-address": "127.0.0.1:0", "--http-address": "127.0.0.1:0", "--workers": "1"}
@@ -95,12 +104,24 @@ def start_server(
         text=True,
         env=server_environment(),
     )
-    assert process.stdout is not None
-    words = process.stdout.readline().split()
+    words = _first_line(process).split()
     if not words or words[0] != "ready":
-        process.stdout.close()
         raise RuntimeError(f"the server ended with status {process.wait(STOP_SECONDS)}")
     return RunningServer(process, store, words[1], words[2] if len(words) > 2 else "")
+
+
+def _first_line(process: subprocess.Popen[str]) -> str:
+    """What a server says once it is ready; nothing when it ends before. Raises `RuntimeError` when it does neither."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
+    line = process.stdout.readline() if ready else ""
+    if not line:
+        process.stdout.close()
+    if not ready:
+        process.kill()
+        process.wait()
+        raise RuntimeError(f"the server was not ready within {START_SECONDS} s")
+    return line
 
 
 @contextmanager
@@ -111,7 +132,7 @@ def running_server(store: Path, *options: str, stderr: bool = False) -> Iterator
         yield server
     finally:
         if server.process.poll() is None:
-            server.terminate()
+            server.stop()
         for stream in (server.process.stdout, server.process.stderr):
             if stream is not None:
                 stream.close()

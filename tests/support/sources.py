@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.support import caller
+from tests.support.fetching import NotFetched, download
 
 PACKAGE, VERSION = "lupa", "2.4"
 INSIDE = PurePosixPath("third-party/lua54")
@@ -21,12 +19,8 @@ LEFT_OUT = frozenset({"onelua.c", "ltests.c"})
 KEPT = Path(__file__).parents[2] / "build" / "sources"
 
 
-class NoSources(Exception):
-    """Pip could not fetch; the message is its own."""
-
-
 def lua_sources() -> Path:
-    """Give the folder with Lua's `.c` and `.h` files; fetch it if it is not here yet."""
+    """Give the folder with Lua's `.c` and `.h` files; fetch it if it is not here yet. Raises `NotFetched`."""
     kept = KEPT / f"lua-of-{PACKAGE}-{VERSION}"
     if not kept.exists():
         _fetch(kept)
@@ -38,7 +32,8 @@ def _fetch(kept: Path) -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=KEPT) as name:
         folder = Path(name)
-        _download(folder)
+        # --no-binary names the package, since `:all:` would build the build requirements from source as well.
+        download(f"{PACKAGE}=={VERSION}", folder, "--no-binary", PACKAGE)
         unpacked = folder / "lua"
         unpacked.mkdir()
         with tarfile.open(folder / f"{PACKAGE}-{VERSION}.tar.gz") as archive:
@@ -59,24 +54,10 @@ def _is_of_the_library(path: PurePosixPath) -> bool:
     return path.suffix in {".c", ".h"} and path.name not in LEFT_OUT
 
 
-def _download(folder: Path) -> None:
-    # --no-binary names the package, since `:all:` would build the build requirements from source as well.
-    options = ["--quiet", "--no-deps", "--no-binary", PACKAGE, "--dest", str(folder)]
-    fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "download", *options, f"{PACKAGE}=={VERSION}"],
-        env=caller.ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if fetched.returncode != 0:
-        raise NoSources(fetched.stderr.strip() or f"pip download ended with {fetched.returncode}")
-
-
 @pytest.fixture(scope="session")
 def lua() -> Path:
     """Lua's sources; a visible skip where they cannot be had."""
     try:
         return lua_sources()
-    except NoSources as error:
+    except NotFetched as error:
         pytest.skip(f"no C sources: {error}")

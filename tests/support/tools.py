@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import attrs
 import pytest
 
-from tests.support import caller
+from tests.support.fetching import PATIENT, NotFetched, fetch
 
 TOOLS = Path(sys.prefix) / "tools"
-INSTALL_SECONDS = 300
+# A connection that is stalled is given up and made again, as in `fetching.PATIENT`.
+_NPM = ("--no-audit", "--no-fund", "--ignore-scripts", "--fetch-timeout=15000", "--fetch-retries=4")
 
 
 @attrs.frozen
@@ -53,7 +53,7 @@ class Tool:
         if self.registry == "npm":
             self.folder.mkdir()
             (self.folder / "package.json").write_text('{"private": true}')
-            self._run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", f"{self.name}@{self.version}")
+            self._run("npm", "install", *_NPM, f"{self.name}@{self.version}")
             return
         self._run(sys.executable, "-m", "venv", "--without-pip", str(self.folder), cwd=TOOLS)
         pip = (
@@ -63,24 +63,15 @@ class Tool:
             "--python",
             str(self.folder / "bin" / "python"),
             "install",
-            "--quiet",
             "--no-compile",
         )
-        self._run(*pip, "--disable-pip-version-check", f"{self.name}{self.extras}=={self.version}")
+        self._run(*pip, *PATIENT, f"{self.name}{self.extras}=={self.version}")
 
     def _run(self, *command: str, cwd: Path | None = None) -> None:
-        done = subprocess.run(
-            command,
-            cwd=cwd or self.folder,
-            env=caller.ENVIRONMENT,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=INSTALL_SECONDS,
-        )
-        if done.returncode:
-            pytest.skip(f"{self.name} {self.version} cannot be installed: {done.stderr.strip()[-300:]}")
+        try:
+            fetch(command, cwd or self.folder)
+        except NotFetched as error:
+            pytest.skip(f"{self.name} {self.version} cannot be installed: {str(error)[-300:]}")
 
 
 BUILDSTREAM = Tool("BuildStream", "2.8.1")

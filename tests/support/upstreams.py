@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from pytrace_proto import bytestream_pb2 as bytestream
 from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -158,17 +158,14 @@ def status(server: RunningServer) -> dict[str, object]:
     return said
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def eventually(holds: Callable[[], bool]) -> None:
     """Wait until something holds that another process brings about."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
+    until(holds, "what the tier or its server brings about", step=0.05)
 
 
 def pushed(server: RunningServer) -> None:
     """Wait until nothing is left to be written upstream."""
-    eventually(lambda: status(server)["queue_entries"] == 0)
+    until(lambda: status(server)["queue_entries"] == 0, "an empty queue for upstream", step=0.05)
 
 
 def random_blobs(count: int, size: int) -> list[bytes]:

@@ -38,9 +38,7 @@ class Board:
 
     def idle_seconds(self) -> float:
         """For how long no call has been running anywhere; 0 while one is."""
-        if any(slot.busy for slot in self.slots):
-            return 0.0
-        return time.monotonic() - max(slot.ended for slot in self.slots)
+        return min(slot.idle_seconds() for slot in self.slots)
 
 
 class Slot:
@@ -75,6 +73,10 @@ class Slot:
     def ended(self) -> float:
         """When its last call ended."""
         return self._numbers[self._start + _ENDED]
+
+    def idle_seconds(self) -> float:
+        """For how long no call of its has been running; 0 while one is."""
+        return 0.0 if self.busy else time.monotonic() - self.ended
 
     @property
     def silent_seconds(self) -> float:

@@ -7,14 +7,13 @@ from there. Whatever goes wrong with the remote costs a miss.
 
 from __future__ import annotations
 
-from pytrace_cas.digest import MalformedDigest
-from pytrace_cas.reapi import ActionResult, MalformedMessage
 from pytrace_cas.recorded.candidates import INDEX
 from pytrace_cas.recorded.effects import EFFECTS_PATH
 from pytrace_cas.store import DigestMismatch, OutOfSpace, RefusedBlobs
 from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteLacks, RemoteRefused
 from pytrace_exec.cache.line import Line
 from pytrace_exec.cache.local import LocalCache
+from pytrace_exec.cache.received import read_result
 from pytrace_exec.cache.remembered import Remembered
 from pytrace_exec.cache.remote import Address
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from pytrace_cas.digest import Digest
     from pytrace_cas.generations import Ledger
+    from pytrace_cas.reapi import ActionResult
     from pytrace_cas.store import Store
     from pytrace_exec.cache.errors import RemoteTrouble
     from pytrace_exec.cache.interface import Tier
@@ -186,12 +186,7 @@ class RemoteTier:
         """Read a result, keeping what came along inline; raise `RemoteFailed` for one that makes no sense."""
         if message is None:
             return None
-        try:
-            result = ActionResult.decode(message)
-            for digest in result.needs():
-                self.function.check(digest)
-        except (MalformedMessage, MalformedDigest) as error:
-            raise RemoteFailed(self._name, f"it sent a result that makes no sense: {error}") from error
+        result = read_result(self._name, self.function, message)
         inline = {file.digest: file.contents for file in result.output_files if file.contents and file.digest}
         self._keep(inline.items())
         for file in result.output_files:

@@ -9,7 +9,7 @@ from pytrace_exec.ci.changed import changes, concerned
 from pytrace_exec.ci.facts import Values
 from pytrace_exec.ci.objects import GitTrouble, ObjectMissing, Objects
 from pytrace_exec.ci.record import digests, groups_that_differ
-from pytrace_exec.ci.runner import NAMES, TEXT, digest_of, digest_of_names, digest_of_text, outside_digests
+from pytrace_exec.ci.runner import TEXT, digest_of_text, outside_digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,11 +94,22 @@ class Judge:
         """Every reason why the record does not allow the job to be skipped; none: it does."""
         try:
             found = [*self._around(record), *self._of_parts(record)]
+            if not found and not record.project and not self._is_from_here(record):
+                found = [
+                    Reason("project", "it read no file of the repository, and may be another's: --project names each")
+                ]
             if not found and self._subject.standing is not None:
                 found = list(self._subject.standing.reasons(record))
             return found
         except GitTrouble as error:
             return [Reason("git", str(error))]
+
+    def _is_from_here(self, record: Record) -> bool:
+        """Whether something tells that the record is of this repository: its tree, or content that is the same."""
+        values, objects = self._values, self._subject.objects
+        return objects.has_tree(record.tree) or any(
+            letter in "vw" and values.state(path)[:1] not in b"-/>" for path, letter in record.parts[0].facts
+        )
 
     def _around(self, record: Record) -> Iterator[Reason]:
         """What counts beside the repository's content."""
@@ -111,21 +122,16 @@ class Judge:
             yield Reason("commit", f"it read the branch's name, which was {record.head!r}", b".git/HEAD")
         if self._subject.sparse is not None and record.sparse != self._subject.sparse:
             yield Reason("sparse", "the checkout's sparse patterns are others")
-        for path, digest in record.files.items():
-            yield from self._of_file(path, digest)
+        if record.files or record.untracked:
+            from pytrace_exec.ci.untracked import differences  # few jobs have such inputs
+
+            for path, what in differences(record, self._subject.worktree, self._values):
+                yield Reason("untracked", f"{path}: {what}", os.fsencode(path))
         counted = {path for path, letter in record.parts[0].facts if letter in "vw"}
         for named in self._subject.definition:
             if self._values.state(named) != b"-" and counted.isdisjoint(_with_folders(named)):
                 message = f"{os.fsdecode(named)}: it did not count this file, which says what the job does"
                 yield Reason("definition", message, named)
-
-    def _of_file(self, path: str, digest: str) -> Iterator[Reason]:
-        if self._subject.worktree is None:
-            yield Reason("untracked", f"{path}: an untracked input, and there is no work tree here", os.fsencode(path))
-            return
-        now = digest_of_names if digest.startswith(NAMES) else digest_of
-        if now(os.path.join(os.fsdecode(self._subject.worktree), path)) != digest:
-            yield Reason("untracked", f"{path}: this untracked input is another or absent", os.fsencode(path))
 
     def _of_age(self, record: Record) -> Iterator[Reason]:
         age = self._subject.now - record.time
@@ -143,7 +149,10 @@ class Judge:
         if step is None:
             yield Reason("step", f"it has no step {name}" if name else "it is of a job in several steps")
         elif step.command != command:
-            yield Reason("command", "the command is another")
+            same = step.command.partition("+")[0] == command.partition("+")[0]
+            yield Reason(
+                "command", "what is ignored or allowed for it is another" if same else "the command is another"
+            )
         elif step.folder != folder:
             yield Reason("command", f"it ran in {step.folder or 'the top folder'}")
 

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from pytrace_cas.digest import MalformedDigest, function_named
-from pytrace_cas.reapi import ActionResult, MalformedMessage
+from pytrace_cas.digest import function_named
 from pytrace_exec.cache.errors import BlobMissing, RemoteFailed, RemoteRefused
+from pytrace_exec.cache.received import read_result
 from pytrace_exec.cache.remote import Address, connect
 
 TYPE_CHECKING = False
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from pytrace_cas.digest import Digest, DigestFunction
+    from pytrace_cas.reapi import ActionResult
     from pytrace_exec.options import Options
 
 SLOTS = 8
@@ -48,15 +49,7 @@ class DirectTier:
     def get_result(self, action: Digest) -> ActionResult | None:
         """The result under a key."""
         message = self._remote.get_result(self.function, action, ())
-        if message is None:
-            return None
-        try:
-            result = ActionResult.decode(message)
-            for digest in result.needs():
-                self.function.check(digest)
-        except (MalformedMessage, MalformedDigest) as error:
-            raise RemoteFailed(self.name, f"it sent a result that makes no sense: {error}") from error
-        return result
+        return None if message is None else read_result(self.name, self.function, message)
 
     def put_result(self, action: Digest, result: ActionResult, along: Iterable[Digest] = ()) -> bool:
         """Send what was put since the last result, then the result; False: it was not taken."""

@@ -40,6 +40,8 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str) -> str:
         return HEAD if all(name == named or _says_nothing_else(name) for name in names) else HISTORY
     if subject.kind == "content" and subject.arg.startswith("short "):
         return HISTORY
+    if path == b"index.lock" and subject.kind == "content" and value not in (b"ENOENT", b"ENOTDIR"):
+        return HISTORY  # what is about to be committed, in a hook of git
     if _OF_RUNNER.fullmatch(path) and not subject.arg.startswith("index"):
         return NOTHING
     if path == b"index" or subject.arg.startswith("index"):

@@ -56,7 +56,10 @@ class StepName:
 
 @attrs.frozen
 class Wishes:
-    """What the user said about recording; `network`: peers that may be talked to; `untracked`: globs of inputs."""
+    """What the user said about recording; `network`: peers that may be talked to; `untracked`: globs of inputs.
+
+    `settings`: files of the repository that say more, as the options of `pytrace-exec` have them.
+    """
 
     untracked: tuple[bytes, ...] = ()
     network: tuple[str, ...] = ()
@@ -66,6 +69,13 @@ class Wishes:
     definition: tuple[bytes, ...] = ()
     branch: str = ""
     run: str = ""
+    settings: tuple[bytes, ...] = ()
+
+    def vouched(self, *more: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """What makes a record worth less than one without it, in words; `more`: patterns of paths that are left out."""
+        network = tuple(map(os.fsencode, self.network))
+        found = [self.untracked, network, (b"history",) if self.history else (), *more]
+        return tuple(b"\0".join(sorted(one)) for one in found) if any(found) else ()
 
 
 @attrs.frozen
@@ -78,9 +88,10 @@ class Ran:
     digest: str | None = None
 
 
-def step_of(command: Sequence[bytes], name: StepName, folder: bytes) -> Step:
-    """A step as records name it."""
-    return Step(str(name), sha256(b"\0".join(command)).hexdigest(), os.fsdecode(folder))
+def step_of(command: Sequence[bytes], name: StepName, folder: bytes, vouched: Sequence[bytes] = ()) -> Step:
+    """A step as records name it; `vouched`: what the user says does not matter, or is allowed, option by option."""
+    told = [sha256(b"\0".join(words)).hexdigest() for words in (command, vouched) if words]
+    return Step(str(name), "+".join(told), os.fsdecode(folder))
 
 
 class Run:
@@ -180,6 +191,7 @@ class Run:
                 trees.setdefault(part.path, (part.commit, part.tree))
         values = Values(subject.objects, subject.tree)
         facts[b""] += [(path, "w" if values.state(path)[:1] == b"d" else "v") for path in wishes.definition]
+        facts[b""] += [(path, "v") for path in wishes.settings if values.state(path)[:1] not in b"-/>"]
         hosts = sorted({*peers, *(host for record in earlier for host in record.hosts)})
         own = wishes.max_age if wishes.max_age is not None else NETWORK_MAX_AGE if networked else None
         ages = [age for age in (own, *(record.max_age for record in earlier)) if age is not None]
@@ -207,6 +219,7 @@ class Run:
             hosts=tuple(hosts),
             max_age=int(min(ages)) if ages else None,
             made=outermost(path for path in made if values.state(os.fsencode(path))[:1] in b"-/>"),
+            untracked=tuple(sorted({*map(os.fsdecode, wishes.untracked), *(p for r in earlier for p in r.untracked)})),
         )  # fmt: skip
 
     def _outside(self, seen: Observed, earlier: Sequence[Record]) -> dict[str, str] | None:
@@ -245,7 +258,11 @@ class Run:
         if shelf is None or not self._wishes.run:
             return []
         words = ("commands", *self._words(1)[1:-1])
-        own = f"of {self._name.of}" if self._name.of > 1 else f"{self._step.command} {self._step.folder}"
+        own = (
+            f"of {self._name.of}"
+            if self._name.of > 1
+            else f"{self._step.command.partition('+')[0]} {self._step.folder}"
+        )
         try:
             known = {str(one) for one in (shelf.note(*words) or {}).get("commands", [])}  # type: ignore[attr-defined]
             if own not in known:

@@ -17,7 +17,7 @@ from pytrace_exec.ci import git_facts
 from pytrace_exec.ci.decision import submodule_objects
 from pytrace_exec.ci.facts import Values, joined
 from pytrace_exec.ci.objects import GitTrouble
-from pytrace_exec.ci.runner import digest_of, digest_of_listed
+from pytrace_exec.ci.runner import ABSENT, digest_of, digest_of_listed, digest_of_untracked
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 from pytrace_exec.policy.globs import Globs
 
@@ -225,16 +225,25 @@ class Observer:
         letter = "t" if subject.kind in _ONLY_TYPE else "v"
         if self._agrees(place, inside, path, state, letter):
             place.facts.append((inside, "t" if state[:1] in b"-/ds" else letter))
+            self._look_in_vain(path, below, state)
         elif not self._is_own(subject, below, value):
             self._foreign(path, below, state)
+        elif subject.kind == "target" and state[:1] in b"fx" and below not in self._made:
+            place.facts.append((inside, "t"))  # it wrote over a plain file: a folder or a link there is another matter
+
+    def _look_in_vain(self, path: bytes, below: bytes, state: bytes) -> None:
+        """Have it count that an untracked input that would be taken was not there."""
+        if state[:1] in b"-/>" and path not in self._outputs and self._is_allowed(os.fsdecode(below)):
+            self._files.setdefault(os.fsdecode(below), ABSENT)
 
     def _unknown_submodule(self, place: Place, link: bytes) -> None:
         """A submodule whose commit is not here: its gitlink says nothing about files that lie there all the same."""
         at = place.path + b"/" + link if place.path else link
         names = self._traced.earlier.names(os.path.join(self._top, at))
+        name = os.fsdecode(at)
         if names and not isinstance(names, str):
-            name = os.fsdecode(at)
             self._refuse("submodule", f"{name}: this submodule is not at the commit that its gitlink names")
+        self._filtered[name] = digest_of_listed(())
         place.facts.append((link, "v"))
 
     def _is_own(self, subject: Subject, below: bytes, value: bytes) -> bool:
@@ -283,6 +292,7 @@ class Observer:
         if isinstance(names, str) or state[:1] != b"d":
             if isinstance(names, str) and state[:1] in b"-/>":
                 place.facts.append((inside, "t"))
+                self._look_in_vain(path, below, state)
             elif isinstance(names, str) or below not in self._made:
                 self._foreign(path, below, state)
                 if not isinstance(names, str) and os.fsdecode(below) in self._files:
@@ -309,7 +319,7 @@ class Observer:
         if self._is_allowed(name):
             if path in self._outputs:
                 self._refuse("untracked", f"it changed an untracked input: {name}")
-            self._files.setdefault(name, digest_of(os.fsdecode(path)))
+            self._files.setdefault(name, digest_of_untracked(os.fsdecode(path)))
         elif state[:1] in b"-/>":
             self._refuse("untracked", f"it used an untracked file: {name} (--allow-untracked takes it as an input)")
         else:

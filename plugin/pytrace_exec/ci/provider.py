@@ -37,7 +37,7 @@ class Provider:
 
 PROVIDERS = (
     Provider("github", "GITHUB_ACTIONS", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), (), ("GITHUB_RUN_ID",),
-             ("PYTRACE_MATRIX",)),
+             ("PYTRACE_MATRIX", "PYTRACE_INPUTS")),
     Provider(
         "gitlab", "GITLAB_CI",
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),

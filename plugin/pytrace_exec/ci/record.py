@@ -60,7 +60,10 @@ class Part:
 
 
 class Step:
-    """One command of a job: digest of its words, and where it ran, relative to the repository."""
+    """One command of a job, and where it ran, relative to the repository.
+
+    `command`: digest of its words; after a `+` that of what the user vouched for, if for anything.
+    """
 
     __slots__ = ("command", "folder", "name")
 
@@ -84,15 +87,16 @@ class Record:
     """What one successful run depended on, and where it came from.
 
     `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `filtered`
-    (tracked files that held something else than their blobs: line endings, LFS) and `outside` (files of the runner) as
-    digests; `head` is the branch's name that the job could read, None when it did not look. `hosts`: peers it talked
-    to; `max_age`: seconds after which it serves no more, None for ever. `made`: untracked paths that it left behind, a
-    folder for all below.
+    (tracked files that held something else than their blobs: line endings, LFS; submodules that were not there) and
+    `outside` (files of the runner) as digests; `head` is the branch's name that the job could read, None when it did
+    not look. `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever. `made`:
+    untracked paths that it left behind, a folder for all below; `untracked`: patterns of what it would have taken as
+    inputs beside `files`.
     """
 
     __slots__ = (
         "branch", "files", "filtered", "fingerprint", "head", "hosts", "made", "max_age", "outside", "parts", "project",
-        "run", "scope", "sparse", "steps", "time", "variables", "workflow",
+        "run", "scope", "sparse", "steps", "time", "untracked", "variables", "workflow",
     )  # fmt: skip
 
     def __init__(
@@ -116,6 +120,7 @@ class Record:
         max_age: int | None = None,
         made: tuple[str, ...] = (),
         filtered: Mapping[str, str] | None = None,
+        untracked: tuple[str, ...] = (),
     ) -> None:
         self.workflow = workflow
         self.project = project
@@ -135,6 +140,7 @@ class Record:
         self.max_age = max_age
         self.made = made
         self.filtered = filtered or {}
+        self.untracked = untracked
 
     @property
     def commit(self) -> bytes:
@@ -186,6 +192,7 @@ class Record:
             told["steps"] = tuple(Step(**step) for step in told["steps"])
             told["hosts"] = tuple(told["hosts"])
             told["made"] = tuple(told.get("made", ()))
+            told["untracked"] = tuple(told.get("untracked", ()))
             record = cls(**told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise MalformedRecord(f"the record cannot be read: {error}") from None

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ IMAGE_VARIABLES = (
 )
 """Variables by which providers say what image a job runs on."""
 TEXT = "text"
+ABSENT = "absent"
+"""In place of a digest, where nothing is."""
 NAMES = "names "
 """With this begins the digest of a folder's names."""
 _RELEASE = "/etc/os-release"
@@ -52,11 +55,23 @@ def digest_of(path: str) -> str:
 
     try:
         if not os.path.isfile(path):  # a FIFO would be waited for
-            return "no file" if os.path.exists(path) else "absent"
+            return "no file" if os.path.exists(path) else ABSENT
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
         return "unreadable"
+
+
+def digest_of_untracked(path: str) -> str:
+    """What counts of an untracked input: the file, whether it is executable, and where a link leads."""
+    found = digest_of(path)
+    try:
+        mode = os.lstat(path).st_mode
+        if stat.S_ISLNK(mode):
+            return f"link {digest_of_text(path, os.readlink(path))} {found}"
+    except (OSError, ValueError):
+        return found
+    return f"executable {found}" if stat.S_ISREG(mode) and mode & 0o100 else found
 
 
 def digest_of_names(path: str) -> str:

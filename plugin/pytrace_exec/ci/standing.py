@@ -10,7 +10,7 @@ from pytrace_exec.ci.decision import Reason, submodule_objects
 from pytrace_exec.ci.facts import Values
 from pytrace_exec.ci.objects import FOLDER, GITLINK
 from pytrace_exec.ci.record import above
-from pytrace_exec.ci.runner import digest_of
+from pytrace_exec.ci.runner import digest_of, digest_of_names
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 
 TYPE_CHECKING = False
@@ -50,7 +50,8 @@ class Standing:
 class _Place:
     """One repository of the work tree; `own`: untracked paths that are the job's own, or held by their digests.
 
-    `filtered`: what files held that were checked out as something else than their blobs.
+    `filtered`: what files held that were checked out as something else than their blobs, and names in submodules that
+    were not checked out.
     """
 
     def __init__(
@@ -95,12 +96,17 @@ class _Place:
         if kind in b"-/>":
             return self._is_own(path)
         if stat.S_ISDIR(found.st_mode):
-            return kind in b"ds"
+            return kind == b"d" or (kind == b"s" and self._is_there_as_recorded(path, place))
         if stat.S_ISLNK(found.st_mode):
             return kind == b"@" and blob_id(os.readlink(place)) == state[1:]
         if not stat.S_ISREG(found.st_mode) or kind != (b"x" if found.st_mode & 0o100 else b"f"):
             return False
         return letter == "t" or self._is_as_recorded(path, place, state[1:])
+
+    def _is_there_as_recorded(self, path: bytes, place: bytes) -> bool:
+        """Whether a submodule that was not checked out then is not now."""
+        then = self._filtered.get(os.fsdecode(self._joined(path)))
+        return then is None or digest_of_names(os.fsdecode(place)) == then
 
     def _is_as_recorded(self, path: bytes, place: bytes, id: bytes) -> bool:
         """Whether a file of that blob is checked out as it was then: line endings and LFS are the runner's."""

@@ -94,11 +94,7 @@ class Named:
         return True
 
     def _names(self, digest: reapi.Digest) -> bool:
-        try:
-            self.cache.function.check(Digest(digest.hash, digest.size_bytes))
-        except MalformedDigest:
-            return False
-        return True
+        return self.cache.function.can_make(Digest(digest.hash, digest.size_bytes))
 
 
 def parsed(kind: type[M], data: bytes, digest: Digest) -> M:
@@ -164,19 +160,11 @@ def _caches(store: Store, options: Options, digest: Digest) -> Iterator[LocalCac
     if options.remote is not None:
         cache = open_chosen_cache(store, options)
         remote = cache.function
-        if _made_by(remote, digest):
+        if remote.can_make(digest):
             yield cache
     for function in FUNCTIONS.values():
-        if function is not remote and _made_by(function, digest):
+        if function is not remote and function.can_make(digest):
             yield LocalCache(store, function, options.instance_name)
-
-
-def _made_by(function: DigestFunction, digest: Digest) -> bool:
-    try:
-        function.check(digest)
-    except MalformedDigest:
-        return False
-    return True
 
 
 def _with_result(found: Named, options: Options) -> Named:

@@ -25,6 +25,8 @@ from pytrace_exec.cli.ci_asking import job_options, question_options
 from pytrace_exec.cli.ci_question import Asked, json_of, lines_of, shelf_of, summary_of
 from pytrace_exec.cli.exit_status import USAGE
 from pytrace_exec.cli.main import Failed
+from pytrace_exec.options import files
+from pytrace_exec.places import find_places
 from pytrace_exec.standard_streams import inherited_descriptors
 
 if TYPE_CHECKING:
@@ -185,8 +187,8 @@ def _run(
         return 0
     ran: Ran = prepared.run()
     status = _exit_status(ran.status)
-    if status and verdict.matched:
-        say(prepared.withdraw(verdict))
+    if status:
+        prepared.withdraw(verdict)
     told.ran(ran)
     told.close(status)
     return status
@@ -206,19 +208,21 @@ class _Prepared:
         self._options, self._words, self._question, self._name = options, words, question, name
         objects = LibraryObjects(options.root or b".")
         top = _top_of(objects)
+        settings = _settings(options, top)
         options.root = top
         folder = os.path.relpath(os.path.realpath(os.getcwdb()), top)
-        step = step_of(words, name, b"" if folder == b"." else folder)
+        around = question.around
+        wishes = Wishes(
+            tuple(map(os.fsencode, recording.untracked)), recording.peers(), question.max_age, question.outside,
+            recording.history, around.definition, around.branch or objects.branch(), around.run, settings,
+        )  # fmt: skip
+        vouched = wishes.vouched(options.ignore, options.disposable)
+        step = step_of(words, name, b"" if folder == b"." else folder, vouched)
         # What later steps find is what the first has left behind, and it has decided for them.
         standing = Standing(objects, objects.commit("HEAD")[1], top) if name.number == 1 else None
         self._subject: Subject = question.subject(
             objects, "HEAD", step=(step.name, step.command, step.folder), sparse=Worktree(objects, top).sparse(),
             standing=standing,
-        )  # fmt: skip
-        around = question.around
-        wishes = Wishes(
-            tuple(map(os.fsencode, recording.untracked)), recording.peers(), question.max_age, question.outside,
-            recording.history, around.definition, around.branch or objects.branch(), around.run,
         )  # fmt: skip
         self._run: Run = Run(self._subject, question.job, step, name, wishes)
         self._shelf: Shelf | None = None
@@ -257,15 +261,41 @@ class _Prepared:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return self._run.run(invocation, self._shelf)
 
-    def withdraw(self, verdict: Verdict) -> str:
-        """Have the records serve no more that said of this very state that the job succeeds."""
-        assert self._shelf is not None
+    def withdraw(self, before: Verdict) -> None:
+        """Have the records serve no more that say of this very state that the job succeeds; tell it.
+
+        Those too that another run has stored since: `before` was known when this one began.
+        """
+        if self._shelf is None:
+            return
         try:
-            for stored in verdict.matched:
-                self._shelf.withdraw(stored.digest)
-        except ShelfTrouble as error:
-            return f"records of this state could not be withdrawn: {error}"
-        return f"it failed where it had succeeded: {len(verdict.matched)} records withdrawn"
+            terms = self._question.terms(self._objects, self._subject.commit)
+            found = decide(self._shelf, self._question.job, self._subject, terms, all_of_them=True).matched
+            digests = {stored.digest for stored in (*before.matched, *found)}
+            for digest in digests:
+                self._shelf.withdraw(digest)
+        except (ShelfTrouble, GitTrouble) as error:
+            say(f"records of this state could not be withdrawn: {error}")
+            return
+        if digests:
+            say(f"it failed where it had succeeded: {len(digests)} records withdrawn")
+
+
+def _settings(options: Options, top: bytes) -> tuple[bytes, ...]:
+    """The repository's own file that says what is ignored, if anything is; to be asked before the root is the top."""
+    if not options.ignore and not options.disposable:
+        return ()
+    file = os.path.realpath(next(files(find_places(options, os.getcwdb(), os.environb).root, os.environb)))
+    if not file.startswith(top.rstrip(b"/") + b"/"):
+        return ()
+    if file.endswith(b"/pyproject.toml"):
+        try:
+            with open(file, "rb") as opened:
+                if b"pytrace" not in opened.read():
+                    return ()
+        except OSError:
+            return ()
+    return (os.path.relpath(file, top),)
 
 
 def _top_of(objects: LibraryObjects) -> bytes:

@@ -29,7 +29,6 @@ from pytrace_exec.places import find_places
 
 if TYPE_CHECKING:
     from pytrace_cas.catalogue import ActionRow
-    from pytrace_cas.digest import DigestFunction
     from pytrace_cas.reapi import ActionResult
     from pytrace_cas.recorded.effect_entries import Entry
     from pytrace_cas.store import Store
@@ -142,14 +141,14 @@ class Finder:
             return None
         for function in FUNCTIONS.values():
             cache = LocalCache(self._store, function, self._instance)
-            if _made_by(function, wanted) and (result := cache.get_result(wanted)) is not None:
+            if function.can_make(wanted) and (result := cache.get_result(wanted)) is not None:
                 return cache, _led_to(cache, result) or wanted
         return self._in_remote(wanted) if self._options.remote is not None else None
 
     def _in_remote(self, wanted: Digest) -> tuple[LocalCache, Digest] | None:
         """As a run would get it: what the remote sends is verified and kept in the store, the result itself is not."""
         cache = open_chosen_cache(self._store, self._options)
-        result = cache.get_result(wanted) if _made_by(cache.function, wanted) else None
+        result = cache.get_result(wanted) if cache.function.can_make(wanted) else None
         if result is not None:
             return cache, _led_to(cache, result) or wanted
         if cache.troubles:
@@ -204,14 +203,6 @@ def _whole_digest(reference: str) -> Digest | None:
         return Digest.parse(reference)
     except MalformedDigest:
         return None
-
-
-def _made_by(function: DigestFunction, digest: Digest) -> bool:
-    try:
-        function.check(digest)
-    except MalformedDigest:
-        return False
-    return True
 
 
 def _effects_digest(result: ActionResult) -> Digest | None:

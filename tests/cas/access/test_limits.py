@@ -7,7 +7,6 @@ import asyncio
 import http.client
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 from tests.support.server import running_server
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,15 +55,20 @@ def test_calls_above_the_limit_are_refused(tmp_path: Path) -> None:
                 return code
             return grpc.StatusCode.OK
 
-        upload = bytestream_pb2_grpc.ByteStreamStub(channel).Write.future(slowly())
+        stream = bytestream_pb2_grpc.ByteStreamStub(channel)
+        uploads = [stream.Write.future(slowly())]
         assert begun.wait(30)
-        while code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
-            time.sleep(0.01)
+
+        def is_refused() -> bool:
+            if uploads[-1].done():  # the question before took the place while this was on its way
+                uploads.append(stream.Write.future(slowly()))
+            return code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+        until(is_refused, "a call that is refused")
         go_on.set()
-        assert upload.result().committed_size == len(data)
+        assert uploads[-1].result(60).committed_size == len(data)
         # The place is free a moment after the answer.
-        while code() != grpc.StatusCode.OK:
-            time.sleep(0.01)
+        until(lambda: code() == grpc.StatusCode.OK, "a free place")
 
 
 def test_headers_are_bounded(tmp_path: Path) -> None:
@@ -112,10 +117,11 @@ async def test_who_does_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch, sent
     async with HttpServer(_answer, Address("127.0.0.1", 0), Worker()) as server:
         with socket.create_connection(("127.0.0.1", server.address.port)) as idle:
             idle.sendall(sent)
-            while not server._server.server_state.connections:
-                await asyncio.sleep(0.01)
-            while server._server.server_state.connections:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(60):
+                while not server._server.server_state.connections:
+                    await asyncio.sleep(0.01)
+                while server._server.server_state.connections:
+                    await asyncio.sleep(0.01)
 
 
 async def test_who_is_slow_is_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from pytrace_proto import bytestream_pb2_grpc, remote_execution_pb2_grpc
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 from tests.support.server import running_server
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -148,8 +148,7 @@ def test_rule_35_a_cancelled_upload_goes_on_later(stubs: Stubs) -> None:
 
     call = stubs.stream.Write.future(stall())
     status = bytestream.QueryWriteStatusRequest(resource_name=name)
-    while not stubs.stream.QueryWriteStatus(status).committed_size:
-        time.sleep(0.01)
+    until(lambda: stubs.stream.QueryWriteStatus(status).committed_size, "what was sent of the upload")
     call.cancel()
     taken.set()
     assert stubs.missing(data)
@@ -167,8 +166,7 @@ def test_rule_68_a_cancelled_read_frees_the_blob(stubs: Stubs, server: RunningSe
         call = stubs.stream.Read(bytestream.ReadRequest(resource_name=messages.read_name(data)))
         next(call)
         call.cancel()
-    while server.blobs_open():
-        time.sleep(0.01)
+    until(lambda: not server.blobs_open(), "the end of all downloads")
     assert stubs.read(data) == data
 
 
@@ -182,8 +180,7 @@ def test_a_client_that_leaves_is_no_failure_of_the_server(tmp_path: Path) -> Non
                 call = stream.Read(bytestream.ReadRequest(resource_name=messages.read_name(data)))
                 next(call)
                 call.cancel()
-        while server.blobs_open():
-            time.sleep(0.01)
+        until(lambda: not server.blobs_open(), "the end of all downloads")
         server.terminate()
         assert "failed" not in server.errors()
 

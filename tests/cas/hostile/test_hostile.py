@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import grpc
 import pytest
 
+from pytrace_cas.allocation import REST
 from pytrace_cas.store import Store
 from tests.cas.hostile import grpc_attacks, http_attacks, lingering, zstd_attacks
 from tests.support import messages
@@ -35,8 +36,8 @@ def _resident(server: RunningServer) -> int:
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
 
 
-@pytest.mark.parametrize("requests", [300, pytest.param(20_000, marks=pytest.mark.soak)])
-def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], requests: int) -> None:
+@pytest.mark.parametrize(("requests", "rest"), [(300, 0.0), pytest.param(20_000, REST + 5, marks=pytest.mark.soak)])
+def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], requests: int, rest: float) -> None:
     chance, answers = Random(requests), Counter[str]()
     with running_server(tmp_path / "store") as server, grpc.insecure_channel(server.grpc) as channel:
         address = urlsplit(server.http_url)
@@ -44,12 +45,12 @@ def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], re
         assert address.port is not None
         target = grpc_attacks.Target(channel, (address.hostname, address.port))
         tried = _everything(target, chance, answers)
-        open_before, first = _settled(target, server), _resident(server)
+        open_before, first = _settled(target, server, rest), _resident(server)
         _play(target, chance, requests // 2 - tried, answers)
-        _settled(target, server)
+        _settled(target, server, rest)
         before = _resident(server)
         _play(target, chance, requests - requests // 2, answers)
-        open_after, after = _settled(target, server), _resident(server)
+        open_after, after = _settled(target, server, rest), _resident(server)
         assert target.read(messages.read_name(target.held)) == len(target.held)
         assert server.blobs_open() == 0
     with capsys.disabled():
@@ -64,12 +65,13 @@ def test_hostile_requests(tmp_path: Path, capsys: pytest.CaptureFixture[str], re
     assert list((tmp_path / "store" / "tmp").iterdir()) == []
 
 
-def _settled(target: grpc_attacks.Target, server: RunningServer) -> int:
-    """Let go of what hangs about; return the server's open descriptors once it has noticed."""
+def _settled(target: grpc_attacks.Target, server: RunningServer, rest: float) -> int:
+    """Let go of what hangs about; return the server's open descriptors once it has noticed and rested for `rest` s."""
     target.let_go()
     deadline = time.monotonic() + SETTLING
     while server.blobs_open() and time.monotonic() < deadline:
         time.sleep(0.05)
+    time.sleep(rest)
     return server.descriptors_open()
 
 

@@ -22,6 +22,7 @@ from pytrace_proto import remote_execution_pb2 as reapi
 from pytrace_proto import remote_execution_pb2_grpc
 from tests.support import messages
 from tests.support.server import running_server
+from tests.support.waiting import until
 from tests.support.zstd import zstd
 
 if TYPE_CHECKING:
@@ -154,8 +155,7 @@ def test_rule_http_a_download_that_breaks_off_frees_the_blob(client: Client, ser
         with socket.create_connection((host, int(port))) as raw:
             raw.sendall(f"GET {cas(data)} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             assert raw.recv(1000)
-    while server.blobs_open():
-        time.sleep(0.01)
+    until(lambda: not server.blobs_open(), "the end of all downloads")
     assert client.ask("GET", cas(data)) == (200, data)
 
 

@@ -56,12 +56,13 @@ def test_a_page_says_how_far_the_catalogue_is(filled: Store) -> None:
             assert (refused.value.done, refused.value.total) == (1, 3)
         assert (await viewing.run(lambda: Response("blob"), False)).body == b"blob"
         gate.set()
-        while True:
-            try:
-                assert (await viewing.run(view, True)).body == b"3"
-                break
-            except CatalogueBeingMade:
-                continue
+        async with asyncio.timeout(60):
+            while True:
+                try:
+                    assert (await viewing.run(view, True)).body == b"3"
+                    break
+                except CatalogueBeingMade:
+                    continue
         assert names == {"web"}
         viewing.close()
 

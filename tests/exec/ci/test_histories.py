@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.fetching import NotFetched
 from tests.support.histories import PROJECTS, Job, Project, build
 from tests.support.repositories import Pytrace, Repository
 from tests.support.skipping import Tally, walk
-from tests.support.sources import NoSources
 
 pytestmark = [pytest.mark.git, pytest.mark.native, pytest.mark.compiler]
 
@@ -41,7 +41,7 @@ def _history(pytrace: Pytrace, project: Project, releases: tuple[str, ...]) -> t
     repository = Repository.make(pytrace.base / "work", pytrace)
     try:
         return repository, build(repository, project, releases)
-    except NoSources as error:
+    except NotFetched as error:
         pytest.skip(f"no releases of {project.name}: {error}")
 
 

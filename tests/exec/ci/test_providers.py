@@ -84,7 +84,7 @@ class Runner:
         )
 
     def github(
-        self, cwd: Any = None, without: Any = "", matrix: str = "null", **inputs: Any
+        self, cwd: Any = None, without: Any = "", matrix: str = "null", event: str = "null", **inputs: Any
     ) -> tuple[int, str, str, str]:
         """The action's step, with its inputs and what GitHub sets."""
         sha = self.repository.git("rev-parse", "HEAD")
@@ -97,6 +97,7 @@ class Runner:
         declared: dict[str, Any] = yaml.safe_load((TOP / "action.yml").read_text())["inputs"]
         contexts = {"github.repository": "work", "github.event.repository.default_branch": "main"}
         contexts |= {"github.workflow": "ci", "github.job": "test", "github.token": "", "toJSON(matrix)": matrix}
+        contexts["toJSON(github.event.inputs)"] = event
 
         def filled(text: str) -> str:
             return _EXPRESSION.sub(lambda found: contexts[found[1]], text)
@@ -193,11 +194,13 @@ def test_github_inputs(runner: Runner, tmp_path: Path) -> None:
 
 @pytest.mark.make
 def test_jobs_of_a_matrix(runner: Runner) -> None:
-    """What a matrix sets tells jobs of one name apart, and so do numbers of jobs that share the work."""
+    """What a matrix sets or a run by hand is given tells jobs apart, and so do numbers of jobs that share the work."""
     given = {"mode": "run", "command": "make test"}
     assert runner.github(**given, matrix='{"python": "3.11"}')[2].startswith("skip=false")
     assert runner.github(**given, matrix='{"python": "3.12"}')[2].startswith("skip=false")
     assert runner.github(**given, matrix='{"python": "3.11"}')[2].startswith("skip=true")
+    assert runner.github(matrix='{"python": "3.11"}')[2].startswith("skip=true")
+    assert runner.github(matrix='{"python": "3.11"}', event='{"target": "all"}')[2].startswith("skip=false")
     for name, mark, variable in (
         ("gitlab", "GITLAB_CI", "CI_NODE_INDEX"),
         ("buildkite", "BUILDKITE", "BUILDKITE_PARALLEL_JOB"),

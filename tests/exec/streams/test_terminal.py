@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import struct
 import sys
 import termios
@@ -17,6 +18,8 @@ import pytest
 from tests.exec.tracer.driving import Driver, wait_for
 
 pytestmark = pytest.mark.strace
+
+SECONDS = 60  # for what a command writes
 
 
 @pytest.fixture
@@ -42,6 +45,8 @@ def start(driver: Driver, line: int, *command: str, **options: Any) -> Any:
 def read_until(screen: int, mark: bytes) -> bytes:
     seen = b""
     while mark not in seen:
+        ready, _, _ = select.select([screen], [], [], SECONDS)
+        assert ready, f"{mark!r} does not come after {seen!r}"
         seen += os.read(screen, 4096)
     return seen
 
