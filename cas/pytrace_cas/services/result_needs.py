@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from pytrace_cas.services.backing import Store
     from pytrace_proto import remote_execution_pb2 as reapi
 
+# Waiting for longer than others wait for the store's lock would only hold threads that others need.
+TURN_SECONDS = 30.0
+
 _turn = threading.Lock()
 
 
 @contextmanager
 def needs_of(store: Store, result: reapi.ActionResult, function: DigestFunction) -> Iterator[dict[Digest, None]]:
-    """Name them, in order, for as long as the context lasts; raise `InvalidRequest` for trees that are none.
+    """Name them, in order, for as long as the context lasts.
 
+    Raises `InvalidRequest` for trees that are none, `StoreBusy` when another result with large trees takes too long.
     What a tree that is not here would name cannot be named: the tree itself is, and is missing.
     """
     needs = _Needs(store, function)
@@ -92,5 +96,6 @@ class _Needs:
         if self._bytes > LARGEST_TREE:
             raise InvalidRequest("output_directories", f"their trees are larger than {LARGEST_TREE} bytes together")
         if self._bytes > LARGE_TREES and not self._has_turn:
-            _turn.acquire()
+            if not _turn.acquire(timeout=TURN_SECONDS):
+                raise storage.StoreBusy(self._store.path)
             self._has_turn = True

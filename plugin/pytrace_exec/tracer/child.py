@@ -20,6 +20,9 @@ _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 _FROM_KEYBOARD = (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP)
 _PASSED_ON = (*_FROM_KEYBOARD, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
+UNHEARD_MS = 1000
+"""The longest wait at a time, in milliseconds: a signal that comes just before a wait begins is heard after it."""
+
 
 def spawn(
     program: bytes,
@@ -59,7 +62,7 @@ class Relay:
             # What our caller ignores stays ignored, for us and by inheritance for the command.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._former[number] = signal.signal(number, self._pass_on)
-        self._former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, self._follow_stop)
+        self._former[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, lambda *_: self._follow_stop())
         return self
 
     def __exit__(
@@ -70,11 +73,12 @@ class Relay:
         self._former.clear()
 
     def attach(self, pid: int) -> None:
-        """Name the command; what arrived before is sent to it now."""
+        """Name the command; what arrived before is sent to it now, and if it has stopped by now we do."""
         self._pid = pid
         for number in self._early:
             send(pid, number)
         self._early.clear()
+        self._follow_stop()
 
     def detach(self) -> None:
         """Say that the command was waited for: its number may soon be another's."""
@@ -88,7 +92,7 @@ class Relay:
         else:
             send(self._pid, number)
 
-    def _follow_stop(self, number: int, frame: FrameType | None) -> None:
+    def _follow_stop(self) -> None:
         """Stop when the command stopped, so that our shell sees it, and continue it when we are continued."""
         if self._pid is None:
             return

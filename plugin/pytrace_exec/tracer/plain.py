@@ -6,7 +6,7 @@ from __future__ import annotations
 import errno
 import os
 
-from pytrace_exec.tracer.child import Relay, spawn
+from pytrace_exec.tracer.child import UNHEARD_MS, Relay, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,10 +47,26 @@ def run_plain(
             pid = start(SHELL, [SHELL, program, *argv[1:]], env, descriptors)
         relay.attach(pid)
         if streams is None:
-            _, status = os.waitpid(pid, 0)
+            _await_end(pid)
             relay.detach()
-            return status
+            return os.waitpid(pid, 0)[1]
         return _pump(pid, streams, relay)
+
+
+def _await_end(pid: int) -> None:
+    """Wait until a command can be waited for, and let Python's handlers run meanwhile, as `Watch` does."""
+    import select
+
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:  # too many are open: then signals are heard unless they come just before the wait
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        return
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    while not poll.poll(UNHEARD_MS):
+        pass
+    os.close(pidfd)
 
 
 def _start_in_namespace(

@@ -9,6 +9,7 @@ import select
 import signal
 import time
 
+from pytrace_exec.tracer.child import UNHEARD_MS
 from pytrace_exec.tracer.events import Call
 
 TYPE_CHECKING = False
@@ -292,8 +293,8 @@ class Watch:
         )
 
 
-def _milliseconds(seconds: float) -> int | None:
-    return None if seconds == _NEVER else max(0, int(seconds * 1000) + 1)
+def _milliseconds(seconds: float) -> int:
+    return UNHEARD_MS if seconds * 1000 >= UNHEARD_MS else max(0, int(seconds * 1000) + 1)
 
 
 def _end_untraced(command: int) -> None:

@@ -13,7 +13,7 @@ from pytrace_cas.digest import BLAKE3, SHA256
 from pytrace_cas.services import Services, result_needs
 from pytrace_cas.services.errors import InvalidRequest, ResultNotFound
 from pytrace_cas.services.limits import LARGEST_TREE
-from pytrace_cas.store import MissingBlobs, ReadOnlyStore
+from pytrace_cas.store import MissingBlobs, ReadOnlyStore, StoreBusy
 from pytrace_proto import remote_execution_pb2 as reapi
 from tests.support import messages
 
@@ -305,6 +305,21 @@ def test_large_trees_are_read_one_result_at_a_time(store: Store, monkeypatch: py
         assert most == 1
         list(pool.map(lambda one: put(services, reapi.ActionResult(), one[2]), results))
         assert most > 1
+
+
+def test_who_waits_too_long_for_large_trees_is_told_to_try_again(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree = (
+        reapi.Tree(root=reapi.Directory()).SerializeToString()
+        + reapi.Tree(children=[reapi.Directory()]).SerializeToString()
+    )
+    store_blobs(services, tree)
+    monkeypatch.setattr(result_needs, "LARGE_TREES", 1)
+    monkeypatch.setattr(result_needs, "TURN_SECONDS", 0.05)
+    with result_needs.needs_of(services.store, tree_result(tree), SHA256), pytest.raises(StoreBusy):
+        put(services, tree_result(tree))
+    assert put(services, tree_result(tree)) == tree_result(tree)
 
 
 def test_rule_63_tree_and_root_must_agree(services: Services) -> None:

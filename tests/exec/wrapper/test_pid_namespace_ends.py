@@ -71,8 +71,9 @@ def test_interrupting_the_whole_group(place: Place, options: tuple[str, ...]) ->
         assert process.wait(SECONDS) == -signal.SIGINT
 
 
-def test_stopping_stops_the_wrapper(place: Place) -> None:
-    with start(place, (OPTION,), "kill -STOP $$; echo on") as process:
+@pytest.mark.parametrize("options", [*MODES, (), ("--mode", "off")])
+def test_stopping_stops_the_wrapper(place: Place, options: tuple[str, ...]) -> None:
+    with start(place, options, "kill -STOP $$; echo on") as process:
         assert process.stdout is not None
         _, status = os.waitpid(process.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status)
