@@ -29,6 +29,10 @@ _NO_STORE = """\
 nothing says where the store of pytrace-exec is: neither HOME nor XDG_CACHE_HOME is set. Name it: \
 pytrace_repositories(store = "/path") or PYTRACE_DIR in the environment."""
 
+_RELATIVE = """\
+the store of pytrace-exec is %s, which is no absolute path: every action would begin one of its own. Name it from / on: \
+pytrace_repositories(store = "/path") or PYTRACE_DIR in the environment."""
+
 def _find(repository_ctx):
     """Returns the paths of `pytrace-exec` and `pytrace`, which lie beside each other."""
     named = repository_ctx.attr.pytrace_exec or repository_ctx.os.environ.get("PYTRACE_EXEC", "")
@@ -72,6 +76,8 @@ def _pytrace_config_impl(repository_ctx):
     if repository_ctx.attr.remote_only and not repository_ctx.attr.remote:
         fail("remote_only needs a remote: pytrace_repositories(remote = \"grpc://HOST:PORT\", remote_only = True)")
     store = _store(repository_ctx)
+    if not store.startswith("/"):
+        fail(_RELATIVE % store)
 
     # Bazel refuses a --sandbox_writable_path that is not there.
     repository_ctx.execute(["mkdir", "-p", "-m", "700", store])

@@ -36,6 +36,8 @@ def _traced_genrule_impl(ctx):
         fail("the command is empty: give cmd or cmd_bash", attr = "cmd")
     if not ctx.outputs.outs:
         fail("outs is empty: name what the command makes", attr = "outs")
+    if ctx.attr.executable and len(ctx.outputs.outs) != 1:
+        fail("executable takes a single output: the program", attr = "outs")
     tools = ctx.attr.tools + ctx.attr.exec_tools
     if ctx.attr.heuristic_label_expansion:
         targets = {str(target.label.name): target for target in ctx.attr.srcs + tools}
@@ -64,58 +66,69 @@ def _traced_genrule_impl(ctx):
         runfiles = ctx.runfiles(files = ctx.outputs.outs),
     )]
 
+_ATTRS = dict(
+    TRACING_ATTRS,
+    cmd = attr.string(
+        doc = "The command, for bash; `$(location)` and make variables are expanded as in a genrule.",
+    ),
+    cmd_bash = attr.string(
+        doc = "The same; it counts before `cmd`.",
+    ),
+    exec_tools = attr.label_list(
+        allow_files = True,
+        cfg = "exec",
+        doc = "Tools, for the execution platform.",
+    ),
+    executable = attr.bool(
+        doc = "Whether the only output is a program that `bazel run` may run.",
+    ),
+    heuristic_label_expansion = attr.bool(
+        doc = "Replace `$(label)` where the label is one of `srcs` or `tools`, too.",
+    ),
+    message = attr.string(
+        doc = "What Bazel shows while it runs.",
+    ),
+    outs = attr.output_list(
+        doc = "Files that it makes.",
+        mandatory = True,
+    ),
+    srcs = attr.label_list(
+        allow_files = True,
+        doc = "Declared inputs.",
+    ),
+    tools = attr.label_list(
+        allow_files = True,
+        cfg = "exec",
+        doc = "Tools that it runs, with their runfiles.",
+    ),
+    _setup = attr.label(
+        allow_single_file = True,
+        default = "@bazel_tools//tools/genrule:genrule-setup.sh",
+        doc = "What every genrule begins with.",
+    ),
+    _shell = attr.string(
+        default = "/bin/bash",
+        doc = "The shell of every genrule.",
+    ),
+)
+
 _traced_genrule = rule(
     implementation = _traced_genrule_impl,
     doc = "What `traced_genrule` makes.",
-    attrs = dict(
-        TRACING_ATTRS,
-        cmd = attr.string(
-            doc = "The command, for bash; `$(location)` and make variables are expanded as in a genrule.",
-        ),
-        cmd_bash = attr.string(
-            doc = "The same; it counts before `cmd`.",
-        ),
-        exec_tools = attr.label_list(
-            allow_files = True,
-            cfg = "exec",
-            doc = "Tools, for the execution platform.",
-        ),
-        executable = attr.bool(
-            doc = "Whether the only output is a program that `bazel run` may run.",
-        ),
-        heuristic_label_expansion = attr.bool(
-            doc = "Replace `$(label)` where the label is one of `srcs` or `tools`, too.",
-        ),
-        message = attr.string(
-            doc = "What Bazel shows while it runs.",
-        ),
-        outs = attr.output_list(
-            doc = "Files that it makes.",
-            mandatory = True,
-        ),
-        srcs = attr.label_list(
-            allow_files = True,
-            doc = "Declared inputs.",
-        ),
-        tools = attr.label_list(
-            allow_files = True,
-            cfg = "exec",
-            doc = "Tools that it runs, with their runfiles.",
-        ),
-        _setup = attr.label(
-            allow_single_file = True,
-            default = "@bazel_tools//tools/genrule:genrule-setup.sh",
-            doc = "What every genrule begins with.",
-        ),
-        _shell = attr.string(
-            default = "/bin/bash",
-            doc = "The shell of every genrule.",
-        ),
-    ),
+    attrs = _ATTRS,
     output_to_genfiles = True,
 )
 
-_NOT_FOR_HERE = ["cmd_bat", "cmd_ps", "local", "output_to_bindir"]
+_traced_genrule_program = rule(
+    implementation = _traced_genrule_impl,
+    doc = "What `traced_genrule` makes with `executable`: `bazel run` runs programs of executable rules only.",
+    attrs = _ATTRS,
+    executable = True,
+    output_to_genfiles = True,
+)
+
+# Of Windows, of licences that Bazel no longer looks at, and where nothing differs since outputs have one folder.
+_NOT_FOR_HERE = ["cmd_bat", "cmd_ps", "licenses", "local", "output_licenses", "output_to_bindir"]
 
 def traced_genrule(name, local = False, tags = [], **kwargs):
     """Takes the attributes of `genrule`, and those of tracing.
@@ -126,7 +139,8 @@ def traced_genrule(name, local = False, tags = [], **kwargs):
       tags: tags of the target.
       **kwargs: `cmd`, `cmd_bash`, `srcs`, `outs`, `tools`, `exec_tools`, `executable`, `message`, `toolchains`,
         `heuristic_label_expansion`, what every rule takes, and the attributes of tracing: `host_paths`, `network`,
-        `clock`, `remote`, `disposable`, `env_inherit`, `strict`. Commands of Windows are left out.
+        `clock`, `remote`, `disposable`, `env_inherit`, `strict`. Commands of Windows and licences are left out.
     """
     arguments = {key: value for key, value in kwargs.items() if key not in _NOT_FOR_HERE}
-    _traced_genrule(name = name, tags = tags + (["local"] if local else []), **arguments)
+    made = _traced_genrule_program if kwargs.get("executable") else _traced_genrule
+    made(name = name, tags = tags + (["local"] if local else []), **arguments)

@@ -8,7 +8,7 @@ from random import Random
 
 import attrs
 
-from tests.oracle import bytecode, checkouts, git, own_outputs, races, shells
+from tests.oracle import bytecode, checkouts, git, linked_inputs, own_outputs, races, shells
 from tests.oracle.histories import round_of
 from tests.oracle.operations import IDIOMS
 from tests.oracle.rounds import Round
@@ -67,6 +67,7 @@ GENERATORS = {
     "bytecode": Generator(bytecode.make, 4),
     "races": Generator(races.make, 4),
     "git": Generator(git.make, 4),
+    "linked inputs": Generator(linked_inputs.make, 4),
 }
 
 

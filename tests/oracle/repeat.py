@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import shlex
 from collections.abc import Iterable, Sequence
 
@@ -28,11 +29,11 @@ tree() { # prints all that a user sees of the world
         find . -type f -exec cksum {} + | LC_ALL=C sort && find . -links +1 -type f -printf '%p has links\n')
 }
 surroundings() { # sets what stands before the command: its environment, and in its turn the wrapper
-    before="env -i HOME=$base/$place/home TMPDIR=$base/$place/tmp PWD=$base/$place/work"
+    before="env -i HOME=$base/$place/home TMPDIR=$base/$place/tmp PWD=$base/$place/$folder"
     before="$before PATH=/usr/local/bin:/usr/bin:/bin LC_ALL=C.UTF-8 TZ=UTC0"
     wrapper=
     [ "$twin" = plain ] ||
-        wrapper="$WRAPPER --dir $base/store --root $base/$place/work --stats-log $base/log $options --"
+        wrapper="$WRAPPER --dir $base/store --root $base/$place/$folder --stats-log $base/log $options --"
 }
 """
 TAIL = r"""
@@ -93,12 +94,13 @@ def _step(one: Round, step: Step, number: int) -> str:
         lines.append("world")
     if step.changes:
         lines.append(_operations(("ticking" if one.ordered else "", *script.lines(step.changes))).rstrip())
-    lines.append(f"place={step.place}; surroundings; result=$base/$twin.{number}")
+    folder = os.path.normpath(f"work/{step.directory}")
+    lines.append(f"place={step.place}; folder={folder}; surroundings; result=$base/$twin.{number}")
     moved = step.place != "place"
     lines += [f"mv place {step.place}"] if moved else []
     lines += _surroundings(step)
     beside, wait = (f"{_beside(one, step)}\n", "\nwait\n") if step.who == "both" else ("", "")
-    lines.append(f'(cd "$base/$place/work" && umask {step.umask:03o}\n{beside}{_run(one, step)}{wait})')
+    lines.append(f'(cd "$base/$place/$folder" && umask {step.umask:03o}\n{beside}{_run(one, step)}{wait})')
     lines += [f"mv {step.place} place"] if moved else []
     lines.append('tree > "$result.tree"')
     return "\n".join(lines) + "\n"

@@ -22,8 +22,9 @@ PROGRAM_STAMP = 1_300_000_000
 class Step:
     """One run: in the world as it is or made anew, after `changes`, with these surroundings.
 
-    `who` runs: the round's "program", its "rival", or "both" at one time, the program `lead` seconds before the rival;
-    `loose`: no serial order of the two need come out.
+    `directory`, seen from `work`: where it runs, which is its root, too. `who` runs: the round's "program", its
+    "rival", or "both" at one time, the program `lead` seconds before the rival; `loose`: no serial order of the two
+    need come out.
     """
 
     anew: bool = True
@@ -34,6 +35,7 @@ class Step:
     stdin: bytes | None = None
     stdin_offset: int = 0
     place: str = "place"
+    directory: str = "."
     umask: int = 0o022
     who: str = "program"
     lead: float = 0
@@ -77,7 +79,7 @@ class Round:
         )
         return Invocation(
             command, self.options, variables=dict(step.variables), stdin=step.stdin, stdin_offset=step.stdin_offset,
-            streams=self.streams, umask=step.umask, place=step.place,
+            streams=self.streams, umask=step.umask, place=step.place, directory=step.directory, root=step.directory,
         )  # fmt: skip
 
 

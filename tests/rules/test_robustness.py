@@ -118,6 +118,14 @@ def test_a_store_that_the_sandbox_may_not_write(tmp_path: Path, output_user_root
     assert "--sandbox_writable_path" in log
 
 
+def test_a_store_that_is_no_absolute_path(tmp_path: Path, output_user_root: Path) -> None:
+    workspace = written(tmp_path, store="relative/store")
+    with running_bazel(workspace.folder, output_user_root, "relative") as bazel:
+        build = bazel.build("//...")
+    assert build.status != 0
+    assert "no absolute path" in build.log
+
+
 def test_a_remote_that_is_down(tmp_path: Path, output_user_root: Path) -> None:
     workspace = written(tmp_path, remote="grpc://127.0.0.1:1")
     with running_bazel(workspace.folder, output_user_root, "down") as bazel:

@@ -54,6 +54,14 @@ traced_run(
     program = "sh",
 )
 
+traced_genrule(
+    name = "program",
+    outs = ["program.sh"],
+    cmd = "printf '#!/bin/sh\\nexit 7\\n' > $@",
+    executable = True,
+    output_licenses = ["notice"],
+)
+
 genrule(
     name = "after",
     srcs = [":folder", ":script"],
@@ -67,7 +75,7 @@ FILES = {
     "pkg/script.py": "import sys, helper\nopen(sys.argv[2], 'w').write(helper.twice(open(sys.argv[1]).read()))\n",
     "pkg/helper.py": "def twice(text):\n    return text + text\n",
 }
-TRACED = {"//pkg:traced", "//pkg:script", "//pkg:folder"}
+TRACED = {"//pkg:traced", "//pkg:script", "//pkg:folder", "//pkg:program"}
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +113,8 @@ def test_what_is_asked_and_what_is_answered(tmp_path: Path, output_user_root: Pa
 
         outside.write_text("second\n")
         changed = workspace.build(bazel, "//...")
-        assert changed.outcomes == {"//pkg:traced": "miss", "//pkg:script": "hit", "//pkg:folder": "miss"}
+        affected = {"//pkg:traced": "miss", "//pkg:folder": "miss"}
+        assert changed.outcomes == {**dict.fromkeys(TRACED, "hit"), **affected}
         assert workspace.read("pkg/traced.txt") == "read\nsecond\n"
         assert workspace.read("pkg/plain.txt") == "read\nfirst\n"  # which is why there are such rules
         assert workspace.build(bazel, "//...").outcomes == {}
@@ -113,3 +122,4 @@ def test_what_is_asked_and_what_is_answered(tmp_path: Path, output_user_root: Pa
         bazel.build(command="clean")
         assert workspace.build(bazel, "//...").outcomes == dict.fromkeys(TRACED, "hit")
         assert workspace.read("pkg/after.txt") == "read\nsecond\nread\n"
+        assert workspace.build(bazel, "//pkg:program", command="run").build.status == 7

@@ -14,6 +14,7 @@ from pytrace_cas.store import (
     StoreError,
     StoreIsFile,
     StoreNotWritable,
+    StoreOfAnother,
     StoreUnreadable,
     UnknownFormat,
 )
@@ -32,6 +33,7 @@ _BY_ERROR: dict[type[StoreError], int] = {
     FolderInUse: NO_STORE,
     StoreBusy: LOCKED,
     StoreUnreadable: NOT_AUTHORISED,
+    StoreOfAnother: NOT_AUTHORISED,
     StoreNotWritable: NOT_AUTHORISED,
     StoreIsFile: USAGE,
     NetworkFileSystem: USAGE,

@@ -14,6 +14,7 @@ from pytrace_cas.store.layout import (
     StoreError,
     StoreIsFile,
     StoreNotWritable,
+    StoreOfAnother,
     StoreUnreadable,
 )
 from pytrace_cas.store.reading import BlobCorrupt, BlobNotFound, BlobReader
@@ -56,6 +57,7 @@ __all__ = [
     "StoreError",
     "StoreIsFile",
     "StoreNotWritable",
+    "StoreOfAnother",
     "StoreUnreadable",
     "StoredResult",
     "UnknownFormat",

@@ -16,7 +16,7 @@ from pytrace_cas.store.layout import (
     NoStore,
     StoreError,
     StoreNotWritable,
-    StoreUnreadable,
+    unreadable,
 )
 
 TYPE_CHECKING = False
@@ -212,7 +212,7 @@ class Index:
         if not os.path.lexists(self.layout.index):
             return NoStore(root)
         if not os.access(self.layout.index, os.R_OK):
-            return StoreUnreadable(root, "its index may not be read")
+            return unreadable(root, self.layout.index, "its index may not be read")
         if not self.read_only and not (os.access(self.layout.index, os.W_OK) and os.access(root, os.W_OK)):
             return StoreNotWritable(root, "its index or its folder may not be written")
         return IndexFailed(root, "its index cannot be opened")

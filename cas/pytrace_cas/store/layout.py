@@ -46,10 +46,27 @@ class StoreNotWritable(StoreError):
 class StoreUnreadable(StoreError):
     """The store is there and this user may not read it."""
 
-    def __init__(self, path: bytes, why: str) -> None:
-        shown = os.fsdecode(path)
-        super().__init__(path, f"cannot read the store in {shown}: {why}; allow it or choose another --dir")
+    def __init__(self, path: bytes, why: str, advice: str = "allow it or choose another --dir") -> None:
+        super().__init__(path, f"cannot read the store in {os.fsdecode(path)}: {why}; {advice}")
         self.why = why
+
+
+class StoreOfAnother(StoreUnreadable):
+    """This user may not read the store, since it is the user's with the number `owner`."""
+
+    def __init__(self, path: bytes, owner: int) -> None:
+        advice = "users share results through a remote (pytrace-cas serve, --remote URL), each with a --dir of his own"
+        super().__init__(path, f"it belongs to another user (uid {owner})", advice)
+        self.owner = owner
+
+
+def unreadable(root: bytes, folder: bytes, why: str) -> StoreUnreadable:
+    """What to raise where `folder`, which is the root of a store or lies above it, keeps this user from reading."""
+    try:
+        owner = os.stat(folder).st_uid
+    except OSError:
+        owner = os.geteuid()
+    return StoreUnreadable(root, why) if owner == os.geteuid() else StoreOfAnother(root, owner)
 
 
 class NetworkFileSystem(StoreError):

@@ -16,7 +16,7 @@ from pytrace_cas.store.layout import (
     NoStore,
     StoreIsFile,
     StoreNotWritable,
-    StoreUnreadable,
+    unreadable,
 )
 from pytrace_cas.store.mounts import shared_kind
 from pytrace_cas.store.notes import Notes
@@ -491,21 +491,20 @@ class Store:
 def _check_place(layout: Layout, read_only: bool, create: bool) -> None:
     """Raise what is wrong with a directory before anything is written there."""
     root = layout.root
-    is_there = os.path.lexists(layout.index)
-    if not is_there:
-        if os.path.lexists(root) and not os.path.isdir(root):
-            raise StoreIsFile(root)
-        if not create:
-            raise NoStore(root)
     existing = root
     while not os.path.lexists(existing):
         existing = os.path.dirname(existing)
     if not os.path.isdir(existing):
-        raise StoreIsFile(existing)
+        raise StoreIsFile(existing) if create or existing == root else NoStore(root)
+    if not os.access(existing, os.X_OK):  # what is in it is not told from what is absent
+        raise unreadable(root, existing, f"{os.fsdecode(existing)} may not be entered")
+    is_there = os.path.lexists(layout.index)
+    if not is_there and not create:
+        raise NoStore(root)
     if kind := shared_kind(existing):
         raise NetworkFileSystem(root, kind)
-    if existing == root and not os.access(root, os.R_OK | os.X_OK):
-        raise StoreUnreadable(root, "its folder may not be read")
+    if existing == root and not os.access(root, os.R_OK):
+        raise unreadable(root, root, "its folder may not be read")
     if existing == root and not is_there:
         from pytrace_cas.store.mark import refuse_used
 

@@ -23,14 +23,19 @@ def asked(
     command: Sequence[bytes],
     inherited: dict[int, bytes],
     environ: Mapping[bytes, bytes] = os.environb,
+    *,
+    own_status: bool = False,
 ) -> Invocation:
-    """What `pytrace-exec` would begin with here; raise `Failed` for a command or root that is not there."""
+    """What `pytrace-exec` would begin with here; raise `Failed` for a command or root that is not there.
+
+    `own_status`: a command that is not there ends as a shell has it, with 126 or 127.
+    """
     streams = StandardStreams(environ.get(b"TMPDIR") or b"/tmp", inherited)
     streams.hold_closed()
     try:
         places = find_places(options, os.getcwdb(), environ)
         return Invocation(options, list(command), environ, streams, places)
     except CommandNotFound as error:
-        raise Failed(str(error), DIFFERENT) from None
+        raise Failed(str(error), error.status if own_status else DIFFERENT) from None
     except BadRoot as error:
         raise Failed(str(error), USAGE) from None

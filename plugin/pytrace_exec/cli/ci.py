@@ -10,7 +10,7 @@ import click
 from pytrace_exec.cli.exit_status import stated
 from pytrace_exec.cli.main import cli
 
-CI_VERBS = ("check", "explain", "ls", "run")
+CI_VERBS = ("check", "explain", "ls", "run", "withdraw")
 
 
 class CiVerbs(click.Group):
@@ -34,5 +34,5 @@ def ci() -> None:
     """Skip a CI job that cannot have changed.
 
     `run` traces a job and records what it depended on; `check` decides from git objects alone whether the job could
-    give another result at another commit.
+    give another result at another commit. A record that is wrong is dropped by `withdraw`.
     """

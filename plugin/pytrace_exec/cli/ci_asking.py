@@ -70,9 +70,11 @@ def _as_click(option: CiOption) -> Callable[[Callable[..., Any]], Callable[..., 
         return click.option(option.flag, option.attribute, is_flag=True, **attributes)
     if option.kind == MANY:
         return click.option(option.flag, option.attribute, metavar=option.metavar, multiple=True, **attributes)
+    if not option.required:  # a default counts as a value, None too
+        attributes["default"] = option.default
     return click.option(
-        option.flag, option.attribute, metavar=option.metavar, type=_TYPES.get(option.kind), default=option.default,
-        required=option.required, **attributes,
+        option.flag, option.attribute, metavar=option.metavar, type=_TYPES.get(option.kind), required=option.required,
+        **attributes,
     )  # fmt: skip
 
 

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_cas.json_fields import text_fields
 from pytrace_exec.ci.opening import Opening
 from pytrace_exec.ci.verdict import decide
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import format_options
 from pytrace_exec.cli.ci import ci
 from pytrace_exec.cli.ci_asking import job_options, open_shelf, place_options, question_options
-from pytrace_exec.cli.ci_question import TROUBLES, Asked, json_of, lines_of, where
-from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, USAGE, stated
+from pytrace_exec.cli.ci_question import TROUBLES, Asked, find_record, json_of, lines_of, where
+from pytrace_exec.cli.exit_status import DIFFERENT, NOT_FOUND, stated
 from pytrace_exec.cli.main import Failed
 
 if TYPE_CHECKING:
     from pytrace_exec.ci.record import Record
-    from pytrace_exec.ci.shelf import Shelf, Stored
+    from pytrace_exec.ci.shelf import Stored
     from pytrace_exec.ci.verdict import Verdict
 
 _LETTERS = {"v": "content", "t": "existence", "l": "names", "w": "everything below"}
@@ -46,7 +47,7 @@ def explain(repo: bytes, commit: str, record: str | None, format: str, as_json: 
     try:
         shelf = open_shelf(make=False)
         if record is not None:
-            _show(_find(shelf, question, record), answer)
+            _show(find_record(shelf, question.job, record), answer)
             return
         with Opening(repo) as objects:
             subject = question.subject(objects, commit)
@@ -74,19 +75,10 @@ def _tell(answer: Answer, verdict: Verdict, workflow: str) -> None:
             answer.line(one_line(f"    {reason.message}"))
 
 
-def _find(shelf: Shelf, question: Asked, wanted: str) -> Stored:
-    found = [one for one in shelf.records(question.job).records if str(one.digest).startswith(wanted)]
-    if not found:
-        raise Failed(f"{question.workflow!r} has no record {wanted}; pytrace ci ls shows them", NOT_FOUND)
-    if len(found) > 1:
-        raise Failed(f"{len(found)} records begin with {wanted}; give more of the digest", USAGE)
-    return found[0]
-
-
 def _show(stored: Stored, answer: Answer) -> None:
     record = stored.record
     facts = [
-        (os.fsdecode(part.path + b"/" + path if part.path and path else part.path or path), letter)
+        (part.path + b"/" + path if part.path and path else part.path or path, letter)
         for part in record.parts
         for path, letter in part.facts
     ]
@@ -96,13 +88,14 @@ def _show(stored: Stored, answer: Answer) -> None:
         "steps": [step.name or "1/1" for step in record.steps], "head": record.head,
     }  # fmt: skip
     if answer.format == "json":
-        told = {"digest": str(stored.digest), "branch": record.branch, "commit": record.commit.hex(), "run": record.run}
-        paths = [{"path": path, "counts": _LETTERS[letter]} for path, letter in facts]
+        branch = text_fields("branch", os.fsencode(record.branch))
+        told = {"digest": str(stored.digest), **branch, "commit": record.commit.hex(), "run": record.run}
+        paths = [{**text_fields("path", path), "counts": _LETTERS[letter]} for path, letter in facts]
         answer.json({**told, "time": int(record.time), **around, "paths": paths})
         return
     answer.line(f"{stored.digest}  {_place(record)}", "strong")
     answer.table([[name, str(value)] for name, value in around.items() if value])
-    answer.table([[_LETTERS[letter], one_line(path) or "."] for path, letter in facts])
+    answer.table([[_LETTERS[letter], one_line(os.fsdecode(path)) or "."] for path, letter in facts])
 
 
 def _place(record: Record) -> str:

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from pytrace_cas.json_fields import text_fields
 from pytrace_exec.ci.shelf import Job
 from pytrace_exec.cli.answer import Answer, one_line
 from pytrace_exec.cli.choices import REMOTE, format_options, twin, wrapper_options
@@ -71,6 +73,7 @@ def _described(stored: Stored) -> dict[str, Any]:
     record = stored.record
     return {
         "digest": str(stored.digest), "workflow": record.workflow, "project": record.project, "scope": record.scope,
-        "branch": record.branch, "commit": record.commit.hex(), "tree": record.tree.hex(), "run": record.run,
+        **text_fields("branch", os.fsencode(record.branch)), "commit": record.commit.hex(), "tree": record.tree.hex(),
+        "run": record.run,
         "time": int(record.time), "paths": record.size(), "hosts": list(record.hosts), "max_age": record.max_age,
     }  # fmt: skip

@@ -10,6 +10,7 @@ import os
 import time
 
 from pytrace_cas.digest import function_named
+from pytrace_cas.json_fields import text_fields
 from pytrace_cas.store import Store, StoreError
 from pytrace_exec.cache.errors import CacheFailed
 from pytrace_exec.cache.local import LocalCache
@@ -19,7 +20,7 @@ from pytrace_exec.ci.provider import FORCED, Surroundings, code, listed, surroun
 from pytrace_exec.ci.runner import fingerprint
 from pytrace_exec.ci.shelf import Job, Shelf, ShelfTrouble
 from pytrace_exec.ci.verdict import Terms
-from pytrace_exec.cli.exit_status import USAGE
+from pytrace_exec.cli.exit_status import NOT_FOUND, USAGE
 from pytrace_exec.cli.failed import Failed
 from pytrace_exec.store_opening import open_folder, store_folder
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from pytrace_exec.ci.objects import Objects
+    from pytrace_exec.ci.shelf import Stored
     from pytrace_exec.ci.verdict import Verdict
     from pytrace_exec.options import Options
 
@@ -139,6 +141,16 @@ def _existing(folder: bytes) -> Store:
     return open_folder(folder) if os.path.isdir(folder) else Store.open(folder, read_only=True)
 
 
+def find_record(shelf: Shelf, job: Job, wanted: str) -> Stored:
+    """The record of a job whose digest begins so; raise `Failed`, or `ShelfTrouble`."""
+    found = [one for one in shelf.records(job).records if str(one.digest).startswith(wanted)]
+    if not found:
+        raise Failed(f"{job.workflow!r} has no record {wanted}; pytrace ci ls shows them", NOT_FOUND)
+    if len(found) > 1:
+        raise Failed(f"{len(found)} records begin with {wanted}; give more of the digest", USAGE)
+    return found[0]
+
+
 TROUBLES = (GitTrouble, ShelfTrouble)
 
 
@@ -166,25 +178,28 @@ def where(branch: str, commit: bytes, run: str) -> str:
     return " ".join(word for word in (commit.hex()[:12], f"({branch})" if branch else "", run) if word)
 
 
+def _readable(text: str) -> str:
+    """Text with a sign in place of each byte that is no text."""
+    return os.fsencode(text).decode("utf-8", "replace")
+
+
 def json_of(verdict: Verdict) -> dict[str, Any]:
     """A verdict as an object."""
 
     def reasons(found: Any) -> list[dict[str, Any]]:
-        return [
-            {"code": one.code, "message": one.message, "path": None if one.path is None else os.fsdecode(one.path)}
-            for one in found
-        ]
+        return [{"code": one.code, "message": _readable(one.message), **text_fields("path", one.path)} for one in found]
 
     def record(stored: Any) -> dict[str, Any]:
         found = stored.record
         return {
-            "digest": str(stored.digest), "branch": found.branch, "commit": found.commit.hex(), "run": found.run,
-            "time": int(found.time), "scope": found.scope, "paths": found.size(),
+            "digest": str(stored.digest), **text_fields("branch", os.fsencode(found.branch)),
+            "commit": found.commit.hex(), "run": found.run, "time": int(found.time), "scope": found.scope,
+            "paths": found.size(),
         }  # fmt: skip
 
     return {
         "skip": verdict.skip,
-        "reason": verdict.summary,
+        "reason": _readable(verdict.summary),
         "by": record(verdict.by) if verdict.by is not None else None,
         "reasons": reasons(verdict.general),
         "records": [{**record(stored), "reasons": reasons(found)} for stored, found in verdict.misses],

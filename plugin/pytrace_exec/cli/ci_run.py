@@ -257,7 +257,7 @@ class _Prepared:
         """Run the command."""
         from pytrace_exec.cli.asking import asked
 
-        invocation = asked(self._options, self._words, inherited_descriptors())
+        invocation = asked(self._options, self._words, inherited_descriptors(), own_status=True)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return self._run.run(invocation, self._shelf)
 
@@ -309,7 +309,7 @@ def _plainly(words: list[bytes], options: Options) -> int:
     from pytrace_exec.cli.asking import asked
 
     options.root = None
-    return run_plainly(asked(options, words, inherited_descriptors()))
+    return run_plainly(asked(options, words, inherited_descriptors(), own_status=True))
 
 
 def _exit_status(status: int) -> int:

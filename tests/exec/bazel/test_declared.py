@@ -176,6 +176,26 @@ def test_who_asks_whether_an_input_is_a_link_is_told_the_truth(layout: Layout, a
         assert (root / "out").read_text() == told
 
 
+RUNPY = "import runpy, sys; sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
+@pytest.mark.parametrize(
+    ("options", "shared"), [(("-B",), False), (("-I", "-B", "-c", RUNPY), True)], ids=["script", "runpy"]
+)
+def test_python_asks_whether_its_script_is_a_link(
+    layout: Layout, actions: Actions, options: tuple[str, ...], shared: bool
+) -> None:
+    """That of `docs/bazel.md`: a script may ask the same, so the two ways to build have an entry each."""
+    execroot = layout.execroot()
+    roots = (layout.sandbox(1), execroot, layout.sandbox(2), execroot)
+    (layout.workspace / "pkg/a.txt").write_text("import sys\nopen('out', 'w').write(sys.argv[1])\n")
+    outcomes = []
+    for root in roots:
+        outcomes.append(actions.run(root, layout, "/usr/bin/python3", *options, "pkg/a.txt", "told")["outcome"])
+        assert (root / "out").read_text() == "told"
+    assert outcomes == ["miss", "hit" if shared else "miss", "hit", "hit"]
+
+
 def test_what_is_read_behind_links_is_searched_as_if_it_lay_in_the_root(layout: Layout, actions: Actions) -> None:
     """A varying variable counts as soon as a file that was read names it, however the file was reached."""
     command = ("sh", "-c", '. "$(readlink -f pkg/a.txt)" > out')

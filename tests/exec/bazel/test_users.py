@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Two users with workspaces in different folders share results through a remote."""
+"""Two users with workspaces in different folders share results through a remote, and not through a store."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.exec.bazel.test_declared import PROGRAMS, Layout
+from tests.support.other_users import User, installation
 from tests.support.server import running_server
 
 if TYPE_CHECKING:
@@ -57,3 +58,29 @@ def test_users_share_through_a_remote(tmp_path: Path, open_place: Path) -> None:
     with running_server(tmp_path / "cas") as server:
         found = [outcome(user, Layout(open_place / str(user)), server.grpc_url, *command) for user in USERS]
     assert found == ["miss", "hit"]
+
+
+@pytest.mark.parametrize("private", ["store", "folder above it"])
+def test_whose_the_store_is_that_may_not_be_read(open_place: Path, private: str) -> None:
+    first, second = (User.at_home(number, open_place) for number in USERS)
+    programs = installation(open_place, first)
+    store = first.home / "cache" / "store"
+    assert first.run(programs / "pytrace-exec", "--dir", store, "--", "true") == 0
+    (first.home / "cache").chmod(0o755 if private == "store" else 0o700)
+    told = []
+    for words, status in ((["pytrace-exec", "-v"], 0), (["pytrace", "status"], 12)):
+        command: list[str | Path] = [
+            programs / words[0],
+            *words[1:],
+            "--dir",
+            store,
+            *(["--", "true"] if status == 0 else []),
+        ]
+        done = subprocess.run(
+            command, user=second.number, group=second.number, extra_groups=(), env=second.environment(),
+            cwd=second.home, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        told.append(done.stderr)
+    assert all(f"belongs to another user (uid {first.number})" in text for text in told)
+    assert all("pytrace-cas serve" in text for text in told)

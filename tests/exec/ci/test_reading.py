@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -116,6 +117,22 @@ def test_nothing_is_fetched(repository: Repository, tmp_path: Path) -> None:
     asking = ["git", "-C", str(bare), "cat-file", "-p", "HEAD:src/a"]
     subprocess.run(asking, env=repository.pytrace.environment(**tracing), check=True, capture_output=True)
     assert "packet:" in log.read_text()
+
+
+@pytest.mark.native
+def test_names_that_are_no_text(repository: Repository) -> None:
+    """A path that is not UTF-8 is told readable and exact, by each verb."""
+    name = b"caf\xe9"
+    (repository.path / os.fsdecode(name)).write_text("1\n")
+    repository.commit()
+    repository.recorded("sh", "-c", "cat caf*")
+    (repository.path / os.fsdecode(name)).write_text("2\n")
+    repository.commit()
+    reason = repository.check().json["records"][0]["reasons"][0]
+    assert (reason["path"], b64decode(reason["path_b64"])) == ("caf\ufffd", name)
+    digest = repository.pytrace("ci", "ls", "--json").json["records"][0]["digest"]
+    told = repository.pytrace("ci", "explain", "--workflow", "w", "--repo", str(repository.path), digest, "--json").json
+    assert name in [b64decode(one["path_b64"]) for one in told["paths"] if "path_b64" in one]
 
 
 @pytest.mark.native

@@ -39,6 +39,21 @@ def test_a_job_that_fails_where_it_had_succeeded(repository: Repository) -> None
     assert repository.check().status == 0
 
 
+def test_records_that_are_withdrawn(repository: Repository) -> None:
+    """Somebody knows better: the record serves nobody any more, and the next run is recorded again."""
+    first = repository.recorded(*JOB).json["recorded"]
+    repository.commit(src__a="A\n")
+    repository.recorded(*JOB)
+    withdraw = ("ci", "withdraw", "--workflow", "w")
+    assert repository.pytrace(*withdraw).status == 2
+    assert repository.pytrace(*withdraw, "ffff").status == 20
+    assert repository.pytrace(*withdraw, first[:8], "--json").json["withdrawn"] == [first]
+    assert (repository.check("HEAD~1").status, repository.check().status) == (1, 0)
+    assert len(repository.pytrace(*withdraw, "--all").stdout.splitlines()) == 1
+    assert repository.check().codes == ["no_record"]
+    repository.recorded(*JOB)
+
+
 def test_force_and_a_word_in_the_message(repository: Repository) -> None:
     repository.recorded(*JOB)
     assert repository.check("HEAD", "--force").codes == ["forced"]
@@ -74,6 +89,16 @@ def test_a_tracked_file_that_was_changed(repository: Repository) -> None:
     repository.write(src__a="not committed\n")
     assert "as in the commit: src/a" in repository.run(*JOB).json["not_recorded"][0]
     repository.recorded("cat", "src/b")
+
+
+def test_a_command_that_is_none(repository: Repository) -> None:
+    """It ends as a shell has it; a job without a name is a mistake."""
+    repository.write(text="no program\n")
+    assert repository.run("no-such-program").status == 127
+    assert repository.run("./text").status == 126
+    for verb in (("run", "--", "true"), ("check",), ("explain",)):
+        ended = repository.pytrace("ci", *verb, cwd=repository.path)
+        assert (ended.status, "--workflow" in ended.stderr) == (2, True)
 
 
 def test_a_file_on_standard_input(repository: Repository) -> None:
