@@ -288,6 +288,8 @@ def _sentence(part: Part, path: bytes, letter: str, before: Values, values: Valu
         gone = [f"-{os.fsdecode(entry)}" for entry in sorted(was.keys() - now.keys())]
         others = [f"~{os.fsdecode(entry)}" for entry in sorted(was.keys() & now.keys()) if was[entry] != now[entry]]
         return f"{name}: other names in this folder, which it listed ({' '.join([*come, *gone, *others][:6])})"
+    if letter == "w" and old[:1] in b"-/":
+        return f"{name}: there is one now, in a folder of which everything counts"
     return f"{name}: {_what_became(old, new)}"
 
 

@@ -58,7 +58,8 @@ class StepName:
 class Wishes:
     """What the user said about recording; `network`: peers that may be talked to; `untracked`: globs of inputs.
 
-    `settings`: files of the repository that say more, as the options of `pytrace-exec` have them.
+    `settings`: files of the repository that say more, as the options of `pytrace-exec` have them; `workspace`: the
+    folder in which the CI system checks out repositories.
     """
 
     untracked: tuple[bytes, ...] = ()
@@ -70,6 +71,7 @@ class Wishes:
     branch: str = ""
     run: str = ""
     settings: tuple[bytes, ...] = ()
+    workspace: bytes | None = None
 
     def vouched(self, *more: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What makes a record worth less than one without it, in words; `more`: patterns of paths that are left out."""
@@ -147,8 +149,9 @@ class Run:
         assert isinstance(subject.objects, LibraryObjects)
         made = [path for record in earlier for path in record.files.get(_MADE, "").split("\0") if path]
         observer = Observer(
-            subject.objects, subject.commit, subject.tree, subject.worktree, made, wishes.untracked, wishes.history
-        )
+            subject.objects, subject.commit, subject.tree, subject.worktree, made, wishes.untracked, wishes.history,
+            wishes.workspace,
+        )  # fmt: skip
         seen = observer.conclude(traced)
         refused = [message for _, message in seen.refused] + self._of_network(traced) + missing
         if refused:

@@ -86,7 +86,7 @@ class Observer:
     """Takes the observations of one traced step apart.
 
     `made`: what earlier steps of the job left behind; `allowed`: globs of untracked inputs; `history`: what git told of
-    its history is vouched not to matter.
+    its history is vouched not to matter; `workspace`: the folder in which other repositories may lie, too.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Observer:
         made: Collection[str] = (),
         allowed: Collection[bytes] = (),
         history: bool = False,
+        workspace: bytes | None = None,
     ) -> None:
         self._top = top
         self._main = Place(b"", objects, commit, tree, top)
@@ -105,6 +106,7 @@ class Observer:
         self._made = {os.fsencode(path) for path in made}
         self._allowed = Globs(map(os.fsdecode, allowed))
         self._history = history
+        self._workspace = None if workspace is None else workspace.rstrip(b"/") + b"/"
         self._branch = objects.branch()
         self._git_folders = self._main.worktree.git_folders()
         self._files: dict[str, str] = {}
@@ -210,8 +212,27 @@ class Observer:
             self._refuse("process_folder", f"it looked for a file by way of a process: {os.fsdecode(path)}")
         if path.startswith(_MACHINE) or path in self._outputs:
             return
+        if self._workspace is not None and path.startswith(self._workspace):
+            self._of_workspace(subject, path)
         if subject.kind == "link" or (subject.kind == "content" and not subject.arg and b"/" in value):
             self._outside.setdefault(os.fsdecode(path), "")
+
+    def _of_workspace(self, subject: Subject, path: bytes) -> None:
+        """Have a file beside the repository count as an untracked input does: no runner has it from its image."""
+        name = os.fsdecode(os.path.relpath(path, self._top))
+        if self._top.startswith(path.rstrip(b"/") + b"/"):
+            return  # a folder above
+        if subject.kind == "content" and subject.arg.startswith(("refs ", "short ", "index")):
+            self._refuse("submodule", f"it asked git about a repository that no gitlink of the commit tells of: {name}")
+            return
+        if subject.kind == "listing":
+            names = self._traced.earlier.names(path)
+            self._files[name] = ABSENT if isinstance(names, str) else digest_of_listed(one for one, _ in names)
+            return
+        digest = digest_of_untracked(os.fsdecode(path))
+        # Tools look for their settings in every folder above.
+        if digest != ABSENT or not self._top.startswith(os.path.dirname(path) + b"/"):
+            self._files.setdefault(name, digest)
 
     def _of_tree(self, subject: Subject, path: bytes, below: bytes, value: bytes) -> None:
         place, inside, known = self._place_of(below, subject.kind == "listing")

@@ -18,14 +18,15 @@ FORCED = "[full ci]"
 class Provider:
     """Names of variables: the branch (the first that is set counts), the default branch, the run's address.
 
-    `split` tells jobs of one name apart, of which each does a part, or the same elsewhere.
+    `split` tells jobs of one name apart, of which each does a part, or the same elsewhere; `workspace` is the folder in
+    which repositories are checked out.
     """
 
-    __slots__ = ("branch", "default", "mark", "name", "run", "split")
+    __slots__ = ("branch", "default", "mark", "name", "run", "split", "workspace")
 
     def __init__(
         self, name: str, mark: str, branch: tuple[str, ...], default: tuple[str, ...], run: tuple[str, ...],
-        split: tuple[str, ...] = (),
+        split: tuple[str, ...] = (), workspace: str = "",
     ) -> None:  # fmt: skip
         self.name = name
         self.mark = mark
@@ -33,11 +34,12 @@ class Provider:
         self.default = default
         self.run = run
         self.split = split
+        self.workspace = workspace
 
 
 PROVIDERS = (
     Provider("github", "GITHUB_ACTIONS", ("GITHUB_HEAD_REF", "GITHUB_REF_NAME"), (), ("GITHUB_RUN_ID",),
-             ("PYTRACE_MATRIX", "PYTRACE_INPUTS")),
+             ("PYTRACE_MATRIX", "PYTRACE_INPUTS"), "GITHUB_WORKSPACE"),
     Provider(
         "gitlab", "GITLAB_CI",
         ("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME", "CI_COMMIT_BRANCH", "CI_COMMIT_REF_NAME"),
@@ -48,7 +50,8 @@ PROVIDERS = (
         ("BUILDKITE_PIPELINE_DEFAULT_BRANCH",), ("BUILDKITE_BUILD_URL",),
         ("BUILDKITE_PARALLEL_JOB", "BUILDKITE_PARALLEL_JOB_COUNT"),
     ),
-    Provider("jenkins", "JENKINS_URL", ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_LOCAL_BRANCH"), (), ("BUILD_URL",)),
+    Provider("jenkins", "JENKINS_URL", ("CHANGE_BRANCH", "BRANCH_NAME", "GIT_LOCAL_BRANCH"), (), ("BUILD_URL",),
+             workspace="WORKSPACE"),
 )  # fmt: skip
 
 
@@ -88,6 +91,12 @@ def surroundings(environ: Mapping[str, str]) -> Surroundings:
         _definition(provider, environ),
         tuple(name for name in provider.split if environ.get(name)),
     )
+
+
+def workspace(environ: Mapping[str, str]) -> bytes | None:
+    """The folder, without links, in which the CI system checks out this repository and others, as far as it says."""
+    named = next((environ.get(one.workspace) for one in PROVIDERS if one.workspace and environ.get(one.mark)), None)
+    return os.path.realpath(os.fsencode(named)) if named else None
 
 
 def _first(environ: Mapping[str, str], names: Sequence[str]) -> str:

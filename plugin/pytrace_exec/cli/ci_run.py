@@ -15,7 +15,7 @@ import click
 
 from pytrace_exec.ci.network import EVERYBODY
 from pytrace_exec.ci.objects import GitTrouble
-from pytrace_exec.ci.provider import write_outputs, write_summary
+from pytrace_exec.ci.provider import workspace, write_outputs, write_summary
 from pytrace_exec.ci.shelf import ShelfTrouble
 from pytrace_exec.ci.verdict import Verdict, count, decide, unknown
 from pytrace_exec.cli.answer import Answer, say
@@ -215,6 +215,7 @@ class _Prepared:
         wishes = Wishes(
             tuple(map(os.fsencode, recording.untracked)), recording.peers(), question.max_age, question.outside,
             recording.history, around.definition, around.branch or objects.branch(), around.run, settings,
+            workspace(os.environ),
         )  # fmt: skip
         vouched = wishes.vouched(options.ignore, options.disposable)
         step = step_of(words, name, b"" if folder == b"." else folder, vouched)

@@ -117,3 +117,27 @@ def test_a_job_of_another_repository(repository: Repository) -> None:
     assert repository.check(repo=other.path).codes == ["project"]
     repository.recorded("true", options=("--project", "p"))
     assert repository.check("HEAD", "--project", "p").status == 0
+
+
+def test_a_second_checkout_in_the_workspace(pytrace: Pytrace) -> None:
+    """What lies beside the repository is no part of the runner: its content, names and absence count."""
+    repository = Repository.make(pytrace.base / "ws/main", pytrace, src__a="a\n")
+    Repository.make(pytrace.base / "ws/other", pytrace, lib="1\n", listed__x="x\n")
+    other = pytrace.base / "ws/other"
+    job = ("sh", "-c", "cat src/a ../other/lib; ls ../other/listed; cat ../other/absent ../settings 2>/dev/null; true")
+    repository.recorded(*job, JENKINS_URL="http://ci", WORKSPACE=str(pytrace.base / "ws"))
+    assert repository.check().status == 0
+    for name, text in (("lib", "2\n"), ("listed/new", ""), ("absent", "")):
+        before = (other / name).read_text() if (other / name).exists() else None
+        (other / name).write_text(text)
+        assert repository.check().paths == [f"../other/{name.partition('/new')[0]}"]
+        if before is None:
+            (other / name).unlink()
+        else:
+            (other / name).write_text(before)
+    assert repository.check().status == 0
+    assert set(repository.check(repo=repository.clone("bare", "--bare")).codes) == {"untracked"}
+    asking = repository.run(
+        "git", "-C", "../other", "rev-parse", "HEAD", JENKINS_URL="http://ci", WORKSPACE=str(pytrace.base / "ws")
+    )
+    assert "no gitlink" in asking.json["not_recorded"][0]
