@@ -198,6 +198,10 @@ def test_hanging_up_replaces_files_and_cuts_no_stream(
         put.putheader("Content-Length", str(len(body)))
         put.putheader("Authorization", old)
         put.endheaders(body[:5])
+        # What is answered after them tells that both were let in before the change.
+        asked = bytestream.QueryWriteStatusRequest(resource_name=messages.upload_name(data))
+        bytestream_pb2_grpc.ByteStreamStub(channel).QueryWriteStatus(asked, metadata=about)
+        assert http_status(server, authority, header=old) == 200
 
         cert, key = stranger.issue("server", "localhost", "127.0.0.1")
         shutil.copy(cert, authority.folder / "server.pem")
