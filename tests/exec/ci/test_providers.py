@@ -91,6 +91,7 @@ class Runner:
         about = {
             "GITHUB_ACTIONS": "true", "GITHUB_SERVER_URL": f"file://{self.repository.path.parent}",
             "GITHUB_REPOSITORY": "work", "GITHUB_SHA": sha, "GITHUB_REF_NAME": "main", "GITHUB_RUN_ID": "7",
+            "RUNNER_TEMP": str(self.repository.pytrace.base / "tmp"),
         }  # fmt: skip
         if without:
             about.pop(without, None)
@@ -128,6 +129,7 @@ def test_github(runner: Runner, tmp_path: Path) -> None:
     assert (status, "ran" in said, output.splitlines()[0]) == (0, True, "skip=false")
     status, _, output, summary = runner.github(cwd=tmp_path)
     assert (status, output.splitlines()[0], summary.splitlines()[0]) == (0, "skip=true", "### `ci/test`: skipped")
+    assert list((runner.repository.pytrace.base / "tmp").iterdir()) == []
     assert "runs/7/attempts/1" in output
     status, said, output, _ = runner.github(mode="run", command="make test")
     assert (status, "ran" in said, output.splitlines()[0]) == (0, False, "skip=true")
