@@ -129,6 +129,11 @@ def takes_scripts_from_anywhere(program: Program) -> bool:
     return program.name in _SHELLS
 
 
+def is_script(text: bytes) -> bool:
+    """Whether content may be what an interpreter runs, and no other program, library or data."""
+    return b"\0" not in text[:_HEAD] or text[2:4] == _COMPILED
+
+
 class Interpreters:
     """What the interpreters among some programs compare, by the texts that they run."""
 
@@ -140,7 +145,7 @@ class Interpreters:
         wanted = {words for rows in _BY_WORDS for globs, words in rows if any(name in globs for name in names)}
         self._found: set[re.Pattern[bytes]] = set()
         for text in texts if wanted else ():
-            if b"\0" not in text[:_HEAD] or text[2:4] == _COMPILED:
+            if is_script(text):
                 self._found.update(words for words in wanted - self._found if words.search(text))
 
     def compare_folders(self, program: Program) -> bool:

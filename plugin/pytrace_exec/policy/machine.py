@@ -15,6 +15,7 @@ from itertools import chain
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.comparisons import scripts_from_elsewhere
 from pytrace_exec.observe.variables import arguments, read_texts
+from pytrace_exec.policy import comparing
 from pytrace_exec.policy.globs import Globs
 from pytrace_exec.tracer.events import Fd
 
@@ -250,7 +251,7 @@ def answer_for_purposes(run: Run) -> None:
     asks = any(program.name in _ASK_FOR_MEMORY for program in run.processes.programs)
     if not asks and not run.opened_unasked:
         return
-    for text in chain(arguments(run), read_texts(run), scripts_from_elsewhere(run)):
+    for text in filter(comparing.is_script, chain(arguments(run), read_texts(run), scripts_from_elsewhere(run))):
         if asks and MEMORY in text:
             run.refuse("machine", None)
         if b"/proc/" in text:
