@@ -62,7 +62,10 @@ def other_places(folder: bytes) -> tuple[bytes, ...]:
     """The other paths under which mounts show a folder (without links), or folders below it."""
     with open("/proc/self/mountinfo", "rb") as lines:
         mounts = {mount.point: mount for mount in map(Mount, lines)}
-    own = max((mount for mount in mounts.values() if _within(folder, mount.point)), key=lambda mount: len(mount.point))
+    above = [mount for mount in mounts.values() if _within(folder, mount.point)]
+    if not above:
+        return ()  # in a chroot that is no mount point
+    own = max(above, key=lambda mount: len(mount.point))
     there = os.path.normpath(os.path.join(own.root, os.path.relpath(folder, own.point)))
     found = []
     for mount in mounts.values():
