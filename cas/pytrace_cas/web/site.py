@@ -67,7 +67,7 @@ class Asked:
     def number(self, name: str, default: int, most: int) -> int:
         """A field of the query that is a number from 1 on."""
         text = self.get(name)
-        if not text:
+        if name not in self.request.query_params:
             return default
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
             raise InvalidRequest(name, f"{text!r} is no number from 1 to {most}")
