@@ -14,6 +14,8 @@ PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 20000
 # Tests that print figures, and load both cores by themselves: they run alone, after the others.
 PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
+# In many containers process 1 waits for no orphan.
+PYTEST = $(BIN)/python -m tests.support.reaping $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -32,8 +34,8 @@ packages:
 	@scripts/system-packages test
 
 test: packages $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
-	$(BIN)/python -m pytest $(PRINTING)
+	$(PYTEST) -n 2 --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
+	$(PYTEST) $(PRINTING)
 
 lint: $(VENV)/.installed-dev ## check format, style, types, generated code, headers and shell scripts
 	$(BIN)/ruff format --check .

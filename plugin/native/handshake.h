@@ -16,7 +16,6 @@ enum stage {
 
 struct handshake {
     atomic_uint stage;
-    atomic_int tracer;
     /* The process to attach to, from STAGE_MAY_ATTACH on: the launcher itself, or one that it has forked. */
     atomic_int command;
     /* What the launcher could not do, 0 for nothing: the error of installing the filter. */

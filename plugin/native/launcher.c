@@ -7,36 +7,24 @@
 #include "tracer.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 extern char **environ;
 
-/* Fork a process whose end is told to nobody: a pending SIGCHLD would outlast the execution of the command. */
-static pid_t fork_silently(void)
-{
-    return (pid_t)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
-}
-
-/* Fork the tracer by way of a process between that ends at once, so that the command never has a child of ours. */
+/* Fork the tracer as a child of the caller, who waits for it: the command never has a child of ours, and process 1,
+ * which reaps no orphans in many containers, never gets one. */
 static pid_t fork_tracer(struct handshake *handshake, const struct launch *launch)
 {
     pid_t launcher = getpid();
-    pid_t between = fork_silently();
-    if (between == 0) {
-        tracer_detach_from_session();
-        pid_t tracer = fork_silently();
-        if (tracer == 0)
-            tracer_run(handshake, launcher, launch->log, launch->all);
-        atomic_store(&handshake->tracer, tracer);
-        _exit(0);
+    pid_t tracer = (pid_t)syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
+    if (tracer == 0) {
+        tracer_detach();
+        tracer_run(handshake, launcher, launch->log, launch->all);
     }
-    int status;
-    while (between > 0 && waitpid(between, &status, __WALL) < 0 && errno == EINTR)
-        continue;
-    return atomic_load(&handshake->tracer);
+    return tracer;
 }
 
 /* Let the tracer attach to a process; returns whether it has. */

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -22,8 +23,9 @@ static const uintptr_t OPTIONS = PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD | PTR
 
 static struct tracing tracing;
 
-void tracer_detach_from_session(void)
+void tracer_detach(void)
 {
+    prctl(PR_SET_NAME, "pytrace-watch");
     surroundings_leave_session();
     passive_on_crash();
 }

@@ -7,8 +7,9 @@
 
 #include <stdnoreturn.h>
 
-/* Leave the command's session, and ignore every signal that ends programs. */
-void tracer_detach_from_session(void);
+/* Leave the command's session, ignore every signal that ends programs, and take the name that tells this process from
+ * the command and its kin (tracer/descendants.py). */
+void tracer_detach(void);
 
 /* Attach to the command that process `launcher` names, trace it and all it starts into the pipe `log`, and end. `all` as
  * in `struct launch`. */

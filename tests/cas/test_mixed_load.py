@@ -198,6 +198,13 @@ def _workers(server: RunningServer) -> list[int]:
     return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _runs(pid: int) -> bool:
+    """Whether a process runs; an orphan that nobody waits for has ended."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    return False
+
+
 def _resident(pids: list[int]) -> int:
     total = 0
     for pid in pids:
@@ -267,7 +274,7 @@ class Trouble:
             workers = _workers(self.server)
             self.server.kill()
             deadline = time.monotonic() + PATIENCE
-            while any(Path(f"/proc/{pid}").exists() for pid in workers) and time.monotonic() < deadline:
+            while any(map(_runs, workers)) and time.monotonic() < deadline:
                 time.sleep(0.01)
         assert self.server.process.stdout is not None
         self.server.process.stdout.close()

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from pytrace_cas.catalogue import AmbiguousReference
+from pytrace_cas.digest import FUNCTIONS
 from pytrace_cas.services.errors import InvalidRequest
 from pytrace_cas.web.action_list import address_of_row
 from pytrace_cas.web.addresses import UI, BlobAddress, with_query
@@ -22,7 +23,7 @@ LETTERS = {"+": "only in the new one", "-": "only in the old one", "M": "other c
 
 def pair(site: Site, asked: Asked) -> tuple[BlobAddress, BlobAddress]:
     """The two actions that a query names, by digest or the beginning of one; raise `InvalidRequest`."""
-    function = asked.get("function") or "sha256"
+    function = asked.choice("function", tuple(FUNCTIONS), "sha256")
     for name in ("a", "b"):
         if not asked.get(name):
             raise InvalidRequest(name, "name two actions: a=HASH-SIZE and b=HASH-SIZE")

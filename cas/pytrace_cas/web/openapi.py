@@ -7,6 +7,7 @@ from typing import Any
 
 from pytrace_cas import __version__
 from pytrace_cas.digest import FUNCTIONS
+from pytrace_cas.web.searching import OUTCOMES
 
 CODES = {
     400: "invalid_request",
@@ -85,7 +86,7 @@ def _searched() -> list[dict[str, Any]]:
         "path": _PATH,
     }
     texts = [_query(name, {"type": "string", "maxLength": 1000}, said) for name, said in what.items()]
-    return [*texts, _query("outcome", {"enum": ["ok", "failed"]}, "By the exit status."), INSTANCE]
+    return [*texts, _query("outcome", {"enum": list(OUTCOMES)}, "By the exit status."), INSTANCE]
 
 
 def _paged() -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FIELDS = ("filter", "command", "target", "mnemonic", "label", "path", "outcome", "instance")
 """What may be searched for; all that is given must hold."""
+OUTCOMES = ("", "ok", "failed")
 PAGING = ("sort", "limit", "cursor")
 _LONGEST, _MOST_TERMS = 1000, 30
 _CURSOR = re.compile(r"[0-9]{1,18}\.[0-9]{1,18}")
@@ -48,9 +49,8 @@ def query_of(asked: Asked) -> Query:
         raise InvalidRequest("filter", str(error)) from None
     except OverflowError:
         raise InvalidRequest("filter", "an age is longer than anybody lives") from None
-    if given["outcome"] not in ("", "ok", "failed"):
-        raise InvalidRequest("outcome", "it is ok or failed")
-    return attrs.evolve(query, outcome=given["outcome"]) if given["outcome"] else query
+    outcome = asked.choice("outcome", OUTCOMES, "")
+    return attrs.evolve(query, outcome=outcome) if outcome else query
 
 
 def _match(name: str, text: str) -> Match:
@@ -65,9 +65,7 @@ def search(site: Site, asked: Asked, default: int = 50) -> Page:
     A page may have fewer rows than it is to have, and still be followed by another.
     """
     query, limit = query_of(asked), asked.number("limit", default, MOST)
-    sort, cursor = asked.get("sort") or "time", asked.get("cursor") or None
-    if sort not in SORTS:
-        raise InvalidRequest("sort", f"it is one of {', '.join(SORTS)}")
+    sort, cursor = asked.choice("sort", tuple(SORTS), "time"), asked.get("cursor") or None
     if cursor is not None and not _CURSOR.fullmatch(cursor):
         raise InvalidRequest("cursor", "give one as the answer before told it")
     try:

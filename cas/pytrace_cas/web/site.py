@@ -21,7 +21,7 @@ from pytrace_cas.web.errors import WrongMethod
 from pytrace_cas.web.viewing import Viewing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -72,6 +72,13 @@ class Asked:
         if not (text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most):
             raise InvalidRequest(name, f"{text!r} is no number from 1 to {most}")
         return int(text)
+
+    def choice(self, name: str, words: Sequence[str], default: str) -> str:
+        """A field of the query that is one of some words."""
+        text = self.get(name) if name in self.request.query_params else default
+        if text not in words:
+            raise InvalidRequest(name, f"it is one of {', '.join(filter(None, words))}")
+        return text
 
     @property
     def instance(self) -> str:

@@ -21,7 +21,7 @@ from pytrace_exec.ci.network import EVERYBODY, not_allowed
 from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.observed import Observer
 from pytrace_exec.ci.record import MalformedRecord, Part, Record, Step, outermost
-from pytrace_exec.ci.runner import digest_of_text, outside_digests
+from pytrace_exec.ci.runner import digest_of_left, digest_of_text, outside_digests
 from pytrace_exec.ci.shelf import Job, ShelfTrouble
 from pytrace_exec.miss import observe, run_command
 from pytrace_exec.time_limit import TimeLimit
@@ -31,7 +31,7 @@ from pytrace_exec.tracer.possible import TracerUnavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytrace_exec.ci.decision import Subject
     from pytrace_exec.ci.observed import Observed
@@ -59,7 +59,7 @@ class Wishes:
     """What the user said about recording; `network`: peers that may be talked to; `untracked`: globs of inputs.
 
     `settings`: files of the repository that say more, as the options of `pytrace-exec` have them; `workspace`: the
-    folder in which the CI system checks out repositories.
+    folder in which the CI system checks out repositories; `split`: variables that tell jobs of one name apart.
     """
 
     untracked: tuple[bytes, ...] = ()
@@ -72,12 +72,18 @@ class Wishes:
     run: str = ""
     settings: tuple[bytes, ...] = ()
     workspace: bytes | None = None
+    split: tuple[str, ...] = ()
 
     def vouched(self, *more: tuple[bytes, ...]) -> tuple[bytes, ...]:
         """What makes a record worth less than one without it, in words; `more`: patterns of paths that are left out."""
         network = tuple(map(os.fsencode, self.network))
         found = [self.untracked, network, (b"history",) if self.history else (), *more]
-        return tuple(b"\0".join(sorted(one)) for one in found) if any(found) else ()
+        return tuple(_with_lengths(sorted(one)) for one in found) if any(found) else ()
+
+
+def _with_lengths(words: Sequence[bytes]) -> bytes:
+    """Words that cannot be taken for those of the option before or after."""
+    return b"".join(b"%d:%s" % (len(word), word) for word in words)
 
 
 @attrs.frozen
@@ -109,6 +115,7 @@ class Run:
     def run(self, invocation: Invocation, shelf: Shelf | None) -> Ran:
         """Run the command, and record what it depended on if it succeeded."""
         earlier, missing = self._earlier(shelf)
+        self._note(shelf, {"failed": True})  # until it is known better: what an earlier attempt left is of another time
         others = self._others(shelf)
         try:
             return self._traced(invocation, shelf, earlier, [*missing, *others])
@@ -130,7 +137,6 @@ class Run:
             return Ran(run_plainly(invocation), (f"the tracer failed: {error!r}",))
         if trace.status:
             trace.close()
-            self._note(shelf, {"failed": True})
             return Ran(trace.status, (_failed(trace.status, limit.reached),))
         if limit.reached:
             trace.close()
@@ -155,7 +161,6 @@ class Run:
         seen = observer.conclude(traced)
         refused = [message for _, message in seen.refused] + self._of_network(traced) + missing
         if refused:
-            self._note(shelf, {"failed": True})
             return Ran(traced.status, tuple(refused))
         networked = any(reason.code == "network" for reason in traced.seen.reasons)
         record = self._record(seen, sorted(traced.seen.run.peers), networked, [*made, *seen.made], earlier)
@@ -221,7 +226,8 @@ class Run:
             sparse=subject.sparse or "",
             hosts=tuple(hosts),
             max_age=int(min(ages)) if ages else None,
-            made=outermost(path for path in made if values.state(os.fsencode(path))[:1] in b"-/>"),
+            made={path: digest_of_left(os.path.join(os.fsdecode(subject.worktree or b""), path))
+                  for path in outermost(one for one in made if values.state(os.fsencode(one))[:1] in b"-/>")},
             untracked=tuple(sorted({*map(os.fsdecode, wishes.untracked), *(p for r in earlier for p in r.untracked)})),
         )  # fmt: skip
 
@@ -240,8 +246,13 @@ class Run:
         return Part.of(path, *tree, strongest(facts), Values(objects, tree[1]))
 
     def _words(self, number: int) -> tuple[str, ...]:
-        commit = self._subject.commit.hex()
-        return ("step", self._job.project, self._job.workflow, self._job.write, commit, self._wishes.run, str(number))
+        commit, run = self._subject.commit.hex(), self._wishes.run
+        return ("step", self._job.project, self._job.workflow, self._job.write, commit, run, self._apart(), str(number))
+
+    def _apart(self) -> str:
+        """What tells this job from others of its name in the same run: those of a matrix."""
+        around = (digest_of_text(name, self._subject.environ.get(name)) for name in sorted(self._wishes.split))
+        return sha256("\0".join(around).encode()).hexdigest()
 
     def _note(self, shelf: Shelf | None, note: dict[str, object]) -> bool:
         """Leave word for the next steps."""
@@ -308,7 +319,18 @@ class Run:
                 records.append(Record.decode(b64decode(str((note or {})["record"]))))
             except (KeyError, ValueError, MalformedRecord, ShelfTrouble):
                 missing.append(f"step {number}/{self._name.of} of this job was not recorded")
+        missing += [
+            f"an earlier step had another {what}" for record in records[-1:] for what in self._others_than(record)
+        ]
         return records[-1:], missing
+
+    def _others_than(self, record: Record) -> Iterator[str]:
+        """What an earlier step's record counts, and is another here: that step was of another job, or machine."""
+        if record.fingerprint != dict(self._subject.fingerprint):
+            yield "runner"
+        for name, digest in record.variables.items():
+            if digest_of_text(name, self._subject.environ.get(name)) != digest:
+                yield f"value of {name}"
 
 
 _MADE = "\0made"

@@ -19,6 +19,7 @@ from pytrace_exec.ci.facts import Values, joined
 from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.runner import ABSENT, digest_of, digest_of_listed, digest_of_untracked
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
+from pytrace_exec.observe.mounts import other_places
 from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
@@ -74,12 +75,9 @@ class Place:
         self.facts: list[Fact] = []
         self.folder = objects.folder
 
-    def is_as_committed(self) -> bool:
-        """Whether HEAD and the index are at the commit."""
-        try:
-            return self.objects.commit("HEAD")[0] == self.commit and self.worktree.index_is_clean()
-        except GitTrouble:
-            return False
+    def name(self, inside: bytes) -> str:
+        """A path of this repository as a record has it."""
+        return os.fsdecode(self.path + b"/" + inside if self.path else inside)
 
 
 class Observer:
@@ -114,11 +112,14 @@ class Observer:
         self._outside: dict[str, str] = {}
         self._refused: dict[tuple[str, str], None] = {}
         self._head = False
+        self._mounted = other_places(top)
+        self._linked: frozenset[tuple[int, int]] | None = None
 
     def conclude(self, traced: Traced) -> Observed:
         """Everything that the step depended on."""
         self._traced = traced
         self._outputs = {output.path for output in traced.seen.outputs}
+        self._written = {reason.path for reason in traced.seen.reasons if reason.code == "wrote_outside"}
         for reason in traced.seen.reasons:
             if reason.code not in _OF_REPLAY and not self._is_elsewhere(reason.code, reason.path):
                 self._refuse(reason.code, reason.message)
@@ -127,6 +128,8 @@ class Observer:
                 for path in subject.paths:
                     self._take(subject, path, value)
         places = self._places.values()
+        if self._head:
+            self._filtered |= {place.name(b".git"): place.worktree.history() for place in places}
         return Observed(
             {place.path: joined(place.facts, place.objects, place.tree) for place in places},
             {place.path: (place.commit, place.tree) for place in places},
@@ -142,7 +145,10 @@ class Observer:
         """Whether a reason about an input concerns a file of the runner, which the fingerprint stands for."""
         if path is None or code not in ("input_changed", "input_too_new", "input_destroyed", "left_out", "many_links"):
             return False
-        return self._below_top(path) is None or self._in_git(path) is not None
+        return (self._below_top(path) is None and not self._in_workspace(path)) or self._in_git(path) is not None
+
+    def _in_workspace(self, path: bytes) -> bool:
+        return self._workspace is not None and path.startswith(self._workspace)
 
     def _refuse(self, code: str, message: str) -> None:
         self._refused[code, message] = None
@@ -204,7 +210,7 @@ class Observer:
         for name in self._main.objects.repository.listall_submodules():
             found, _, known = self._place_of(os.fsencode(name), True)
             if known and found is not self._main and place.startswith(os.path.realpath(found.folder) + b"/"):
-                return found.is_as_committed()
+                return found.worktree.is_at(found.commit)
         return False
 
     def _of_runner(self, subject: Subject, path: bytes, value: bytes) -> None:
@@ -212,10 +218,26 @@ class Observer:
             self._refuse("process_folder", f"it looked for a file by way of a process: {os.fsdecode(path)}")
         if path.startswith(_MACHINE) or path in self._outputs:
             return
-        if self._workspace is not None and path.startswith(self._workspace):
+        if any(path == place or path.startswith(place + b"/") for place in self._mounted):
+            self._refuse("mount", f"it used the repository by way of another mount: {os.fsdecode(path)}")
+        if self._in_workspace(path):
             self._of_workspace(subject, path)
+        if subject.kind == "content" and self._is_also_tracked(path):
+            self._refuse("many_links", f"it read a tracked file by a name outside the repository: {os.fsdecode(path)}")
         if subject.kind == "link" or (subject.kind == "content" and not subject.arg and b"/" in value):
             self._outside.setdefault(os.fsdecode(path), "")
+
+    def _is_also_tracked(self, path: bytes) -> bool:
+        """Whether a file outside the repository is a second name (hard link) of a tracked one."""
+        try:
+            found = os.lstat(path)
+        except (OSError, ValueError):
+            return False
+        if found.st_nlink < 2 or not stat.S_ISREG(found.st_mode):
+            return False
+        if self._linked is None:
+            self._linked = self._main.worktree.linked()
+        return (found.st_dev, found.st_ino) in self._linked
 
     def _of_workspace(self, subject: Subject, path: bytes) -> None:
         """Have a file beside the repository count as an untracked input does: no runner has it from its image."""
@@ -229,10 +251,20 @@ class Observer:
             names = self._traced.earlier.names(path)
             self._files[name] = ABSENT if isinstance(names, str) else digest_of_listed(one for one, _ in names)
             return
+        if path in self._written:
+            self._of_written(subject, path, name)
+            return
         digest = digest_of_untracked(os.fsdecode(path))
         # Tools look for their settings in every folder above.
         if digest != ABSENT or not self._top.startswith(os.path.dirname(path) + b"/"):
             self._files.setdefault(name, digest)
+
+    def _of_written(self, subject: Subject, path: bytes, name: str) -> None:
+        """The same of a file that it also wrote: only that it was not there can be told of it afterwards."""
+        if subject.kind != "target" and path in self._traced.seen.run.exclusive:
+            self._files.setdefault(name, ABSENT)
+        elif subject.kind != "target":
+            self._refuse("untracked", f"it changed an untracked input: {name}")
 
     def _of_tree(self, subject: Subject, path: bytes, below: bytes, value: bytes) -> None:
         place, inside, known = self._place_of(below, subject.kind == "listing")
@@ -249,7 +281,7 @@ class Observer:
             self._look_in_vain(path, below, state)
         elif not self._is_own(subject, below, value):
             self._foreign(path, below, state)
-        elif subject.kind == "target" and state[:1] in b"fx" and below not in self._made:
+        elif subject.kind == "target" and below not in self._made:
             place.facts.append((inside, "t"))  # it wrote over a plain file: a folder or a link there is another matter
 
     def _look_in_vain(self, path: bytes, below: bytes, state: bytes) -> None:
@@ -280,7 +312,7 @@ class Observer:
         if isinstance(was, str):
             if kind in b"-/>":
                 return True
-            return place.worktree.is_left_out(inside)
+            return self._is_left_out(place, inside)
         if stat.S_ISDIR(was.st_mode):
             return kind in b"ds"
         if stat.S_ISLNK(was.st_mode):
@@ -292,13 +324,19 @@ class Observer:
             return False
         return letter == "t" or self._content(place, inside, path, state[1:])
 
+    def _is_left_out(self, place: Place, inside: bytes) -> bool:
+        """Whether the sparse checkout leaves out a tracked path, which counts: its patterns alone do not say so."""
+        if not place.worktree.is_left_out(inside):
+            return False
+        self._filtered[place.name(inside)] = ABSENT
+        return True
+
     def _content(self, place: Place, inside: bytes, path: bytes, id: bytes) -> bool:
         """Whether a file was what the tree says before the run, which may have changed it since."""
         if path not in self._outputs:
             if place.worktree.is_blob(inside, id):
                 return True
-            name = os.fsdecode(place.path + b"/" + inside if place.path else inside)
-            self._filtered[name] = digest_of(os.fsdecode(path))
+            self._filtered[place.name(inside)] = digest_of(os.fsdecode(path))
             return place.worktree.is_clean(inside, id)
         try:
             data = place.objects.repository.get(id.hex()).data  # type: ignore[union-attr]
@@ -327,7 +365,7 @@ class Observer:
         gone = tracked.keys() - {name for name, _ in names}
         for name in gone:
             at = below + b"/" + name if below else name
-            if at not in self._made and not place.worktree.is_left_out(inside + b"/" + name if inside else name):
+            if at not in self._made and not self._is_left_out(place, inside + b"/" + name if inside else name):
                 self._refuse("modified", f"a tracked file was gone: {os.fsdecode(at)}")
         place.facts.append((inside, "l"))
 

@@ -55,6 +55,14 @@ PROVIDERS = (
 )  # fmt: skip
 
 
+_BUILDKITE = tuple(
+    os.fsencode(f"{name}.{kind}")
+    for name in ("buildkite", ".buildkite/pipeline", "buildkite/pipeline")
+    for kind in ("yml", "yaml", "json")
+)
+"""Where `buildkite-agent pipeline upload` looks for the pipeline: one that is new decides as well."""
+
+
 class Surroundings:
     """Branch, default branch and address of this run, as far as somebody says; and the job's definition.
 
@@ -118,11 +126,9 @@ def _definition(provider: Provider, environ: Mapping[str, str]) -> tuple[bytes, 
         named = environ.get("GITHUB_WORKFLOW_REF", "").partition("@")[0]
         prefix = environ.get("GITHUB_REPOSITORY", "") + "/"
         return (os.fsencode(named[len(prefix) :]),) if len(prefix) > 1 and named.startswith(prefix) else ()
-    named = {
-        "gitlab": environ.get("CI_CONFIG_PATH") or ".gitlab-ci.yml",
-        "buildkite": ".buildkite/pipeline.yml",
-        "jenkins": "Jenkinsfile",
-    }[provider.name]
+    if provider.name == "buildkite":
+        return _BUILDKITE
+    named = "Jenkinsfile" if provider.name == "jenkins" else environ.get("CI_CONFIG_PATH") or ".gitlab-ci.yml"
     return () if "@" in named or ":" in named else (os.path.normpath(os.fsencode(named)).lstrip(b"/"),)
 
 

@@ -87,11 +87,12 @@ class Record:
     """What one successful run depended on, and where it came from.
 
     `time` in seconds since the epoch; `fingerprint` by name; `variables` and `files` (untracked inputs), `filtered`
-    (tracked files that held something else than their blobs: line endings, LFS; submodules that were not there) and
+    (tracked files that held something else than their blobs: line endings, LFS; what a sparse checkout left out;
+    submodules that were not there; `.git`, where history was read: where that ends and what replaces it) and
     `outside` (files of the runner) as digests; `head` is the branch's name that the job could read, None when it did
     not look. `hosts`: peers it talked to; `max_age`: seconds after which it serves no more, None for ever. `made`:
-    untracked paths that it left behind, a folder for all below; `untracked`: patterns of what it would have taken as
-    inputs beside `files`.
+    untracked paths that it left behind, a folder for all below, each with what tells it apart (`digest_of_left`);
+    `untracked`: patterns of what it would have taken as inputs beside `files`.
     """
 
     __slots__ = (
@@ -118,7 +119,7 @@ class Record:
         sparse: str = "",
         hosts: tuple[str, ...] = (),
         max_age: int | None = None,
-        made: tuple[str, ...] = (),
+        made: Mapping[str, str] | None = None,
         filtered: Mapping[str, str] | None = None,
         untracked: tuple[str, ...] = (),
     ) -> None:
@@ -138,7 +139,7 @@ class Record:
         self.sparse = sparse
         self.hosts = hosts
         self.max_age = max_age
-        self.made = made
+        self.made = made or {}
         self.filtered = filtered or {}
         self.untracked = untracked
 
@@ -191,7 +192,7 @@ class Record:
             told["parts"] = tuple(_parts(told["parts"], rest))
             told["steps"] = tuple(Step(**step) for step in told["steps"])
             told["hosts"] = tuple(told["hosts"])
-            told["made"] = tuple(told.get("made", ()))
+            told["made"] = dict(told.get("made", {}))
             told["untracked"] = tuple(told.get("untracked", ()))
             record = cls(**told)
         except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -24,6 +24,7 @@ ABSENT = "absent"
 """In place of a digest, where nothing is."""
 NAMES = "names "
 """With this begins the digest of a folder's names."""
+_LARGE = 64 << 20
 _RELEASE = "/etc/os-release"
 
 
@@ -97,6 +98,30 @@ def digest_of_text(name: str, value: str | None) -> str:
     import hashlib
 
     return hashlib.sha256(f"{name}={value}".encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def digest_of_left(place: str) -> str:
+    """What tells apart what a run left at a path, a folder with all below: names, modes and content.
+
+    Of a large file its size and time of change stand for its content.
+    """
+    import hashlib
+
+    rows, pending = [], [os.fsencode(place)]
+    while pending:
+        path = pending.pop()
+        try:
+            found = os.lstat(path)
+            told = b"folder"
+            if stat.S_ISDIR(found.st_mode):
+                pending += [os.path.join(path, name) for name in os.listdir(path) if name != b"__pycache__"]
+            else:
+                large = f"{found.st_size} {found.st_mtime_ns}" if found.st_size > _LARGE else ""
+                told = b"%o %s" % (found.st_mode, (large or _link_or_file(os.fsdecode(path))).encode())
+        except OSError:
+            told = ABSENT.encode()
+        rows.append(path[len(os.fsencode(place)) :] + b"\0" + told)
+    return hashlib.sha256(b"\0".join(sorted(rows))).hexdigest()
 
 
 def outside_digests(paths: Iterable[str]) -> dict[str, str]:

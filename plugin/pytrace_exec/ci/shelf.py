@@ -8,6 +8,7 @@ most 32. What must be counted or withdrawn has entries of its own, which nothing
 from __future__ import annotations
 
 import json
+import os
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.reapi import Action, ActionResult, Command, Directory, OutputFile
@@ -66,10 +67,11 @@ class Found:
 
 
 class Shelf:
-    """Records in one cache; every method raises `ShelfTrouble`."""
+    """Records in one cache; every method raises `ShelfTrouble`. `folder`: of a local store, where writers can wait."""
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(self, tier: Tier, folder: bytes | None = None) -> None:
         self._tier = tier
+        self._folder = folder
 
     def records(self, job: Job) -> Found:
         """Every record of a job that still stands."""
@@ -102,12 +104,13 @@ class Shelf:
         digest = self._tier.function.of(data)
         with _troubles():
             self._refuse_unwritable()
-            self._tier.put({digest: data})
-            taken = any(self._is_listed(job, digest) for _ in range(_RACES))
-            name = json.dumps([job.workflow, job.write]).encode()
-            named = self._tier.function.of(name)
-            self._tier.put({named: name})
-            put_first(self._tier, self._slots("jobs", job.project), named, named)
+            with _locked(self._folder):
+                self._tier.put({digest: data})
+                taken = any(self._is_listed(job, digest) for _ in range(_RACES))
+                name = json.dumps([job.workflow, job.write]).encode()
+                named = self._tier.function.of(name)
+                self._tier.put({named: name})
+                put_first(self._tier, self._slots("jobs", job.project), named, named)
             if not taken:
                 raise ShelfTrouble("the cache did not take the record")
         return digest
@@ -161,8 +164,9 @@ class Shelf:
         digest = self._tier.function.of(data)
         with _troubles():
             self._refuse_unwritable()
-            self._tier.put({digest: data})
-            put_first(self._tier, self._slots("note", *words), digest, digest)
+            with _locked(self._folder):
+                self._tier.put({digest: data})
+                put_first(self._tier, self._slots("note", *words), digest, digest)
 
     def note(self, *words: str) -> dict[str, object] | None:
         """The latest note under some words, by its `time`."""
@@ -198,6 +202,25 @@ class Shelf:
         folder = Directory().encode()
         action = Action(command_digest=function.of(command), input_root_digest=function.of(folder)).encode()
         return Key(function.of(action), {function.of(data): data for data in (command, folder, action)})
+
+
+class _locked:
+    """Has other writers of a local store wait: a list is read, united and written, and nothing may come between."""
+
+    def __init__(self, folder: bytes | None) -> None:
+        self._folder = folder
+        self._file = -1
+
+    def __enter__(self) -> None:
+        if self._folder is not None:
+            import fcntl  # a check writes nothing, on any system
+
+            self._file = os.open(self._folder, os.O_RDONLY)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        if self._file >= 0:
+            os.close(self._file)
 
 
 class _troubles:

@@ -9,6 +9,9 @@ import subprocess
 
 import pygit2
 
+from pytrace_exec.ci.objects import GitTrouble
+from pytrace_exec.ci.runner import ABSENT, digest_of
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.ci.library import LibraryObjects
@@ -84,6 +87,39 @@ class Worktree:
             return len(self._repository.diff("HEAD", cached=True)) == 0
         except (pygit2.GitError, KeyError, ValueError):
             return False
+
+    def is_at(self, commit: bytes) -> bool:
+        """Whether HEAD and the index are at a commit."""
+        try:
+            return self._objects.commit("HEAD")[0] == commit and self.index_is_clean()
+        except GitTrouble:
+            return False
+
+    def history(self) -> str:
+        """Digest of what has the same commit tell another history: where a shallow clone ends, and what replaces it."""
+        found = {digest_of(os.fsdecode(os.path.join(folder, name)))
+                 for folder in self.git_folders() for name in (b"shallow", b"info/grafts")} - {ABSENT}  # fmt: skip
+        for name in self._repository.raw_listall_references():
+            if name.startswith(b"refs/replace/"):
+                found.add(f"{name!r} {self._repository.lookup_reference(os.fsdecode(name)).target}")
+        return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
+
+    def linked(self) -> frozenset[tuple[int, int]]:
+        """Device and number of each tracked file that has several names."""
+        found = set()
+        for entry in self._repository.index:
+            try:
+                status = os.lstat(os.path.join(self.top, os.fsencode(entry.path)))
+            except OSError:
+                continue
+            if status.st_nlink > 1:
+                found.add((status.st_dev, status.st_ino))
+        return frozenset(found)
+
+    def superproject(self) -> bytes | None:
+        """The work tree of which this one is a submodule."""
+        above, sign, _ = os.path.realpath(os.fsencode(self._repository.path)).partition(b"/.git/modules/")
+        return above if sign and self.top.startswith(above + b"/") else None
 
     def is_left_out(self, path: bytes) -> bool:
         """Whether the sparse checkout leaves out a tracked path: a file, or a folder with all below."""

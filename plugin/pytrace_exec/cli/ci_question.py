@@ -131,7 +131,8 @@ def shelf_of(options: Options, make: bool) -> Shelf:
         if folder is None:
             raise ShelfTrouble("no cache: HOME is not set; --dir or --remote names one")
         store = open_folder(folder, options.max_size) if make else _existing(folder)
-        return Shelf(LocalCache(store, function_named(options.digest_function or "blake3"), options.instance_name))
+        cache = LocalCache(store, function_named(options.digest_function or "blake3"), options.instance_name)
+        return Shelf(cache, folder)
     except (StoreError, CacheFailed, OSError) as error:
         raise ShelfTrouble(str(error)) from None
 

@@ -208,6 +208,7 @@ class _Prepared:
         self._options, self._words, self._question, self._name = options, words, question, name
         objects = LibraryObjects(options.root or b".")
         top = _top_of(objects)
+        worktree = Worktree(objects, top)
         settings = _settings(options, top)
         options.root = top
         folder = os.path.relpath(os.path.realpath(os.getcwdb()), top)
@@ -215,14 +216,14 @@ class _Prepared:
         wishes = Wishes(
             tuple(map(os.fsencode, recording.untracked)), recording.peers(), question.max_age, question.outside,
             recording.history, around.definition, around.branch or objects.branch(), around.run, settings,
-            workspace(os.environ),
+            workspace(os.environ) or worktree.superproject(), around.split,
         )  # fmt: skip
         vouched = wishes.vouched(options.ignore, options.disposable)
         step = step_of(words, name, b"" if folder == b"." else folder, vouched)
         # What later steps find is what the first has left behind, and it has decided for them.
         standing = Standing(objects, objects.commit("HEAD")[1], top) if name.number == 1 else None
         self._subject: Subject = question.subject(
-            objects, "HEAD", step=(step.name, step.command, step.folder), sparse=Worktree(objects, top).sparse(),
+            objects, "HEAD", step=(step.name, step.command, step.folder), sparse=worktree.sparse(),
             standing=standing,
         )  # fmt: skip
         self._run: Run = Run(self._subject, question.job, step, name, wishes)

@@ -58,6 +58,24 @@ def mounts_below(folder: bytes) -> tuple[frozenset[bytes], tuple[bytes, ...]]:
     return points, inside
 
 
+def other_places(folder: bytes) -> tuple[bytes, ...]:
+    """The other paths under which mounts show a folder (without links), or folders below it."""
+    with open("/proc/self/mountinfo", "rb") as lines:
+        mounts = {mount.point: mount for mount in map(Mount, lines)}
+    above = [mount for mount in mounts.values() if _within(folder, mount.point)]
+    if not above:
+        return ()  # in a chroot that is no mount point
+    own = max(above, key=lambda mount: len(mount.point))
+    there = os.path.normpath(os.path.join(own.root, os.path.relpath(folder, own.point)))
+    found = []
+    for mount in mounts.values():
+        if mount.device == own.device and _within(there, mount.root):
+            found.append(os.path.normpath(os.path.join(mount.point, os.path.relpath(there, mount.root))))
+        elif mount.device == own.device and _within(mount.root, there):
+            found.append(mount.point)
+    return tuple(place for place in found if not _within(place, folder))
+
+
 def _visible(mount: Mount) -> bool:
     """Whether its mount point shows it, and not one that was put over it or above it."""
     try:

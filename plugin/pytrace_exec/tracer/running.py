@@ -10,6 +10,7 @@ import time
 from pytrace_exec.streams import kinds
 from pytrace_exec.tracer import keeper
 from pytrace_exec.tracer.child import Relay, spawn
+from pytrace_exec.tracer.descendants import reap
 from pytrace_exec.tracer.events import Call, Unparsed
 from pytrace_exec.tracer.log_holder import LogHolder
 from pytrace_exec.tracer.possible import TracerUnavailable, check_possible
@@ -56,6 +57,8 @@ __all__ = ["Trace", "TracerUnavailable", "run_traced"]
 GRACE = 2.0
 """How long, in seconds, what the command started may go on after the command itself and still be part of the run."""
 
+_TRACER_ENDS = 1.0  # seconds that are waited for a tracer to end that has nothing left to do
+
 
 class Trace:
     """A run as it was seen.
@@ -93,7 +96,7 @@ class Trace:
 
     def close(self) -> None:
         """Let the tracer end, and with it what it keeps."""
-        self._log.close()
+        _close(self._log, wait=not self.left_running)
 
 
 def run_traced(
@@ -131,11 +134,18 @@ def run_traced(
         problem = _problem(log, watch.tracer_lost, left, tracer, tracer.named(argv, executable))
         return Trace(log, status, left, problem, pid, started_ns, ended_ns)
     except BaseException:
-        log.close()
+        _close(log, wait=log.ended)
         raise
     finally:
         if holder is not None:
             holder.end()
+
+
+def _close(log: Log, wait: bool) -> None:
+    """Close the log, upon which the tracer ends if nothing is left to trace, and wait for it if it is our child."""
+    log.close()
+    if wait and log.parser.tracer:
+        reap(log.parser.tracer, _TRACER_ENDS)
 
 
 def _spawn(tracer: Tracer, args: list[bytes], env: dict[bytes, bytes], streams: Streams) -> int:

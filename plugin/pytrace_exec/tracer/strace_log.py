@@ -84,6 +84,8 @@ class LogParser:
     """Only the end of its pipe tells that nothing more comes."""
     unseen = False
     """strace does not tell of its own failure."""
+    tracer = 0
+    """strace leaves its parents before it traces."""
     secured = ()
     """strace tells after the fact: what was destroyed is gone."""
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
         `living`: threads and processes whose end was not seen. `secured`: what the tracer keeps of what was destroyed.
         `complete`: the log says itself that nothing more comes, though its pipe may still be open. `unseen`: the tracer
-        says that it failed and the command runs.
+        says that it failed and the command runs. `tracer`: the tracer's number if it is our child, else 0.
         """
 
         events: list[Event]
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 
         @property
         def unseen(self) -> bool: ...
+
+        @property
+        def tracer(self) -> int: ...
 
         @property
         def secured(self) -> Sequence[Secured]: ...

@@ -33,7 +33,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 BAD = (
-    *("sort=odd", "limit=", "limit=0", "limit=x", "cursor=odd", f"cursor={'9' * 19}.1", "outcome=odd", "a=1"),
+    *("sort=odd", "sort=", "limit=", "limit=0", "limit=x", "cursor=odd", f"cursor={'9' * 19}.1", "outcome=odd", "a=1"),
     *("filter=age%3C1y", f"filter=age%3C{'9' * 900}d", f"filter=age%3C{'9' * 20}d", f"filter={'a+' * 400}"),
 )
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -141,3 +142,180 @@ def test_a_second_checkout_in_the_workspace(pytrace: Pytrace) -> None:
         "git", "-C", "../other", "rev-parse", "HEAD", JENKINS_URL="http://ci", WORKSPACE=str(pytrace.base / "ws")
     )
     assert "no gitlink" in asking.json["not_recorded"][0]
+
+
+def test_gits_index_that_is_not_as_committed(repository: Repository) -> None:
+    """The work tree alone does not tell what `git ls-files` says."""
+    job = ("git", "ls-files")
+    repository.recorded(*job)
+    assert repository.run(*job).json["skip"]
+    repository.git("rm", "-q", "--cached", "src/a")
+    assert repository.run(*job).paths == [".git/index"]
+
+
+def test_a_submodule_at_another_commit(pytrace: Pytrace) -> None:
+    """The gitlink is the same; so is every file that was read, or there was none."""
+    library = Repository.make(pytrace.base / "library", pytrace, used="1\n")
+    library.commit(other="2\n")
+    outer = Repository.make(pytrace.base / "work", pytrace, src__a="a\n")
+    outer.git("submodule", "--quiet", "add", str(library.path), "lib")
+    outer.commit()
+    job = ("sh", "-c", "test -d lib; git -C lib ls-files")
+    outer.recorded(*job)
+    assert outer.run(*job).json["skip"]
+    outer.git("-C", "lib", "checkout", "-q", "HEAD~1")
+    assert outer.run(*job).paths == ["lib"]
+    shutil.rmtree(outer.path / "lib")
+    assert "lib" in outer.run(*job).paths
+
+
+def test_the_project_around_a_submodule(pytrace: Pytrace) -> None:
+    """A job of the submodule's own reads files of the project that it is checked out in."""
+    library = Repository.make(pytrace.base / "library", pytrace, used="1\n")
+    outer = Repository.make(pytrace.base / "work", pytrace, src__a="a\n")
+    outer.git("submodule", "--quiet", "add", str(library.path), "lib")
+    outer.commit()
+    inner = Repository(outer.path / "lib", pytrace)
+    job = ("cat", "used", "../src/a")
+    inner.recorded(*job)
+    assert inner.run(*job).json["skip"]
+    outer.commit(src__a="A\n")
+    assert inner.run(*job).paths == ["../src/a"]
+
+
+def test_types_of_listed_names(repository: Repository) -> None:
+    """A folder that has a file's name was listed as a file."""
+    job = (sys.executable, "-S", "-c", "import os; print([one.is_dir() for one in os.scandir('listed')])")
+    repository.recorded(*job)
+    repository.write(listed__one=None)
+    (repository.path / "listed/one").mkdir()
+    assert repository.run(*job).paths == ["listed/one"]
+
+
+def test_what_a_sparse_checkout_leaves_out(repository: Repository) -> None:
+    """The patterns are the same, and files lie there or do not, looked for and listed."""
+    repository.git("sparse-checkout", "set", "--no-cone", "/src/", "!/src/b")
+    job = ("sh", "-c", "ls src; cat docs/x 2>/dev/null; true")
+    repository.recorded(*job)
+    assert repository.run(*job).json["skip"]
+    repository.git("update-index", "--no-skip-worktree", "docs/x", "src/b")
+    repository.git("checkout", "--", "docs/x", "src/b")
+    assert {"src/b", "docs/x"} <= set(repository.run(*job).paths)
+    assert repository.run(*job).json["skip"]
+    repository.git("update-index", "--skip-worktree", "docs/x", "src/b")
+    repository.write(docs__x=None, src__b=None)
+    (repository.path / "docs").rmdir()
+    latest = repository.run(*job, options=("--force",))
+    assert not latest.stdout.startswith("a\nb\n")
+
+
+def test_history_that_ends_elsewhere(repository: Repository) -> None:
+    """The commit is the same, and a shallow clone or a replacement has it tell another story."""
+    repository.commit(src__a="2\n")
+    job = ("git", "rev-list", "--count", "HEAD")
+    repository.recorded(*job)
+    assert repository.run(*job).json["skip"]
+    shallow = Repository(repository.clone("shallow", "--depth=1"), repository.pytrace)
+    assert shallow.run(*job).paths == [".git"]
+    repository.git("replace", "--graft", "HEAD")
+    assert repository.run(*job).paths == [".git"]
+
+
+def test_what_a_run_left_and_somebody_changed(repository: Repository) -> None:
+    """It is the job's own only as long as it is as the recorded run left it."""
+    job = ("sh", "-c", "test -e out || cp src/a out; cat out; mkdir -p gen; cp src/a gen/one; cat gen/*")
+    repository.recorded(*job)
+    assert repository.run(*job).json["skip"]
+    repository.write(gen__two="two\n")
+    assert repository.run(*job).paths == ["gen"]
+    repository.write(gen__two=None)
+    assert repository.run(*job).json["skip"]
+    repository.write(out="other\n")
+    assert repository.run(*job).paths == ["out"]
+
+
+def test_words_of_one_option_and_the_next(repository: Repository) -> None:
+    job = ("cat", "src/a", "src/b")
+    repository.recorded(*job, options=("--ignore", "lint", "--ignore", "src/b", "--disposable", "z"))
+    others = ("--ignore", "lint", "--disposable", "src/b", "--disposable", "z")
+    assert repository.run(*job, options=others).codes == ["command"]
+
+
+def test_jobs_of_a_matrix_in_one_run(repository: Repository) -> None:
+    """They have one name and one run: each has its own commands, and its own steps."""
+    mark, run = "true", "1"
+    repository.recorded("cat", "src/a", PYTRACE_MATRIX="1", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run)
+    repository.recorded("cat", "src/b", PYTRACE_MATRIX="2", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run)
+    repository.commit(src__b="B\n")
+    assert [repository.check(PYTRACE_MATRIX=one, GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run).status for one in "12"] == [
+        0,
+        1,
+    ]
+    first, last = ("--step", "1/2", "--force"), ("--step", "2/2", "--force")
+    repository.run("cat", "listed/one", options=first, PYTRACE_MATRIX="3", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run)
+    repository.run("cat", "docs/x", options=first, PYTRACE_MATRIX="4", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run)
+    repository.recorded("true", options=last, PYTRACE_MATRIX="3", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run)
+    assert (
+        "1/2"
+        in repository.run("true", options=last, PYTRACE_MATRIX="5", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run).json[
+            "not_recorded"
+        ][0]
+    )
+    repository.commit(docs__x="X\n")
+    assert repository.check(PYTRACE_MATRIX="3", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run).status == 0
+    repository.commit(listed__one="2\n")
+    assert repository.check(PYTRACE_MATRIX="3", GITHUB_ACTIONS=mark, GITHUB_RUN_ID=run).status == 1
+
+
+@pytest.mark.parametrize("name", ["buildkite.json", ".buildkite/pipeline.yaml"])
+def test_every_place_of_a_pipeline(repository: Repository, name: str) -> None:
+    place = repository.path / name
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("1\n")
+    repository.commit()
+    repository.recorded("cat", "src/a", BUILDKITE="true")
+    place.write_text("2\n")
+    repository.commit()
+    assert repository.check(BUILDKITE="true").paths == [name]
+
+
+def test_a_tracked_file_by_another_name(repository: Repository) -> None:
+    """A hard link from outside the repository: what is read there is a file of the commit."""
+    other = repository.pytrace.base / "other"
+    other.hardlink_to(repository.path / "src/a")
+    assert "by a name outside" in repository.run("cat", str(other)).json["not_recorded"][0]
+    repository.recorded("cat", "src/a")
+
+
+def test_what_is_written_over_or_changed(repository: Repository) -> None:
+    """Untracked when it was written over, tracked as a folder now; and a file of the workspace that it changed."""
+    repository.write(out="old\n")
+    repository.recorded("sh", "-c", "cat src/a > out")
+    repository.write(out=None)
+    repository.commit(out__x="")
+    assert repository.check().paths == ["out"]
+    state = repository.path.parent / "state"
+    state.write_text("1\n")
+    workspace = str(repository.path.parent)
+    job = ("sh", "-c", "cat src/a ../state; echo 2 >> ../state")
+    ended = repository.run(*job, JENKINS_URL="http://ci", WORKSPACE=workspace)
+    assert "state" in ended.json["not_recorded"][0]
+
+
+def test_runs_that_store_at_the_same_moment(repository: Repository) -> None:
+    """Each keeps its record: one that was lost would be one that nobody can withdraw, or a needless run."""
+    program = str(Path(sys.executable).parent / "pytrace")
+    go = repository.pytrace.base / "go"
+    wait = f"for i in $(seq 600); do test -e {go} && break; sleep 0.1; done"
+    running = []
+    for number in range(6):
+        job = ("sh", "-c", f"cat src/a; {wait}; echo {number}")
+        running.append(subprocess.Popen(
+            [program, "ci", "run", "--workflow", "w", "--", *job], cwd=repository.path, stdin=subprocess.DEVNULL,
+            env=repository.pytrace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        ))  # fmt: skip
+    time.sleep(1)
+    go.touch()
+    assert [one.wait() for one in running] == [0] * 6
+    found = repository.pytrace("ci", "ls", "--json", cwd=repository.path).json
+    assert len(found["records"]) == 6, found

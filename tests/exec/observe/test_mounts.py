@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from ast import literal_eval
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,3 +67,18 @@ def test_only_what_cannot_change_is_left_out(tmp_path: Path) -> None:
     assert complete
     assert {"fixed", "fixed/deep/file", "own/file", "again/file", "proc", "with blank"} <= shown
     assert not {path for path in shown if path.startswith("proc/")} | (shown & {"fixed/read", "with blank/read"})
+
+
+def test_other_places_of_a_folder(tmp_path: Path) -> None:
+    """A folder is also where it, one above it or one below it is mounted."""
+    folder = tmp_path / "above" / "top"
+    places = [tmp_path / name for name in ("itself", "one above", "below", "beside")]
+    for path in (folder / "in", *places):
+        path.mkdir(parents=True)
+    sources = (folder, folder.parent, folder / "in", tmp_path / "beside")
+    mounts = [word for pair in zip(sources, places, strict=True) for word in ("--bind", *map(str, pair))]
+    ask = "import sys; from pytrace_exec.observe.mounts import other_places; print(other_places(sys.argv[1].encode()))"
+    asked = ["bwrap", "--dev-bind", "/", "/", *mounts, sys.executable, "-c", ask, str(folder)]
+    told = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    expected = [str(places[0]), str(places[1] / "top"), str(places[2])]
+    assert [place for place in map(bytes.decode, literal_eval(told)) if place.startswith(str(tmp_path))] == expected

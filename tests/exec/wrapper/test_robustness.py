@@ -31,6 +31,17 @@ open("out", "w").write(os.read(inner, 99).decode() or "empty")
 os.pwrite(inner, b"full", 0)
 """
 
+# As process 1 of a container often is: it gets every orphan, and waits for none.
+ADOPTING = """
+import ctypes, os, subprocess, sys
+assert ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0  # PR_SET_CHILD_SUBREAPER
+status = subprocess.run(sys.argv[1:]).returncode
+try:
+    sys.exit(f"left behind: {os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)}")
+except ChildProcessError:
+    sys.exit(status)
+"""
+
 
 def run_under(
     place: Place, around: Sequence[str], *words: str
@@ -157,3 +168,14 @@ def test_paths_longer_than_a_path_may_be(place: Place, tracer: str) -> None:
         assert (ended.status, ended.stderr) == (0, b"")
         said.append((place.root / "out").read_text())
     assert said == ["empty", "full"]
+
+
+@pytest.mark.native
+def test_nothing_is_left_to_whoever_gets_orphans(place: Place) -> None:
+    place.put("in", "one\n")
+    for command, status in (("cat in > out", 0), ("echo no > out; exit 3", 3), ("kill -9 $$", -9 % 256)):
+        around = (interpreter(), "-c", ADOPTING)
+        done, record = run_under(place, around, "--tracer", "native", "--", "sh", "-c", command)
+        assert (done.returncode, done.stderr) == (status, b""), done
+        assert record is not None
+        assert record.outcome in ("miss", "not_stored"), record.line

@@ -51,9 +51,10 @@ def test_a_home_that_is_no_absolute_path_is_no_place_for_a_store(place: Place) -
 
 @pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
 def test_nothing_of_ours_outlives_what_was_left_running(place: Place, tracer: str) -> None:
-    script = "sleep 2.5 >/dev/null 2>&1 & echo early"
+    script = "(until [ -e over ]; do sleep 0.1; done) >/dev/null 2>&1 & echo early"
     ended = place.run("--tracer", tracer, "--", "sh", "-c", script)
     assert (ended.outcome, ended.reasons) == ("not_stored", ("left_running",))
+    place.put("over", "")
     deadline = time.monotonic() + SECONDS
     while (left := _of(place)) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -15,7 +15,8 @@ from tests.exec.wrapper.kills.victims import is_keeper, is_tracer, kill
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record, wrapper_command
 
-COMMAND = ("sh", "-c", "(sleep 3; echo late > late; echo late) & echo done; echo done > made")
+LEFT = "until [ -e over ]; do sleep 0.1; done; echo late > late; echo late"
+COMMAND = ("sh", "-c", f"({LEFT}) & echo done; echo done > made")
 VICTIMS = {"keeper": is_keeper, "tracer": is_tracer}
 
 
@@ -54,6 +55,9 @@ class Left:
 
     def look(self) -> None:
         """Nobody is left, nothing is stored, and files are whole."""
+        over = {"over": b""} if self.victim == "keeper" else {}
+        for name in over:
+            (self.root / name).touch()
         out, _ = self.process.communicate(timeout=SECONDS)
         wait_until_none(lambda: marked(self.mark))
         (line,) = Path(f"{self.root}.jsonl").read_text().splitlines()
@@ -61,7 +65,7 @@ class Left:
         assert out == b"done\n"
         files = {path.name: path.read_bytes() for path in self.root.iterdir()}
         late = {"late": b"late\n"} if self.victim == "keeper" else {}
-        assert files == {"WORKSPACE": b"", "made": b"done\n", **late}
+        assert files == {"WORKSPACE": b"", "made": b"done\n", **over, **late}
 
 
 @pytest.mark.native
