@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import pytest
 
+from tests.support.runner import Invocation
 from tests.support.scenario import Scenario
 
 pytestmark = [pytest.mark.strace]
@@ -42,7 +43,7 @@ def shell(text: str) -> tuple[str, ...]:
 MAKEFILE = "printf 'out: d f\\n\\tcat f > out\\n' > Makefile; mkdir d; echo x > d/x; echo f > f; echo o > out"
 HEADERS = """mkdir a b; printf '#pragma once\\nstruct s { int a; };\\n' | tee a/x.h > b/x.h
 printf '#include "a/x.h"\\n#include "b/x.h"\\n' > m.c"""
-CASES = (
+CASES: tuple[Case, ...] = (
     Case(
         "make, a directory that is a prerequisite and was listed before",
         ("make",),
@@ -200,6 +201,59 @@ CASES = (
         misses=("touch -d 2022-01-01 d/a",),
     ),
 )
+COMMIT = "git init -q .; git -c user.name=a -c user.email=b commit -q --allow-empty -m one"
+PRELOADED = """cat > p.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+__attribute__((constructor)) void look(void) {
+  struct stat a, b;
+  if (!strcmp(program_invocation_short_name, "sort") && !stat("a", &a) && !stat("b", &b))
+    write(1, a.st_mtime > b.st_mtime ? "newer\\n" : "older\\n", 6);
+}
+END
+gcc -shared -fPIC -o p.so p.c; echo a > a; echo b > b"""
+CASES += (
+    Case(
+        "rmdir of what else is there after a removal",
+        shell("rm d/x; rmdir d 2>/dev/null || true"),
+        given="mkdir d; echo x > d/x; echo y > d/y",
+        misses=("rm d/y",),
+        hits=(),
+    ),
+    Case(
+        "two names of one file, by inodes",
+        shell("[ f -ef g ] && echo same; true"),
+        given="echo x > f; ln f g",
+        misses=("rm g; cp -p f g",),
+    ),
+    Case(
+        "two names of one file, copied",
+        shell("cp f g || true"),
+        given="echo x > f; ln f g",
+        misses=("rm g; cp -p f g",),
+        hits=(),
+    ),
+    Case(
+        "a library of the user's in a known program",
+        shell("LD_PRELOAD=./p.so sort a"),
+        given=PRELOADED,
+        misses=("touch -d 2022-01-01 a",),
+        hits=(),
+    ),
+    Case(
+        "variables that programs outside the root read",
+        ("bash", "-c", "dircolors -b | cut -c1-12; column f; git var GIT_EDITOR; cd - > /dev/null; cat g"),
+        given="seq 40 > f; mkdir a; echo one > a/g; echo two > g",
+        misses=tuple(
+            {"variables": {name: value}}
+            for name, value in {"TERM": "xterm", "COLUMNS": "40", "EDITOR": "ed", "OLDPWD": "a"}.items()
+        ),
+        hits=({"variables": {"LINES": "10"}},),
+    ),
+)
 
 
 @pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
@@ -223,6 +277,24 @@ def ask_after(scenario: Scenario, case: Case, change: Change, outcome: str, opti
     around: dict[str, Any] = {} if isinstance(change, str) else dict(change)
     command = around.pop("command", case.command)
     scenario.ask(*command, outcome=outcome, options=options, **around)
+
+
+@pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
+@pytest.mark.parametrize(
+    ("given", "command", "reason"),
+    [
+        ("true", "read a b c < /proc/meminfo", "machine"),
+        ("true", "getconf _PHYS_PAGES > /dev/null", "machine"),
+        (COMMIT, "git branch x", "clock"),
+        ("git init -q .", "git var GIT_COMMITTER_IDENT > /dev/null", "clock"),
+    ],
+    ids=["bash, memory", "getconf, memory", "git, a log of refs", "git, an identity with the time"],
+)
+def test_what_is_never_stored(scenario: Scenario, given: str, command: str, reason: str, tracer: str) -> None:
+    scenario.do(given)
+    who = {"GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "b"}
+    _, record = scenario.runner.cached(Invocation(("bash", "-c", command), ("--tracer", tracer), variables=who))
+    assert (record.outcome, reason in record.reasons) == ("not_stored", True), record.line
 
 
 @pytest.mark.make

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 
 from pytrace_exec.observe.before import GRANULE_NS
-from pytrace_exec.observe.failures import failed
+from pytrace_exec.observe.failures import failed, note_held
 from pytrace_exec.observe.looks import flag_names
 from pytrace_exec.observe.opens import number
 from pytrace_exec.observe.run import Target, argument, place_of
@@ -124,6 +124,8 @@ def rename(run: Run, task: Task, call: Call, row: Row) -> None:
         failed(run, call, source, changes=True)
         failed(run, call, target, changes=True)
         return
+    if "RENAME_WHITEOUT" in flags:
+        run.refuse("special_file", source.path(), call)
     if source.node is None:
         run.refuse("input_changed", source.path(), call)
         return
@@ -168,7 +170,7 @@ def _note_replaced(run: Run, task: Task, call: Call, source: Found, target: Foun
     if absent:
         run.note_new(call, target)
     elif source.node is not None and source.node.kind == "dir":
-        run.note(call, "error", "empty", target.spot)
+        note_held(run, call, target.node, target.spot)
         run.note(call, "change", "l", target.spot)
     elif target.spot is not None and source.node is not None:
         run.targets.append(Target(target.spot, source.node, task.program, call.name))

@@ -7,7 +7,7 @@ import os
 from itertools import chain
 
 from pytrace_cas.recorded.subjects import Subject
-from pytrace_exec.observe.times import EXACT, LINKS, TWINS
+from pytrace_exec.observe.times import EXACT, LINKS, SAME, TWINS
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import comparing, programs
@@ -47,6 +47,8 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
             run.subjects.setdefault(Subject("status", "owner", path), None)
         if programs.expands_macros(program):
             _add_twins(run, program, digests)
+        if comparing.refuses_same_file(program):
+            _add_same(run, program)
         if not programs.compares_times(program):
             continue
         _add_absolute(run, program, folders)
@@ -88,6 +90,12 @@ def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> No
         order = Subject("order", ",".join(words), *sorted(paths))
         run.subjects.setdefault(order, None)
         run.orders.setdefault(order, set()).add(program)
+
+
+def _add_same(run: Run, program: Program) -> None:
+    """Which of the paths that a program looked up are one file."""
+    if len(program.looked) > 1 and any(under(path, run.setting.root) for path in program.looked):
+        run.subjects.setdefault(Subject("order", SAME, *sorted(program.looked)), None)
 
 
 class _Digests(dict[bytes, str]):

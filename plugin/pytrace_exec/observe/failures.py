@@ -10,7 +10,7 @@ from pytrace_cas.recorded.subjects import Subject
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.observe.run import Run
-    from pytrace_exec.observe.world import Found
+    from pytrace_exec.observe.world import Found, Node
     from pytrace_exec.tracer.events import Call
 
 UNTOLD = frozenset(
@@ -34,7 +34,7 @@ def failed(run: Run, call: Call, found: Found, changes: bool = False, access: in
         return
     _check(run, call, found, error)
     if error == "ENOTEMPTY" or (error == "EEXIST" and call.name in ("rmdir", "unlinkat", "rename", "renameat2")):
-        run.note(call, "error", "empty", found.subject)
+        note_held(run, call, found.node, found.subject)
         run.note(call, "change", "l", found.subject)
     elif error in _LOOKUPS:
         run.note(call, "error", "l" if changes else "", found.subject)
@@ -50,6 +50,13 @@ def failed(run: Run, call: Call, found: Found, changes: bool = False, access: in
         run.note(call, "error", "", found.subject)
     else:
         run.refuse("unknown_error", found.subject, call)
+
+
+def note_held(run: Run, call: Call, folder: Node | None, path: bytes | None) -> None:
+    """Note whether a directory is empty; where the run took names from it, what it held before says that."""
+    run.note(call, "error", "empty", path)
+    if any(changed is folder for changed, _ in run.world.changes.values()):
+        run.note(call, "listing", "", path)
 
 
 def _check(run: Run, call: Call, found: Found, error: str) -> None:

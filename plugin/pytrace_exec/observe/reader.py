@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+
 from pytrace_exec.calls.numbers import call_name
 from pytrace_exec.calls.table import HARMLESS, LOOKS, TABLE
 from pytrace_exec.observe import changes, looks, opens, sockets
@@ -49,7 +52,7 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
             run.refuse_for(Reason("foreign_abi", None, event.pid, event.name))
         elif isinstance(event, Unparsed):
             run.refuse("incomplete", event.text[:200])
-    machine.answer_for_mappings(run)
+    machine.answer_for_purposes(run)
     _check_programs(run)
     return run
 
@@ -79,11 +82,22 @@ def _call(run: Run, call: Call) -> None:
         run.refuse("incomplete", None, call)
         return
     if row.effect == "open" and task.program.loading:
-        task.program.loading = loader_cache.goes_on_loading(argument(call, row, "path"), call.error)
+        _load(run, task, call, row)
     if call.like is not None and row.effect in LOOKS:
         look_again(run, task, call, row, EFFECTS[row.effect])
     else:
         EFFECTS[row.effect](run, task, call, row)
+
+
+def _load(run: Run, task: Task, call: Call, row: Row) -> None:
+    """A program's loader opens a library: one of the user's (`LD_PRELOAD`) makes the program the user's own."""
+    program, path = task.program, argument(call, row, "path")
+    program.loading = loader_cache.goes_on_loading(path, call.error)
+    if isinstance(path, bytes) and call.error is None and not program.own:
+        program.own = run.setting.own(_real(os.path.join(task.context.cwd.path(), path)))
+
+
+_real = lru_cache(maxsize=256)(os.path.realpath)
 
 
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:

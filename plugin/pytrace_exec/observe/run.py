@@ -125,9 +125,10 @@ class Run:
     that calls proved to be new, with the folder they were made in. `meant`: files that were read by who goes by
     their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
     at, in any other way. `stack_questions`: by thread, the call that opened its mappings, until it asked for the
-    limit of the stack. `read_late`: programs whose interpreter is read from the file after the run, each with how
-    often it had been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or
-    `unix:PATH`. `found`: where the last path that a call named led;
+    limit of the stack; `opened_unasked`: what programs open for themselves below `/proc`, unless a script tells
+    them to. `read_late`: programs whose interpreter is read from the file after the run, each with how often it had
+    been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or `unix:PATH`.
+    `found`: where the last path that a call named led;
     `look`: what is noted of the look that is being read, if it may be repeated.
     """
 
@@ -155,6 +156,7 @@ class Run:
         self.ports: set[int] = set()
         self.peers: set[str] = set()
         self.stack_questions: dict[int, Call] = {}
+        self.opened_unasked: dict[bytes, Call] = {}
         self.touched: dict[Node, set[Program]] = {}
         self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []
         self.counts: dict[str, int] = {}

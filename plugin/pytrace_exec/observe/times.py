@@ -26,6 +26,9 @@ EXACT = "make"
 LINKS = "links"
 """In the argument of subjects whose program compares times of symbolic links themselves."""
 
+SAME = "same"
+"""The argument of subjects that say only which paths lead to one file (several names of it)."""
+
 TWINS = "twins"
 """The argument of subjects that say only which files have the same time, to the second."""
 
@@ -45,6 +48,9 @@ class Ordering:
         if arg == TWINS:
             seconds = [_second(view.stat(path)) for path in paths]
             return b"twins " + _digest([seconds.index(second) for second in seconds])
+        same = _same(view, paths)
+        if arg == SAME:
+            return b"same " + _digest(same)
         words = arg.split(",")
         groups: dict[int, tuple[list[str], list[str]]] = {}
         absent: list[int] = []
@@ -63,8 +69,8 @@ class Ordering:
                 counted += counts
                 groups.setdefault(link.st_mtime_ns, ([], []))[0 if counts else 1].append(f"{number}@")
         if not counted:
-            return b"nothing counts " + _digest(["absent", *(n for n in absent if under(paths[n], self._root))])
-        return b"order " + _digest(["absent", *absent, *_sequence(groups)])
+            return b"nothing counts " + _digest(["absent", *(n for n in absent if under(paths[n], self._root)), *same])
+        return b"order " + _digest(["absent", *absent, *_sequence(groups), *same])
 
     def _counts(self, path: bytes, found: os.stat_result, exact: bool) -> bool:
         if not under(path, self._root) or any(under(path, place) for place in self._inputs):
@@ -103,6 +109,17 @@ def _left_to_chance(below: bytes, root: bytes) -> bool:
         if os.path.lexists(folder + b"/pyvenv.cfg"):
             return True
     return False
+
+
+def _same(view: View, paths: tuple[bytes, ...]) -> list[object]:
+    """Which of the paths are names of one file, by their positions; nothing if none are."""
+    files: dict[tuple[int, int], list[int]] = {}
+    for number, path in enumerate(paths):
+        found = view.stat(path)
+        if not isinstance(found, str) and stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            files.setdefault((found.st_dev, found.st_ino), []).append(number)
+    groups = sorted(group for group in files.values() if len(group) > 1)
+    return ["same", *groups] if groups else []
 
 
 def _second(found: os.stat_result | str) -> int | str:

@@ -24,7 +24,8 @@ def variable_subjects(
 ) -> set[Subject]:
     """The variables that count for this run; `results`: what came out of it, file by file."""
     names = environment.named_in(arguments(run)) | environment.named_in(read_texts(run))
-    names |= environment.values_in(environ, results)
+    results = list(results)
+    names |= environment.values_in(environ, results) | environment.told_in(environ, results)
     if run.environment_dumped:
         names |= {name for name in environ if environment.varies(name)}
     names |= environment.read_by(program.name for program in run.processes.programs)

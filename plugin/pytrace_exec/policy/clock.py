@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from pytrace_exec.observe.variables import read_text
 from pytrace_exec.policy import programs
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 TIMES_AS_CONTENT = frozenset({b".ninja_deps", b".ninja_log"})
 """Files into which their tool writes absolute times of others."""
 
+STAMPED_BY = b"GIT_COMMITTER_DATE"
+"""The variable by which git takes another time than the present for what it logs."""
+
+_REF_LOG = re.compile(rb"/logs/(?:HEAD|refs/.+)")  # what git notes in when it moves a ref
+
 NO_SOURCES = (b"\x7fELF", b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
 """Beginnings of what a compiler runs or loads and never compiles: programs, libraries, translated messages."""
 
@@ -31,6 +37,8 @@ def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, b
     """Return what was compiled with the time of day in it, and the files that hold times as content."""
     names = [output.path for output in outputs if os.path.basename(output.path) in TIMES_AS_CONTENT]
     reasons = [Reason("absolute_times", path) for path in names]
+    if STAMPED_BY not in environ and any(program.name == "git" for program in run.processes.programs):
+        reasons += [Reason("clock", output.path) for output in outputs if _REF_LOG.search(output.path)]
     marks = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
     sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
     compiled = [path for path in sources if _compiled(run, path)]

@@ -53,6 +53,9 @@ GIT_ASKS = (
 )
 """Arguments of git with dates that are read, or shown, by the clock: git adds the time of day to a date without one."""
 
+GIT_IDENTITIES = rb"-l|GIT_(?:AUTHOR|COMMITTER)_IDENT"
+"""Arguments of `git var` that tell who with the time."""
+
 GIT_SIGNED_TAG = rb"-[a-zA-Z]*[asmFu].*|--(?:an|si|mes|fi|lo).*"
 """Arguments of `git tag` that make an object with a date."""
 
@@ -152,6 +155,8 @@ def _git(words: tuple[bytes, ...]) -> bool:
     if not {word.decode("utf-8", "replace") for word in words}.isdisjoint(GIT_MAKES.split()):
         return True
     if b"tag" in words and any(re.fullmatch(GIT_SIGNED_TAG, word) for word in words):
+        return True
+    if b"var" in words and any(re.fullmatch(GIT_IDENTITIES, word) for word in words):
         return True
     return any(re.search(pattern, word) for word in words for pattern in GIT_ASKS)
 

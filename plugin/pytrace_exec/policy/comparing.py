@@ -28,6 +28,9 @@ LOOK_BEFORE_LISTING = "make gmake"
 """Programs of those that ask for a directory's status right before they open it to list it, and use no time of that
 answer: GNU make, which asks once more where a directory is a target or a prerequisite."""
 
+REFUSE_SAME_FILE = "cp mv ln install"
+"""Programs that compare no times, but tell whether two paths are names of one file."""
+
 ORDER_BY_TIMES = "make gmake ninja find test [ npm"
 """Programs whose whole purpose may be the order of times: no folder is left to chance."""
 
@@ -75,6 +78,7 @@ _COMPARE_FOLDERS = Globs(COMPARE_FOLDERS.split())
 _COMPARE_LINKS = Globs(COMPARE_LINKS.split())
 _LOOK_BEFORE_LISTING = Globs(LOOK_BEFORE_LISTING.split())
 _ORDER_BY_TIMES = Globs(ORDER_BY_TIMES.split())
+_REFUSE_SAME_FILE = Globs(REFUSE_SAME_FILE.split())
 _WARN_OF_THE_FUTURE = Globs(WARN_OF_THE_FUTURE.split())
 _DECIDE_BY_OWNER = Globs(DECIDE_BY_OWNER.split())
 _DECIDE_BY_FOLDERS_OWNER = Globs(DECIDE_BY_FOLDERS_OWNER.split())
@@ -100,6 +104,11 @@ def orders_by_times(program: Program, tool: str) -> bool:
     return program.name in _ORDER_BY_TIMES or tool in _ORDER_BY_TIMES
 
 
+def refuses_same_file(program: Program) -> bool:
+    """Whether it tells whether two paths are names of one file, though it compares no times."""
+    return program.name in _REFUSE_SAME_FILE
+
+
 def warns_of_the_future(program: Program) -> bool:
     """Whether it holds files' times against the clock."""
     return program.name in _WARN_OF_THE_FUTURE
@@ -120,6 +129,11 @@ def takes_scripts_from_anywhere(program: Program) -> bool:
     return program.name in _SHELLS
 
 
+def is_script(text: bytes) -> bool:
+    """Whether content may be what an interpreter runs, and no other program, library or data."""
+    return b"\0" not in text[:_HEAD] or text[2:4] == _COMPILED
+
+
 class Interpreters:
     """What the interpreters among some programs compare, by the texts that they run."""
 
@@ -131,7 +145,7 @@ class Interpreters:
         wanted = {words for rows in _BY_WORDS for globs, words in rows if any(name in globs for name in names)}
         self._found: set[re.Pattern[bytes]] = set()
         for text in texts if wanted else ():
-            if b"\0" not in text[:_HEAD] or text[2:4] == _COMPILED:
+            if is_script(text):
                 self._found.update(words for words in wanted - self._found if words.search(text))
 
     def compare_folders(self, program: Program) -> bool:

@@ -31,8 +31,25 @@ JOBS = frozenset({b"MAKEFLAGS", b"MFLAGS"})
 """Variables in which the number of jobs and the job server vary without meaning."""
 
 MIN_VALUE = 8
-"""A value shorter than this is not searched for in outputs."""
+"""A value shorter than this is not searched for in outputs, unless its variable is one of `TOLD`."""
 
+TOLD = frozenset({b"USER", b"LOGNAME", b"EDITOR", b"PAGER", b"MAIL", b"DISPLAY", b"HOSTNAME"})
+"""Variables that programs print as they are: a value of any length is searched for, as a word, in outputs of text."""
+
+READ_BY_WORDS = {
+    b"USER": rb"getuser|getlogin|user-login-name",
+    b"LOGNAME": rb"getuser|getlogin|user-login-name",
+    b"EDITOR": rb"\bvar\s+(?:-l\b|GIT_EDITOR|GIT_SEQUENCE_EDITOR)",
+    b"PAGER": rb"\bvar\s+(?:-l\b|GIT_PAGER)",
+    b"OLDPWD": rb"(?<![\w-])(?:cd|pushd)\s+(?:-[LPe@]+\s+)*[\"']?-[\"']?(?=[\s;&|)`}]|$)|~-",
+    b"COLUMNS": rb"(?<![\w-])select\s+\w+\s+in\b",
+}
+"""Variables, and what a script or a command line says (a regular expression) when it reads them without their name."""
+
+_HEAD = 1024
+"""An output with a NUL among so many bytes at its beginning is no text."""
+
+_ANY_NAME = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
 _WHOLE = frozenset(name.encode() for name in VARYING.split() if not name.endswith("*"))
 _BEGINNINGS = tuple(name[:-1].encode() for name in VARYING.split() if name.endswith("*"))
 
@@ -79,14 +96,14 @@ def named_in(texts: Iterable[bytes]) -> set[bytes]:
     """Names of varying variables that occur as words in texts, set or not."""
     import re
 
-    names = b"|".join(name.replace("*", "[A-Za-z0-9_]+").encode() for name in VARYING.split())
-    word = re.compile(rb"(?<![A-Za-z0-9_])(?:" + names + rb")(?![A-Za-z0-9_])")
+    word = re.compile(rb"(?<![A-Za-z0-9_])(?:" + _ANY_NAME + rb")(?![A-Za-z0-9_])")
     # Looking for the plain beginnings first spares most texts the slow search.
     plain = [name.partition("*")[0].encode() for name in VARYING.split()]
     named: set[bytes] = set()
     for text in texts:
         if any(beginning in text for beginning in plain):
             named.update(word.findall(text))
+        named.update(name for name, words in READ_BY_WORDS.items() if re.search(words, text))
     return named
 
 
@@ -96,6 +113,21 @@ def values_in(environ: Mapping[bytes, bytes], texts: Iterable[bytes]) -> set[byt
     return {name for text in texts for name, value in long.items() if value in text}
 
 
+def told_in(environ: Mapping[bytes, bytes], results: Iterable[bytes]) -> set[bytes]:
+    """Names of varying variables that outputs show: with name and value, as a dump does, or by a short value alone."""
+    import re
+
+    shown = re.compile(rb"(?<![A-Za-z0-9_])(" + _ANY_NAME + rb")[\"']?(?:=|: ?| => )")
+    short = {name: environ[name] for name in TOLD if 0 < len(environ.get(name, b"")) < MIN_VALUE}
+    words = {name: re.compile(rb"(?<!\w)" + re.escape(value) + rb"(?!\w)") for name, value in short.items()}
+    told: set[bytes] = set()
+    for text in results:
+        if b"\0" not in text[:_HEAD]:
+            told.update(shown.findall(text))
+            told.update(name for name, word in words.items() if name not in told and word.search(text))
+    return told
+
+
 TERMINAL = frozenset({b"TERM", b"COLUMNS", b"LINES"})
 """Variables that count with a terminal on a standard descriptor, or when a terminal's description was looked for."""
 
@@ -103,7 +135,9 @@ TERMINAL = frozenset({b"TERM", b"COLUMNS", b"LINES"})
 READ_BY = """
 MAKELEVEL : make gmake
 LS_COLORS : ls dir vdir tree
-COLUMNS   : ls dir vdir tree python python[23] python[23].[0-9]* git node
+TERM      : ls dir vdir tree dircolors
+COLUMNS   : ls dir vdir tree python python[23] python[23].[0-9]* git node column
+          : dpkg dpkg-query man psql ruby ruby[0-9]*
 LINES     : python python[23] python[23].[0-9]*
 """
 """Varying variables, and the programs that are known to read them."""
@@ -114,6 +148,6 @@ def read_by(programs: Iterable[str]) -> set[bytes]:
     from pytrace_exec.policy.globs import Globs
 
     names = set(programs)
-    rows = (line.partition(":") for line in READ_BY.strip().splitlines())
+    rows = (line.partition(":") for line in READ_BY.replace("\n          :", " ").strip().splitlines())
     readers = [(variable.strip().encode(), Globs(row.split())) for variable, _, row in rows]
     return {variable for variable, globs in readers if any(name in globs for name in names)}

@@ -8,9 +8,14 @@ has asked for its own path, which a runtime does before it runs what it was give
 
 from __future__ import annotations
 
+import os
 import re
+from itertools import chain
 
 from pytrace_cas.recorded.subjects import Subject
+from pytrace_exec.observe.comparisons import scripts_from_elsewhere
+from pytrace_exec.observe.variables import arguments, read_texts
+from pytrace_exec.policy import comparing
 from pytrace_exec.policy.globs import Globs
 from pytrace_exec.tracer.events import Fd
 
@@ -124,6 +129,16 @@ TELL_STACK = "sh dash bash zsh ksh mksh busybox prlimit getconf xargs find pytho
 """Programs to which the limit of the stack is a value, when they ask for it after the C library did as they started;
 others ask for it whenever they start a thread."""
 
+OPENS_WHAT_IT_IS_TOLD = "bash make xargs grep egrep fgrep diff cmp m4 gawk"
+"""Programs of `OPENED` that may be told to open the same path that they open for themselves."""
+
+ASK_FOR_MEMORY = "getconf python python[23] python[23].[0-9]* perl perl5* ruby ruby[0-9]*"
+"""Programs to which the size of memory is a value where their arguments or scripts say so; the call itself is one that
+the C library makes whenever it sorts."""
+
+MEMORY = b"PHYS_PAGES"
+"""What says so."""
+
 TERMINAL_QUESTIONS = frozenset({"TCGETS", "TCGETS2", "TIOCGWINSZ"})
 HARMLESS_REQUESTS = frozenset(
     {
@@ -155,6 +170,8 @@ _OWN_PATH = b"/proc/self/exe"
 _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
 _TELL_STACK = Globs(TELL_STACK.split())
+_OPENS_WHAT_IT_IS_TOLD = frozenset(OPENS_WHAT_IT_IS_TOLD.split())
+_ASK_FOR_MEMORY = Globs(ASK_FOR_MEMORY.split())
 
 
 def _rows(table: str) -> list[tuple[Globs, Globs, str]]:
@@ -212,6 +229,8 @@ def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
         run.stack_questions[call.pid] = call
     elif verdict != "ignore" and (verdict != "start" or task.program.begun):
         run.refuse("device" if path.startswith(b"/dev/") else "machine", path, call)
+    elif path.startswith(b"/proc/") and task.program.name in _OPENS_WHAT_IT_IS_TOLD:
+        run.opened_unasked.setdefault(path, call)
 
 
 def asked_for_the_stack(run: Run, task: Task, call: Call) -> None:
@@ -225,10 +244,20 @@ def asked_for_the_stack(run: Run, task: Task, call: Call) -> None:
     program.asked_for_stack = True
 
 
-def answer_for_mappings(run: Run) -> None:
-    """Refuse what read its mappings for another reason."""
+def answer_for_purposes(run: Run) -> None:
+    """Refuse what was read for another purpose than the one for which it is ignored: words show that."""
     for call in run.stack_questions.values():
         run.refuse("machine", OWN_MAPPINGS, call)
+    asks = any(program.name in _ASK_FOR_MEMORY for program in run.processes.programs)
+    if not asks and not run.opened_unasked:
+        return
+    for text in filter(comparing.is_script, chain(arguments(run), read_texts(run), scripts_from_elsewhere(run))):
+        if asks and MEMORY in text:
+            run.refuse("machine", None)
+        if b"/proc/" in text:
+            for path, call in run.opened_unasked.items():
+                if re.search(re.escape(os.path.basename(path)) + rb"(?![\w-])", text):
+                    run.refuse("machine", path, call)
 
 
 def descriptor(run: Run, task: Task, call: Call, fd: Fd) -> None:

@@ -80,7 +80,7 @@ def _all_in_table(run: Run, output: Output) -> bool:
 
 
 def _in_table(run: Run, program: Program, output: Output) -> bool:
-    if run.setting.own(program.path):
+    if program.own:
         return False
     absent = isinstance(run.world.earlier.lstat(output.path), str)
     if programs.is_compiler(program):
