@@ -125,7 +125,7 @@ class Judge:
         if record.files or record.untracked:
             from pytrace_exec.ci.untracked import differences  # few jobs have such inputs
 
-            for path, what in differences(record, self._subject.worktree, self._values):
+            for path, what in differences(record, self._subject.worktree, self._subject.objects, self._values):
                 yield Reason("untracked", f"{path}: {what}", os.fsencode(path))
         counted = {path for path, letter in record.parts[0].facts if letter in "vw"}
         for named in self._subject.definition:

@@ -20,6 +20,7 @@ from pytrace_exec.ci.objects import GitTrouble
 from pytrace_exec.ci.runner import ABSENT, digest_of, digest_of_listed, digest_of_untracked
 from pytrace_exec.ci.worktree import Worktree, blob_id, is_bytecode
 from pytrace_exec.observe.mounts import other_places
+from pytrace_exec.policy.git_commands import is_git
 from pytrace_exec.policy.globs import Globs
 
 TYPE_CHECKING = False
@@ -177,18 +178,21 @@ class Observer:
             self._of_git(subject, path, inside, value)
             return
         below = self._below_top(path)
-        if below is None:
+        on_runner = below is None and not self._in_workspace(path)
+        by_git = below is None and self._is_by_git(path)
+        if git_facts.is_of_repository(subject, path, value, by_git) and not (on_runner and self._history):
+            self._refuse_foreign(path, " (--allow-history vouches for it)" if on_runner else "")
+        elif below is None:
             self._of_runner(subject, path, value)
         else:
             self._of_tree(subject, path, below, value)
 
     def _of_git(self, subject: Subject, place: bytes, path: bytes, value: bytes) -> None:
-        meaning = git_facts.meaning_of(subject, path, value, self._branch)
+        meaning = git_facts.meaning_of(subject, path, value, self._branch, self._is_by_git(place))
         if self._history and meaning != git_facts.TREE:
             return
         if meaning in (git_facts.TREE, git_facts.HEAD) and not self._is_as_committed(place, path):
-            name = os.fsdecode(place)
-            self._refuse("submodule", f"it asked git about a repository that no gitlink of the commit tells of: {name}")
+            self._refuse_foreign(place)
         elif meaning == git_facts.TREE:
             if self._main.worktree.index_is_clean():
                 self._main.facts.append((b"", "w"))
@@ -201,6 +205,16 @@ class Observer:
             self._refuse(
                 "history", f"it read git's history, which no tree tells: {name} (--allow-history vouches for it)"
             )
+
+    def _is_by_git(self, path: bytes) -> bool:
+        """Whether nobody but git looked at a path."""
+        lookers = self._traced.seen.run.lookers.get(path, ())
+        return bool(lookers) and all(map(is_git, lookers))
+
+    def _refuse_foreign(self, place: bytes, hint: str = "") -> None:
+        name = os.fsdecode(place)
+        told = f"it asked git about a repository that no gitlink of the commit tells of: {name}{hint}"
+        self._refuse("submodule", told)
 
     def _is_as_committed(self, place: bytes, path: bytes) -> bool:
         """Whether git's files at a place are the repository's own, or a submodule's that is what its gitlink names."""
@@ -244,9 +258,6 @@ class Observer:
         name = os.fsdecode(os.path.relpath(path, self._top))
         if self._top.startswith(path.rstrip(b"/") + b"/"):
             return  # a folder above
-        if subject.kind == "content" and subject.arg.startswith(("refs ", "short ", "index")):
-            self._refuse("submodule", f"it asked git about a repository that no gitlink of the commit tells of: {name}")
-            return
         if subject.kind == "listing":
             names = self._traced.earlier.names(path)
             self._files[name] = ABSENT if isinstance(names, str) else digest_of_listed(one for one, _ in names)

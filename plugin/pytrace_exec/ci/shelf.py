@@ -148,12 +148,20 @@ class Shelf:
         with _troubles():
             return next((n for n in range(up_to) if not self._is_marked("skip", digest.hash, n)), up_to)
 
-    def count_skip(self, digest: Digest, number: int) -> None:
-        """Note that a record let its job be skipped for the so-and-so-many-th time, from 0."""
+    def count_skip(self, digest: Digest, up_to: int) -> bool:
+        """Note that a record let its job be skipped once more; False where that was `up_to` times already.
+
+        In a cache that is no local store, runs that count at the same moment may count as one.
+        """
         with _troubles():
             self._refuse_unwritable()
-            if not self._mark(self._key("skip", digest.hash, str(number))):
-                raise ShelfTrouble("the cache takes no writes, so that skips cannot be counted")
+            with _locked(self._folder):
+                number = self.skips(digest, up_to)
+                if number == up_to:
+                    return False
+                if not self._mark(self._key("skip", digest.hash, str(number))):
+                    raise ShelfTrouble("the cache takes no writes, so that skips cannot be counted")
+        return True
 
     def _is_marked(self, *what: object) -> bool:
         return self._tier.get_result(self._key(*map(str, what)).digest) is not None
@@ -213,7 +221,7 @@ class _locked:
 
     def __enter__(self) -> None:
         if self._folder is not None:
-            import fcntl  # a check writes nothing, on any system
+            import fcntl  # most checks write nothing, on any system
 
             self._file = os.open(self._folder, os.O_RDONLY)
             fcntl.flock(self._file, fcntl.LOCK_EX)

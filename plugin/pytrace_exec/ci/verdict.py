@@ -115,9 +115,11 @@ def _judge(
 def _of_skips(shelf: Shelf, stored: Stored, terms: Terms) -> list[Reason]:
     if terms.max_skips is None:
         return []
-    if shelf.skips(stored.digest, terms.max_skips) >= terms.max_skips:
-        return [Reason("max_skips", f"it served {terms.max_skips} times, which is as often as it may")]
-    return []
+    return [_worn(terms.max_skips)] if shelf.skips(stored.digest, terms.max_skips) >= terms.max_skips else []
+
+
+def _worn(times: int) -> Reason:
+    return Reason("max_skips", f"it served {times} times, which is as often as it may")
 
 
 def count(shelf: Shelf, verdict: Verdict, terms: Terms) -> Verdict:
@@ -125,10 +127,14 @@ def count(shelf: Shelf, verdict: Verdict, terms: Terms) -> Verdict:
     if verdict.by is None or terms.max_skips is None:
         return verdict
     try:
-        shelf.count_skip(verdict.by.digest, shelf.skips(verdict.by.digest, terms.max_skips))
+        counted = shelf.count_skip(verdict.by.digest, terms.max_skips)
     except ShelfTrouble as error:
         return unknown(f"--max-skips: {error}")
-    return verdict
+    # Others were skipped since the records were read.
+    if counted:
+        return verdict
+    worn = (verdict.by, (_worn(terms.max_skips),))
+    return Verdict(None, (worn, *verdict.misses), (), verdict.matched, verdict.notes)
 
 
 def ordered(records: Sequence[Stored], terms: Terms) -> list[Stored]:

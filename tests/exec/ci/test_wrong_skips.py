@@ -319,3 +319,95 @@ def test_runs_that_store_at_the_same_moment(repository: Repository) -> None:
     assert [one.wait() for one in running] == [0] * 6
     found = repository.pytrace("ci", "ls", "--json", cwd=repository.path).json
     assert len(found["records"]) == 6, found
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        "cat .git/packed-refs 2>/dev/null",
+        "test -e .git/packed-refs",
+        "cat .git/refs/tags/v1 2>/dev/null",
+        "cat .git/FETCH_HEAD 2>/dev/null",
+        "test -e .git/refs/heads/main; git rev-parse HEAD",
+        "git rev-parse HEAD; cat .git/packed-refs 2>/dev/null",
+    ],
+)
+def test_files_of_refs(repository: Repository, job: str) -> None:
+    """No commit tells in which files git keeps its refs: only git itself may look there."""
+    ended = repository.run("sh", "-c", f"cat src/a; {job}; true")
+    assert "--allow-history" in ended.json["not_recorded"][0]
+    repository.git("tag", "v1")
+    repository.git("pack-refs", "--all")
+    assert not repository.run("sh", "-c", f"cat src/a; {job}; true").json["skip"]
+    assert repository.check().codes == ["no_record"]
+
+
+def test_untracked_inputs_in_a_submodule(pytrace: Pytrace) -> None:
+    """One that came into a folder that was listed counts there as in the repository itself."""
+    library = Repository.make(pytrace.base / "library", pytrace, listed__x="x\n", whole__y__z="z\n")
+    outer = Repository.make(pytrace.base / "work", pytrace, src__a="a\n")
+    outer.git("submodule", "--quiet", "add", str(library.path), "lib")
+    outer.commit()
+    options = ("--allow-untracked", "lib/listed/*.bin", "--allow-untracked", "lib/whole/y/*.bin")
+    job = ("sh", "-c", "cat src/a; ls lib/listed lib/whole lib/whole/y; cat lib/whole/y/*")
+    outer.recorded(*job, options=options)
+    assert outer.check().status == 0
+    assert outer.check(repo=outer.clone("bare", "--bare")).codes == ["untracked"]
+    for name in ("lib/listed/new.bin", "lib/whole/y/new.bin"):
+        (outer.path / name).write_text("restored\n")
+        assert outer.check().paths == [name]
+        assert not outer.run(*job, options=options).json["skip"]
+        (outer.path / name).unlink()
+    outer.write(lib__listed__other="no input by the patterns\n")
+    assert outer.check().status == 0
+    shutil.rmtree(outer.path / ".git/modules/lib/objects")
+    assert outer.check().status == 1
+
+
+@pytest.mark.parametrize(
+    "ask",
+    ["git --git-dir={0}/.git rev-parse HEAD", "git -C {0} ls-files", "cd {0}; git log -1", "git clone -q {0} new"],
+)
+@pytest.mark.parametrize("shell", [True, False])
+def test_a_repository_that_no_commit_tells_of(repository: Repository, ask: str, shell: bool) -> None:
+    """It lies outside of the workspace, and is at another commit tomorrow."""
+    other = Repository.make(repository.pytrace.base / "other", repository.pytrace, x="x\n")
+    told = ask.format(other.path)
+    job = ("sh", "-c", f"cat src/a; {told}") if shell or told.startswith("cd") else tuple(told.split())
+    assert "no gitlink" in " ".join(repository.run(*job).json["not_recorded"])
+    assert repository.check().codes == ["no_record"]
+
+
+def test_a_repository_among_tracked_files(repository: Repository) -> None:
+    """Git has no fact of the commit say what its refs stand for: they can lie in other files, too."""
+    repository.git("clone", "-q", "--bare", ".", "data/one.git")
+    repository.commit()
+    refused = repository.run("git", "--git-dir=data/one.git", "rev-parse", "HEAD").json["not_recorded"]
+    refused += repository.run("git", "-C", "data/one.git", "rev-parse", "HEAD").json["not_recorded"]
+    assert "no gitlink" in " ".join(refused)
+    assert repository.check().codes == ["no_record"]
+
+
+def test_repositories_of_the_jobs_own(repository: Repository) -> None:
+    """One that the job itself makes is no input, and somebody can vouch for one that lies elsewhere."""
+    place = repository.pytrace.base / "own"
+    own = f"git init -q {place}; cd {place}; git commit -q --allow-empty -m 1; git rev-parse HEAD; git log; cd /"
+    repository.recorded("sh", "-c", f"cat src/a; {own}; rm -rf {place}")
+    other = Repository.make(repository.pytrace.base / "other", repository.pytrace, x="x\n")
+    job = ("git", "-C", str(other.path), "rev-parse", "HEAD")
+    repository.recorded(*job, options=("--allow-history",))
+    assert not repository.run(*job).json["skip"]
+
+
+def test_skips_that_are_counted_at_the_same_moment(repository: Repository) -> None:
+    """Each counts: no more of them are granted than were said."""
+    repository.recorded("cat", "src/a")
+    program = str(Path(sys.executable).parent / "pytrace")
+    words = [program, "ci", "check", "--workflow", "w", "--repo", str(repository.path), "--max-skips", "3"]
+    running = [
+        subprocess.Popen(
+            words, env=repository.pytrace.environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        for _ in range(6)
+    ]
+    assert sorted(one.wait() for one in running) == [0, 0, 0, 1, 1, 1]
