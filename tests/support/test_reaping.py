@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 # Its orphan ends; then it waits until nothing but a running or vanished process has that number.
 ORPHANED = """
@@ -20,7 +23,8 @@ done
 
 def run(*command: str) -> int:
     """Its exit status under the module."""
-    return subprocess.run([sys.executable, "-m", "tests.support.reaping", *command], check=False, timeout=60).returncode
+    module = [sys.executable, "-m", "tests.support.reaping"]
+    return subprocess.run([*module, *command], cwd=REPOSITORY, check=False, timeout=60).returncode
 
 
 def test_orphans_are_waited_for() -> None:

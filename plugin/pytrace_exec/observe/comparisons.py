@@ -93,9 +93,10 @@ def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> No
 
 
 def _add_same(run: Run, program: Program) -> None:
-    """Which of the paths that a program looked up are one file."""
-    if len(program.looked) > 1 and any(under(path, run.setting.root) for path in program.looked):
-        run.subjects.setdefault(Subject("order", SAME, *sorted(program.looked)), None)
+    """Which of the paths in the root that a program looked up are one file."""
+    paths = sorted(path for path in program.looked if under(path, run.setting.root))
+    if len(paths) > 1:
+        run.subjects.setdefault(Subject("order", SAME, *paths), None)
 
 
 class _Digests(dict[bytes, str]):
