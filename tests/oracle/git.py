@@ -86,6 +86,8 @@ texts = (str(number) for number in itertools.count())
 print(end=next(text for text in texts
     if hashlib.sha1(("blob %d" % len(text) + chr(0) + text).encode()).hexdigest()[:4] == wanted))
 ' $(git rev-parse HEAD) | git hash-object -w --stdin"""
+ADD_CRLF = "printf 'one\\r\\n' > one && git add one && touch -d @1300000000 one && git update-index --refresh"
+DIFFS = "git diff --name-only", "git diff"
 STORIES = (
     ("git rev-parse main", "git tag main HEAD~1", "git checkout -q --detach", "git tag -d main",
      "git update-ref refs/heads/main HEAD~1"),
@@ -96,13 +98,16 @@ STORIES = (
     ("git ls-files -v", "git update-index --skip-worktree one", "git update-index --assume-unchanged one"),
     ("git log -1 --format=%s", "git replace HEAD HEAD~1", "git replace -d HEAD"),
     ("git rev-list --all", "git update-ref refs/x/y side~1", "git branch -D side", "git update-ref -d refs/x/y"),
-    ("git diff --name-only",
-     "printf 'one\\r\\n' > one && git add one && touch -d @1300000000 one && git update-index --refresh",
-     "echo '* text' > .git/info/attributes", "touch -d @1400000000 one"),
+    *((command, ADD_CRLF, "echo '* text' > .git/info/attributes", "cp -p one x && mv x one", "touch -d @1400000000 one")
+      for command in (*DIFFS, "git status", "git status --porcelain")),
+    *((command, ADD_CRLF, change, "touch -d @1300000000 .git/index", "touch -d @1400000000 one")
+      for command in DIFFS for change in ("git config core.autocrlf input", "echo 'one text' > .gitattributes")),
     ("git describe --tags", "git tag light", "git tag -d light", "git commit -q --allow-empty -m empty"),
     ("git log -1 --format=%D%H", "git tag light", "git branch other"),
 )  # fmt: skip
 """What is asked, and changes in an order in which each makes a difference."""
+STILL = tuple(line for line in KEEPING if not line.endswith(" one"))
+"""What leaves files as git remembers them: it remembers anew what it looks at, unless there is a hit."""
 RUNS = 6
 
 
@@ -114,7 +119,8 @@ def make(rng: Random, seed: int, focus: str | None) -> Round:
 def _story(rng: Random, seed: int) -> Round:
     """Let the changes of a story, some of them left out, come between what is no matter."""
     asked, *changes = rng.choice(STORIES)
-    lines = [line for change in changes for line in (rng.choice(KEEPING), change) if rng.random() < 0.8]
+    keeping = STILL if ADD_CRLF in changes else KEEPING
+    lines = [line for change in changes for line in (rng.choice(keeping), change) if rng.random() < 0.8]
     first = Step(variables=VARIABLES)
     steps = [
         attrs.evolve(first, anew=False, aimed=line in changes, changes=(_git(line, 10 * place),), label=line)

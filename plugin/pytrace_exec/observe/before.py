@@ -136,7 +136,9 @@ class EarlierView:
 
     def data(self, path: bytes, digest: str) -> bytes | None:
         """What was in a file of that digest, if it is still there."""
-        return self.live.data(path, digest)
+        found, data = self.stat(path), self.live.data(path, digest)
+        kept = None if isinstance(found, str) else self._kept.get(identity_of(found))
+        return self.live.data(kept, digest) if data is None and kept is not None else data
 
     def _hash(self, place: bytes, found: os.stat_result, moved: bool = False, stamped: bool = False) -> str:
         """Digest of what lies at a place now, held against its status before.

@@ -92,8 +92,9 @@ def _content(view: View, around: Surroundings, arg: str, path: bytes) -> bytes:
     """`content`: the digest; argument `pyc`: that of the code, if the stamp fits (policy/bytecode.py).
 
     `libraries NAMES`: that of what the loader's cache says of them (policy/loader_cache.py); `accounts ASKED`: of what
-    an account file says (policy/accounts.py); `index`, `index files`, `refs NAMES`, `short DIGITS`: of what git reads
-    in its folder (policy/git.py). Of the others, what cannot be told apart counts as a whole.
+    an account file says (policy/accounts.py); `index`, `index files`, `index untrusted`, `refs NAMES`, `short DIGITS`:
+    of what git reads in its folder (policy/git.py, git_times.py). Of the others, what cannot be told apart counts as a
+    whole.
     """
     if arg.startswith(_OF_GIT):
         return _git(view, around, arg, path)

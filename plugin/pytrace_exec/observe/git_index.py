@@ -7,6 +7,7 @@ Read here because the libraries at hand do not give an entry's time, which alone
 from __future__ import annotations
 
 import os
+import stat
 import struct
 
 TYPE_CHECKING = False
@@ -21,12 +22,14 @@ _UNCHANGED, _NOT_THERE = 0x8000, 0x4000
 _LINK = 0o160000
 _SECOND = 1_000_000_000
 _WORD = 0xFFFFFFFF
-_COMPARED = (0, 2, 5, 7, 8, 9)
+_DEVICE, _MODE = 4, 6
 _FRACTIONS = (1, 3)
 _SHA1, _SHA256 = 20, 32
 
 CACHES = frozenset({b"TREE", b"EOIE", b"IEOT"})
 """Extensions that say nothing but what follows from the entries."""
+
+_SPLIT = b"link"
 
 
 class Entry:
@@ -60,18 +63,32 @@ class Entry:
 
         Raises ValueError where it depends on how git was built, which may leave out fractions of a second.
         """
+        differing = self.differing(found)
+        if differing and not differing - set(_FRACTIONS):
+            raise ValueError("not told apart by every git")
+        return b"!" if differing else b"="
+
+    def differing(self, found: os.stat_result | str) -> set[int]:
+        """Which numbers of a file's status git remembers otherwise; none of a file at which it does not look."""
         if self.marks & _UNCHANGED or self.more & _NOT_THERE:
-            return b"="
+            return set()
         if isinstance(found, str):
-            return b"!"
+            return set(range(len(self.status)))
         now = (*divmod(found.st_ctime_ns, _SECOND), *divmod(found.st_mtime_ns, _SECOND), found.st_dev, found.st_ino,
                found.st_mode, found.st_uid, found.st_gid, found.st_size)  # fmt: skip
-        same = [number & _WORD == kept for number, kept in zip(now, self.status, strict=True)]
-        if not all(same[place] for place in _COMPARED):
-            return b"!"
-        if not all(same[place] for place in _FRACTIONS):
-            raise ValueError("not told apart by every git")
-        return b"="
+        kept = enumerate(zip(now, self.status, strict=True))
+        return {place for place, (number, was) in kept if number & _WORD != was} - {_DEVICE, _MODE}
+
+    def is_as_new(self, written: os.stat_result | str) -> bytes:
+        """Whether git reads a file that stands as it remembers, because the index was not written after it.
+
+        `<`: no; `=`: not in a later second, by which most gits go; `>`: not at all.
+        """
+        if isinstance(written, str) or self.marks & _UNCHANGED or self.more & _NOT_THERE:
+            return b"<"
+        if written.st_mtime_ns <= self.mtime_ns:
+            return b">"
+        return b"=" if written.st_mtime_ns // _SECOND == self.status[2] & _WORD else b"<"
 
 
 def tracked_files(root: bytes) -> dict[bytes, tuple[int, int]]:
@@ -107,23 +124,37 @@ def entries_of(data: bytes) -> list[Entry] | None:
     return entries
 
 
-def meaning(data: bytes, status: Callable[[bytes], os.stat_result | str] | None = None) -> bytes | None:
+def meaning(data: bytes, standing: Callable[[Entry], bytes] | None = None) -> bytes | None:
     """What an index says of tracked files, in canonical form; None as with `entries_of`.
 
-    Without `status`, which tells that of a tracked file by its name, how the files stood when git last looked is no
-    part of it; with it, whether each stands so today is, and None is also that this cannot be told.
+    Without `standing`, which tells that of an entry, how the files stood when git last looked is no part of it; with
+    it, how each stands to that today is, and None is also that this cannot be told (ValueError).
     """
     entries = entries_of(data)
     if entries is None:
         return None
     try:
-        states = [entry.state(status(entry.name)) if status else b"" for entry in entries]
+        states = [standing(entry) if standing else b"" for entry in entries]
     except ValueError:
         return None
     return b"".join(
         b"%s\0%o %s %x %x%s\n" % (entry.name, entry.mode, entry.id.hex().encode(), entry.marks, entry.more, state)
         for entry, state in zip(entries, states, strict=True)
     )
+
+
+def files_of(data: bytes) -> list[Entry] | None:
+    """The entries of files, whatever else there is in an index; None: damaged, or a part of it lies elsewhere."""
+    size = _size_of_ids(data)
+    if size is None:
+        return None
+    try:
+        entries, end = _entries(data, size)
+        if _SPLIT in _extensions(data, end, len(data) - size):
+            return None
+    except (struct.error, IndexError, ValueError):
+        return None
+    return [entry for entry in entries if stat.S_ISREG(entry.mode) or stat.S_ISLNK(entry.mode)]
 
 
 def worktree_of(folder: bytes) -> bytes | None:

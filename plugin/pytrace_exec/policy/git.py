@@ -15,7 +15,7 @@ from itertools import chain
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe import git_index
 from pytrace_exec.observe.comparisons import scripts_from_elsewhere
-from pytrace_exec.observe.git_meaning import FILES, INDEX, REFS, SHORT, meaning
+from pytrace_exec.observe.git_meaning import FILES, INDEX, REFS, SHORT, UNTRUSTED, meaning
 from pytrace_exec.observe.variables import arguments, read_text, read_texts
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.observe.world import under
@@ -205,7 +205,11 @@ def _relax_one(
         looked = any(readers[p] for path in _tracked(one) for p in run.lookers.get(path, ()))
         if not looked and (written or _looked_elsewhere(run, one, readers)):
             return False
-        added.append(Subject("content", FILES if looked else INDEX, one.index))
+        untrusted = _untrusted(run, one)
+        if looked and untrusted is None:
+            return False
+        meant = untrusted.arg.replace(UNTRUSTED, FILES) if looked and untrusted else INDEX
+        added.append(Subject("content", meant, one.index))
     if any(meaning(view, subject.arg, subject.paths[0]) is None for subject in added):
         return False
     _drop_looks(run, one, readers)
@@ -213,6 +217,12 @@ def _relax_one(
         _drop_index(run, outputs, one, added[-1], written)
     run.subjects.update(dict.fromkeys(added))
     return True
+
+
+def _untrusted(run: Run, one: Repository) -> Subject | None:
+    """The fact of the files that git does not trust its index for (observe/git_times.py)."""
+    found = (subject for subject in run.subjects if subject.arg.startswith(UNTRUSTED))
+    return next((subject for subject in found if subject.paths == (one.index,)), None)
 
 
 def _looked_elsewhere(run: Run, one: Repository, readers: _Readers) -> bool:
@@ -236,6 +246,8 @@ def _drop_index(run: Run, outputs: list[Output], one: Repository, meant: Subject
     else:
         run.subjects.pop(Subject("status", "", one.index), None)
         del run.subjects[Subject("content", "", one.index)]
+        if untrusted := _untrusted(run, one):
+            del run.subjects[untrusted]
     run.subjects.setdefault(Subject("status", "mode", one.index), None)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from pytrace_cas.digest import SHA256
 from pytrace_exec.observe import git_index, git_refs
+from pytrace_exec.observe.git_conversions import ALL, NONE, Conversions
 from pytrace_exec.observe.git_objects import Objects, PackIndex, UnknownObjects
 from pytrace_exec.observe.view import LiveView
 
@@ -120,6 +121,46 @@ def test_how_files_stand(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="every git"):
         entry.state(found)
     assert entry.state("ENOENT") == b"!"
+
+
+def test_an_index_as_old_as_a_file(tmp_path: Path) -> None:
+    one = Repository(tmp_path)
+    entry = next(entry for entry in git_index.entries_of(one.index()) or () if entry.name == b"first")
+    second, fraction = divmod(entry.mtime_ns, 1_000_000_000)
+    found = {}
+    for written in ((second - 1, fraction), (second, fraction), (second, 999_999_999), (second + 1, 0)):
+        os.utime(tmp_path / ".git" / "index", ns=(0, written[0] * 1_000_000_000 + written[1]))
+        found[written] = entry.is_as_new(os.lstat(tmp_path / ".git" / "index"))
+    assert list(found.values()) == [b">", b">", b"=", b"<"]
+
+
+@pytest.mark.parametrize("ids", FORMATS)
+@pytest.mark.parametrize(("line", "concerned"), [
+    ("", set()), ("# text", set()), ("* text", {"crlf", "d/id"}), ("one ident", {"crlf", "d/id"}),
+    ("crlf filter=up", {"crlf", "d/id"}), ("plai* filter=up", {"crlf", "d/id", "plain", "d/plain"}),
+    ("/plain working-tree-encoding=UTF-16", {"crlf", "d/id", "plain", "d/plain"}),
+])  # fmt: skip
+@pytest.mark.parametrize("place", [".gitattributes", ".git/info/attributes"])
+def test_whatever_git_converts_is_concerned(
+    tmp_path: Path, ids: str, line: str, concerned: set[str], place: str
+) -> None:
+    one = Repository(tmp_path, ids)
+    texts = {"crlf": "a\r\n", "d/id": "$Id: x $\n", "plain": "plain\n", "d/plain": "plain\n"}
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text.encode())
+    one.git("add", ".")
+    one.git("config", "filter.up.clean", "tr a-z A-Z")
+    (tmp_path / place).write_text(f"{line}\n")
+    folder, top = one.folder, os.fsencode(tmp_path)
+    entries = git_index.entries_of(one.index()) or []
+    names = frozenset(entry.name for entry in entries)
+    conversions = Conversions(LiveView(SHA256), folder, top, NONE, names)
+    found = {entry.name.decode() for entry in entries if conversions.concern(entry)}
+    assert found & {*texts} == concerned & {*texts}
+    files = [entry.name.decode() for entry in entries if entry.name != b"link"]
+    converted = {name for name in files if one.git("hash-object", name) != one.git("hash-object", "--no-filters", name)}
+    assert converted <= found
+    assert all(map(Conversions(LiveView(SHA256), folder, top, ALL, names).concern, entries))
 
 
 @pytest.mark.parametrize("ids", FORMATS)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -204,6 +205,120 @@ def test_a_touched_file_that_is_converted_anew_counts(place: Place, tracer: str)
     os.utime(place.root / "one", (1_400_000_000, 1_400_000_000))
     assert clone.ask("git diff --quiet") != "hit"
     assert clone.ask("git describe --tags --dirty") != "hit"
+
+
+CONVERTED = (
+    ("one\r\n", {"info/attributes": "* text\n"}),
+    ("one\r\n", {"config": "[core]\nautocrlf = input\n"}),
+    ("one $Id: 1 $\n", {"info/attributes": "one ident\n"}),
+    ("one more", {"info/attributes": "*.x filter=x\no* filter=up\n", "config": '[filter "up"]\nclean = tr a-z A-Z\n'}),
+    ("one more", {"info/attributes": "one working-tree-encoding=UTF-16LE\n"}),
+    ("one\r\n", {"../.gitattributes": "one text\n"}),
+)
+"""What a file held when it was committed, and what by now makes another blob of the same."""
+
+
+def converted(place: Place, tracer: str, text: str, files: dict[str, str]) -> Clone:
+    """A clone with a file that stands as the index remembers, and would be converted if it was read."""
+    clone = Clone(place, tracer)
+    clone.commit("one", text)
+    for path in (place.root / name for name in clone.git("ls-files").splitlines()):
+        later(path)
+    clone.git("update-index", "--refresh")
+    os.utime(place.root / ".git" / "index", (1_400_000_000, 1_400_000_000))
+    for name, said in files.items():
+        with open(place.root / ".git" / name, "a") as file:
+            file.write(said)
+    return clone
+
+
+def copied(path: Path) -> None:
+    """Put a copy with the same time in place of a file."""
+    shutil.copy2(path, path.with_name("copy"))
+    os.rename(path.with_name("copy"), path)
+    time.sleep(0.02)
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+@pytest.mark.parametrize(("text", "files"), CONVERTED)
+@pytest.mark.parametrize("command", ["git diff", "git diff --name-only"])
+def test_a_copied_file_that_is_converted_anew_counts(
+    place: Place, tracer: str, command: str, text: str, files: dict[str, str]
+) -> None:
+    clone = converted(place, tracer, text, files)
+    assert clone.ask(command) == "miss"
+    assert clone.ask(command) == "hit"
+    copied(place.root / "one")
+    assert clone.ask(command) == "miss"
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+@pytest.mark.parametrize("command", ["git diff", "git diff --name-only"])
+def test_a_file_as_new_as_the_index_that_is_converted_anew_counts(place: Place, tracer: str, command: str) -> None:
+    clone = converted(place, tracer, *CONVERTED[0])
+    assert clone.ask(command) == "miss"
+    assert clone.ask(command) == "hit"
+    os.utime(place.root / ".git" / "index", (1_300_000_000, 1_300_000_000))
+    time.sleep(0.02)
+    assert clone.ask(command) == "miss"
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+@pytest.mark.parametrize("command", ["git status", "git add one", "git commit -q -a -m more", "git stash"])
+@pytest.mark.parametrize("options", [(), ("--strict",)])
+def test_all_commands_find_what_is_converted_anew(
+    place: Place, tracer: str, command: str, options: tuple[str, ...]
+) -> None:
+    clone = converted(place, tracer, *CONVERTED[0])
+    clone.git("config", "user.name", "n")
+    clone.git("config", "user.email", "e@e")
+    given = ("--tracer", tracer, "--allow-clock", "--cache-failures", *options, "--", *command.split())
+    seen = {place.run(*given).outcome for _ in range(4)}
+    if tracer == "strace" and command == "git stash":
+        assert seen == {"not_stored"}  # it wrote over the index, which cannot be read any more when the log is
+        return
+    assert "hit" in seen
+    index = (place.root / ".git" / "index").read_bytes()
+    copied(place.root / "one")
+    assert (place.root / ".git" / "index").read_bytes() == index
+    assert place.run(*given).outcome != "hit"
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+@pytest.mark.parametrize("command", ["git diff", "git diff --name-only"])
+def test_attributes_outside_of_the_repository_count(place: Place, tracer: str, command: str) -> None:
+    clone = converted(place, tracer, "one\r\n", {})
+    place.run("--tracer", tracer, "--", *command.split())
+    assert place.run("--tracer", tracer, "--", *command.split()).outcome == "hit"
+    attributes = Path(place.environment()["HOME"]) / ".config" / "git" / "attributes"
+    attributes.parent.mkdir(parents=True)
+    attributes.write_text("* text\n")
+    assert clone.ask(command) == "miss"
+    copied(place.root / "one")
+    assert clone.ask(command) == "miss"
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+@pytest.mark.parametrize("files", [{}, {"info/attributes": "* text=auto\n*.x filter=x\n"}])
+def test_copies_of_files_that_no_conversion_concerns_are_the_same(
+    place: Place, tracer: str, files: dict[str, str]
+) -> None:
+    clone = converted(place, tracer, "one\n" if files else "one\r\n", files)
+    assert clone.ask("git diff") == "miss"
+    copied(place.root / "one")
+    assert clone.ask("git diff") == "hit"
+
+
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
+def test_a_fresh_clone_with_attributes_is_the_same(place: Place, tracer: str) -> None:
+    clone = Clone(place, tracer)
+    clone.commit(".gitattributes", "* text=auto\n*.bin filter=lfs\n", cwd=clone.source)
+    clone.fresh()
+    commands = ("git status --porcelain", "git describe --tags --dirty", "git diff --quiet")
+    assert [clone.ask(command) for command in commands] == ["miss"] * 3
+    for _ in range(2):
+        clone.fresh()
+        assert [clone.ask(command) for command in commands] == ["hit"] * 3
 
 
 @pytest.mark.parametrize("tracer", FIRST_TRACER)
