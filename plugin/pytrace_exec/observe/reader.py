@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 
 from pytrace_exec.calls.numbers import call_name
 from pytrace_exec.calls.table import HARMLESS, LOOKS, TABLE
@@ -94,10 +93,7 @@ def _load(run: Run, task: Task, call: Call, row: Row) -> None:
     program, path = task.program, argument(call, row, "path")
     program.loading = loader_cache.goes_on_loading(path, call.error)
     if isinstance(path, bytes) and call.error is None and not program.own:
-        program.own = run.setting.own(_real(os.path.join(task.context.cwd.path(), path)))
-
-
-_real = lru_cache(maxsize=256)(os.path.realpath)
+        program.own = run.setting.own(run.real_path(os.path.join(task.context.cwd.path(), path)))
 
 
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
+
 from pytrace_cas.recorded.bytecode import SUFFIX
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe import loader_cache
@@ -129,7 +132,8 @@ class Run:
     them to. `read_late`: programs whose interpreter is read from the file after the run, each with how often it had
     been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or `unix:PATH`.
     `found`: where the last path that a call named led;
-    `look`: what is noted of the look that is being read, if it may be repeated.
+    `look`: what is noted of the look that is being read, if it may be repeated. `real_path`: where a library lies,
+    without links; every program of the run asks for the same few.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -162,6 +166,7 @@ class Run:
         self.counts: dict[str, int] = {}
         self.found: Found | None = None
         self.look: Look | None = None
+        self.real_path = lru_cache(maxsize=256)(os.path.realpath)
         if cwd is None:
             self.refuse("incomplete", setting.cwd)
 
