@@ -101,9 +101,8 @@ class EarlierView:
         """What a directory outside the snapshot held, less what the run made there."""
         assert self.world is not None
         folder = self.world.originals.get(path)
-        for holder, name in self.world.changes.values():
-            if holder is folder:
-                listed.pop(name, None)
+        for name in self.world.changed_names(folder) if folder is not None else ():
+            listed.pop(name, None)
         return list(listed.items())
 
     def digest(self, path: bytes) -> str:

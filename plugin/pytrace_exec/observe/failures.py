@@ -55,7 +55,7 @@ def failed(run: Run, call: Call, found: Found, changes: bool = False, access: in
 def note_held(run: Run, call: Call, folder: Node | None, path: bytes | None) -> None:
     """Note whether a directory is empty; where the run took names from it, what it held before says that."""
     run.note(call, "error", "empty", path)
-    if any(changed is folder for changed, _ in run.world.changes.values()):
+    if folder is not None and run.world.changed_names(folder):
         run.note(call, "listing", "", path)
 
 

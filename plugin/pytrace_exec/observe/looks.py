@@ -171,12 +171,11 @@ def _as_before(run: Run, found: Found, seen: dict[bytes, str]) -> dict[bytes, st
     """What was seen, less the names that the run made and plus those it removed."""
     folder = found.node
     assert folder is not None
-    for holder, name in run.world.changes.values():
-        if holder is folder:
-            seen.pop(name, None)
-            earlier = run.world.earlier.lstat(b"/".join([(folder.origin or b"").rstrip(b"/"), name]))
-            if not isinstance(earlier, str):
-                seen[name] = "?"
+    for name in run.world.changed_names(folder):
+        seen.pop(name, None)
+        earlier = run.world.earlier.lstat(b"/".join([(folder.origin or b"").rstrip(b"/"), name]))
+        if not isinstance(earlier, str):
+            seen[name] = "?"
     return seen
 
 

@@ -15,6 +15,7 @@ from pytrace_exec.observe.repeats import Repeats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Protocol
 
     from pytrace_exec.observe.facts import Lookup
@@ -143,6 +144,7 @@ class World:
         self.crossed: set[bytes] = set()
         self.climbed: set[bytes] = set()
         self.changes: dict[tuple[int, bytes], tuple[Node, bytes]] = {}
+        self._changed_names: dict[Node, dict[bytes, None]] = {}
         self.originals: dict[bytes, Node] = {}
         self.repeats = Repeats()
 
@@ -184,6 +186,11 @@ class World:
         if node is not None:
             node.places.append((folder, name))
         self.changes[(id(folder), name)] = (folder, name)
+        self._changed_names.setdefault(folder, {})[name] = None
+
+    def changed_names(self, folder: Node) -> Iterable[bytes]:
+        """The names in a directory whose meaning the run changed."""
+        return self._changed_names.get(folder, ())
 
     def changed(self, found: Found) -> bool:
         """Whether the run itself gave the name it was found under its meaning."""
