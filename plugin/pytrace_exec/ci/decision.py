@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytrace_exec.ci.changed import Changes
     from pytrace_exec.ci.facts import Fact
     from pytrace_exec.ci.library import LibraryObjects
-    from pytrace_exec.ci.record import Part, Record
+    from pytrace_exec.ci.record import Part, Record, Step
     from pytrace_exec.ci.standing import Standing
 
 SKEW = 300
@@ -40,9 +40,8 @@ class Subject:
     """What is asked about: a commit, and what is known around it.
 
     `head`: the branch that the job could read the name of, None when nobody knows; `worktree`: where untracked inputs
-    lie, None for a bare repository; `standing`: the same, where the job is to run in it as it is; `step`: name, digest
-    of the words and folder of the step that is to run, None when nobody knows; `definition`: files of the repository
-    that say what the job does.
+    lie, None for a bare repository; `standing`: the same, where the job is to run in it as it is; `step`: the one that
+    is to run, None when nobody knows; `definition`: files of the repository that say what the job does.
     """
 
     def __init__(
@@ -57,7 +56,7 @@ class Subject:
         worktree: bytes | None = None,
         *,
         sparse: str | None = None,
-        step: tuple[str, str, str] | None = None,
+        step: Step | None = None,
         definition: tuple[bytes, ...] = (),
         variables: tuple[str, ...] = (),
         outside: bool = False,
@@ -144,16 +143,15 @@ class Judge:
     def _of_step(self, record: Record) -> Iterator[Reason]:
         if self._subject.step is None:
             return
-        name, command, folder = self._subject.step
-        step = next((step for step in record.steps if step.name == name), None)
+        asked = self._subject.step
+        step = next((step for step in record.steps if step.name == asked.name), None)
         if step is None:
-            yield Reason("step", f"it has no step {name}" if name else "it is of a job in several steps")
-        elif step.command != command:
-            same = step.command.partition("+")[0] == command.partition("+")[0]
-            yield Reason(
-                "command", "what is ignored or allowed for it is another" if same else "the command is another"
-            )
-        elif step.folder != folder:
+            yield Reason("step", f"it has no step {asked.name}" if asked.name else "it is of a job in several steps")
+        elif step.command != asked.command:
+            yield Reason("command", "the command is another")
+        elif step.vouched != asked.vouched:
+            yield Reason("command", "what is ignored or allowed for it is another")
+        elif step.folder != asked.folder:
             yield Reason("command", f"it ran in {step.folder or 'the top folder'}")
 
     def _of_runner(self, record: Record) -> Iterator[Reason]:

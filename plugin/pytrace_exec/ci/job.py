@@ -98,8 +98,11 @@ class Ran:
 
 def step_of(command: Sequence[bytes], name: StepName, folder: bytes, vouched: Sequence[bytes] = ()) -> Step:
     """A step as records name it; `vouched`: what the user says does not matter, or is allowed, option by option."""
-    told = [sha256(b"\0".join(words)).hexdigest() for words in (command, vouched) if words]
-    return Step(str(name), "+".join(told), os.fsdecode(folder))
+    return Step(str(name), _digest(command), os.fsdecode(folder), _digest(vouched))
+
+
+def _digest(words: Sequence[bytes]) -> str:
+    return sha256(b"\0".join(words)).hexdigest() if words else ""
 
 
 class Run:
@@ -272,11 +275,7 @@ class Run:
         if shelf is None or not self._wishes.run:
             return []
         words = ("commands", *self._words(1)[1:-1])
-        own = (
-            f"of {self._name.of}"
-            if self._name.of > 1
-            else f"{self._step.command.partition('+')[0]} {self._step.folder}"
-        )
+        own = f"of {self._name.of}" if self._name.of > 1 else f"{self._step.command} {self._step.folder}"
         try:
             known = {str(one) for one in (shelf.note(*words) or {}).get("commands", [])}  # type: ignore[attr-defined]
             if own not in known:

@@ -62,25 +62,32 @@ class Part:
 class Step:
     """One command of a job, and where it ran, relative to the repository.
 
-    `command`: digest of its words; after a `+` that of what the user vouched for, if for anything.
+    `command`: digest of its words; `vouched`: of what the user vouched for, empty if for nothing.
     """
 
-    __slots__ = ("command", "folder", "name")
+    __slots__ = ("command", "folder", "name", "vouched")
 
-    def __init__(self, name: str, command: str, folder: str) -> None:
+    def __init__(self, name: str, command: str, folder: str, vouched: str = "") -> None:
         self.name = name
         self.command = command
         self.folder = folder
+        self.vouched = vouched
+
+    @classmethod
+    def read(cls, told: Mapping[str, str]) -> Step:
+        """The step of these fields; older records have what was vouched for after a `+` of the command."""
+        command, _, vouched = told["command"].partition("+")
+        return cls(**{"vouched": vouched, **told, "command": command})
 
     def told(self) -> dict[str, str]:
         """Its fields."""
-        return {"name": self.name, "command": self.command, "folder": self.folder}
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Step) and self.told() == other.told()
 
     def __hash__(self) -> int:
-        return hash((self.name, self.command, self.folder))
+        return hash((self.name, self.command, self.folder, self.vouched))
 
 
 class Record:
@@ -190,7 +197,7 @@ class Record:
             head, _, rest = path_list.decompress(data[len(VERSION) :]).partition(b"\n")
             told = json.loads(head)
             told["parts"] = tuple(_parts(told["parts"], rest))
-            told["steps"] = tuple(Step(**step) for step in told["steps"])
+            told["steps"] = tuple(Step.read(step) for step in told["steps"])
             told["hosts"] = tuple(told["hosts"])
             told["made"] = dict(told.get("made", {}))
             told["untracked"] = tuple(told.get("untracked", ()))

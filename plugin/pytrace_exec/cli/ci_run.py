@@ -223,9 +223,8 @@ class _Prepared:
         # What later steps find is what the first has left behind, and it has decided for them.
         standing = Standing(objects, objects.commit("HEAD")[1], top) if name.number == 1 else None
         self._subject: Subject = question.subject(
-            objects, "HEAD", step=(step.name, step.command, step.folder), sparse=worktree.sparse(),
-            standing=standing,
-        )  # fmt: skip
+            objects, "HEAD", step=step, sparse=worktree.sparse(), standing=standing
+        )
         self._run: Run = Run(self._subject, question.job, step, name, wishes)
         self._shelf: Shelf | None = None
         self._objects = objects

@@ -37,6 +37,18 @@ def test_every_list_of_facts_comes_back(found: list[tuple[bytes, str]]) -> None:
     assert Record.decode(record.encode()).encode() == record.encode()
 
 
+def test_what_older_records_say_of_what_was_vouched_for() -> None:
+    """They have it after the command's digest."""
+    record = _record([(b"a", "v")])
+    command, vouched = os.urandom(32).hex(), os.urandom(32).hex()
+    for told, step in ((command, Step("", command, "f")), (f"{command}+{vouched}", Step("", command, "f", vouched))):
+        old = Step.read({"name": "", "command": told, "folder": "f"})
+        assert old == step == Step.read(step.told())
+        record.steps = (step,)
+        assert Record.decode(record.encode()).steps == (step,)
+    assert Step("", command, "f") != Step("", command, "f", vouched)
+
+
 @given(st.binary(max_size=200))
 def test_nonsense_is_no_record(data: bytes) -> None:
     valid = _record([(b"a/b", "v")]).encode()
