@@ -3,8 +3,8 @@
 
 Objects are what their ids say, settings belong to the runner. The index says what the tree says. HEAD and the branch
 that it stands for tell which commit it is: such a record serves that commit and branch only. Other refs and logs can
-change while the commit stays: nothing is recorded then. Nor is it when somebody else than git looks for files of refs:
-the same refs can lie in one file or in many, and no commit tells which.
+change while the commit stays: nothing is recorded then. Nor is it when somebody else than git looks for files of refs,
+or lists the folder that they lie in: the same refs can lie in one file or in many, and no commit tells which.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _MEANT = ("refs ", "short ", "index")
 _TYPE_ONLY = frozenset({"access", "attribute", "change", "error", "link", "order", "status", "target"})
 # Files that git keeps refs in, and what it notes of a fetch or a reset.
 _OF_REFS = re.compile(rb"(packed-refs|refs|reftable|FETCH_HEAD|ORIG_HEAD)(/.*)?", re.DOTALL)
+# Folders whose names tell which of these files there are.
+_HOLDS_REFS = re.compile(rb"|(worktrees|modules)/.+", re.DOTALL)
 # Where git looks for the name HEAD, to warn of one that is ambiguous: nobody calls a branch or tag so.
 _HEADS = frozenset({
     b"HEAD", b"refs/HEAD", b"refs/tags/HEAD", b"refs/heads/HEAD", b"refs/remotes/HEAD", b"refs/remotes/HEAD/HEAD",
@@ -62,6 +64,8 @@ def meaning_of(subject: Subject, path: bytes, value: bytes, branch: str, by_git:
         return HISTORY
     if path == b"index.lock" and subject.kind == "content" and value not in _ABSENT:
         return HISTORY  # what is about to be committed, in a hook of git
+    if not by_git and subject.kind == "listing" and _HOLDS_REFS.fullmatch(path) and value not in _ABSENT:
+        return HISTORY
     if _OF_RUNNER.fullmatch(path) and not subject.arg.startswith("index"):
         return NOTHING
     if path == b"index" or subject.arg.startswith("index"):

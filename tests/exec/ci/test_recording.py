@@ -280,6 +280,18 @@ def test_another_tool_behind_a_link(repository: Repository) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "recorded"), [("ls .git", False), ("ls -d .git", True), ("ls .git/info", True), ("ls -a", True)]
+)
+def test_listings_of_git(repository: Repository, command: str, recorded: bool) -> None:
+    """Refs in one file or in many are the same at every commit, and not for who lists the files."""
+    ended = repository.run(*command.split())
+    assert bool(ended.json["recorded"]) == recorded, ended.stderr
+    repository.git("tag", "one")
+    repository.git("pack-refs", "--all")
+    assert repository.check().json["skip"] == recorded
+
+
+@pytest.mark.parametrize(
     ("command", "recorded"),
     [
         ("git rev-parse HEAD", True),
