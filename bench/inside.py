@@ -21,7 +21,7 @@ from bench import timing
 from bench.report import Table, seconds, spread
 from bench.timing import Rounds, Sample
 from bench.workloads import AS_JOB, WORKLOADS, Unavailable, Workload, environment, prepare
-from pytrace_exec.tracer.events import Call
+from pytrace_exec.tracer.events import Call, written_out
 from pytrace_exec.tracer.native import Native
 from pytrace_exec.tracer.native_stream import StreamParser
 from pytrace_exec.tracer.possible import TracerUnavailable
@@ -112,7 +112,7 @@ class Bench:
         parser = StreamParser()
         parser.feed(log.read_bytes())
         log.unlink()
-        return sum(isinstance(event, Call) for event in parser.events)
+        return sum(isinstance(event, Call) for event in written_out(parser.events))
 
     def _traced(self, workload: Workload, tracer: Native, log: Path) -> tuple[str, ...]:
         found = shutil.which(workload.command[0], path=self._environment["PATH"]) or workload.command[0]

@@ -215,6 +215,19 @@ __attribute__((constructor)) void look(void) {
 }
 END
 gcc -shared -fPIC -o p.so p.c; echo a > a; echo b > b"""
+PRELOADED_LATE = """cat > p.c <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+__attribute__((constructor)) void look(void) {
+  struct stat a;
+  if (!strcmp(program_invocation_short_name, "mkdir") && !stat("a", &a))
+    write(1, a.st_size > 2 ? "long\\n" : "short\\n", 5);
+}
+END
+gcc -shared -fPIC -o p.so p.c; gcc -print-file-name=libm.so.6 > m; echo a > a"""
 CASES += (
     Case(
         "rmdir of what else is there after a removal",
@@ -241,6 +254,13 @@ CASES += (
         shell("LD_PRELOAD=./p.so sort a"),
         given=PRELOADED,
         misses=("touch -d 2022-01-01 a",),
+        hits=(),
+    ),
+    Case(
+        "a library of the user's in a program that looked the same without it",
+        shell("for own in '' '' '' ./p.so; do LD_PRELOAD=\"$(cat m) $own\" mkdir -p a 2> /dev/null; done; true"),
+        given=PRELOADED_LATE,
+        misses=("echo longer > a; touch -d @1500000000 a",),
         hits=(),
     ),
     Case(

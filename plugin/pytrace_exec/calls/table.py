@@ -302,7 +302,7 @@ def _table() -> dict[str, Row]:
 
 TABLE = _table()
 
-LOOKS = frozenset({"status", "access", "link", "open"})
+LOOKS = frozenset({"status", "access", "link", "open", "listing", "ioctl"})
 """Effects of calls that only look, if an open does not change; processes of one kind make them again and again."""
 
 READS = frozenset(name for name, row in TABLE.items() if row.effect == "transfer" and "read" in row.places)

@@ -13,7 +13,7 @@ from pytrace_exec.calls.table import TABLE
 from pytrace_exec.observe.facts import type_name
 from pytrace_exec.observe.view import hash_file
 from pytrace_exec.policy.storing import allowed_reasons
-from pytrace_exec.tracer.events import AT_FDCWD, Call, Fd, Flags
+from pytrace_exec.tracer.events import AT_FDCWD, Call, Fd, Flags, written_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,7 +66,7 @@ class Report:
     def describe(self, calls: bool) -> dict[str, Any]:
         """The whole object; with `calls` every call that was traced."""
         traced = self._traced
-        events = traced.trace.events
+        events = list(written_out(traced.trace.events))
         found: dict[str, Any] = {
             "exit_code": os.waitstatus_to_exitcode(traced.status),
             "complete": self.complete,
@@ -128,7 +128,7 @@ class Report:
         return text_fields("path", None if path is None else below(path, self._root))
 
     def _calls(self) -> Iterator[dict[str, Any]]:
-        for event in self._traced.trace.events:
+        for event in written_out(self._traced.trace.events):
             if isinstance(event, Call):
                 yield self._call(event)
 

@@ -9,6 +9,7 @@ but who looked.
 from __future__ import annotations
 
 from pytrace_cas.recorded.bytecode import SUFFIX
+from pytrace_exec.calls.table import TABLE
 from pytrace_exec.observe.loader_cache import PATH
 from pytrace_exec.observe.run import argument
 from pytrace_exec.observe.world import under
@@ -17,61 +18,73 @@ from pytrace_exec.tracer.events import Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-    from typing import TypeAlias
+    from collections.abc import Callable
 
-    from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Program, Task
+    from pytrace_exec.observe.repeats import Known
     from pytrace_exec.observe.run import Run
     from pytrace_exec.observe.world import Found
-    from pytrace_exec.tracer.events import Call
-
-    Effect: TypeAlias = Callable[[Run, Task, Call, Row], None]
+    from pytrace_exec.tracer.events import Again, Call
 
 _CHANGING = frozenset({"O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_TMPFILE"})
 
 
-def look_again(run: Run, task: Task, call: Call, row: Row, effect: Effect) -> None:
-    """Let a look that was told before have its effect: the second of its kind is remembered, the third recalled."""
-    key = key_of(task, call, row)
-    if key is None:
-        effect(run, task, call, row)
-        return
-    if (known := run.world.repeats.recall(key)) is not None:
-        known.again(task)
-        return
-    look = run.begin_look()
-    effect(run, task, call, row)
-    run.look = None
-    if row.effect == "open" or (row.effect == "status" and argument(call, row, "path")):
-        look.last = (task.last_look,)
-    if run.found is not None and can_be_repeated(run.found, run.setting.root):
-        run.world.repeats.remember(key, look, run.found)
+def look_again(run: Run, task: Task, event: Again, read: Callable[[Run, Call], None]) -> None:
+    """Let looks that were told before have their effect: the second of its kind is remembered, the third recalled.
+
+    `read`: reads a call as if it were the first of its kind.
+    """
+    known, program = _known_to(run, task), task.program
+    for position, call in enumerate(event.calls):
+        look = known.get(call.line)
+        if look is not None:
+            look.again(task, program)
+        else:
+            look = run.begin_look()
+            read(run, event.call(position))
+            run.look = None
+            if (
+                program.ways
+                and can_be_repeated(call)
+                and run.found is not None
+                and is_for_all(run.found, run.setting.root)
+            ):
+                run.world.repeats.remember(known, call.line, look, run.found)
+            known = _known_to(run, task)
 
 
-def key_of(task: Task, call: Call, row: Row) -> Hashable | None:
-    """What makes two looks equal; None for one that changes something or depends on others."""
+def _known_to(run: Run, task: Task) -> Known:
+    """The looks that tell nothing new when a thread makes them now."""
     program = task.program
     if program.ways is None:
         program.ways = ways_of(program)
-    if not program.ways or "how" in row.places:
-        return None
+    return run.world.repeats.known_to((program.ways, task.context.cwd))
+
+
+def can_be_repeated(call: Call) -> bool:
+    """Whether a look changes nothing, and says what it is by its own arguments."""
+    row = TABLE[call.name]
     flags = argument(call, row, "flags") if row.effect == "open" else None
-    if isinstance(flags, Flags) and not flags.names.isdisjoint(_CHANGING):
-        return None
-    return call.like, program.ways, task.context.cwd
+    return "how" not in row.places and not (isinstance(flags, Flags) and not flags.names.isdisjoint(_CHANGING))
 
 
 def ways_of(program: Program) -> tuple[object, ...]:
-    """All that a program is to the tables when it looks; empty if its looks depend on each other."""
+    """All that a program is when it looks, to the tables and to its loader; empty if its looks depend on each other."""
     if comparing.looks_before_listing(program):
         return ()
     copies = programs.copies_times(program)
     archive = program.archive if copies else None
-    return copies, archive, programs.looks_at_mode_only(program), accounts.shows_owners(program)
+    return (
+        program.own,
+        program.loading,
+        copies,
+        archive,
+        programs.looks_at_mode_only(program),
+        accounts.shows_owners(program),
+    )
 
 
-def can_be_repeated(found: Found, root: bytes) -> bool:
+def is_for_all(found: Found, root: bytes) -> bool:
     """Whether what was found is the same for whoever looks: not the machine, nor the run's own content.
 
     What Python has looked at before it opens a `.pyc` under the root decides what it opens it for; so does what a

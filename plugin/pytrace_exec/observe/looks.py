@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import partial
 
 from pytrace_exec.observe.failures import SEARCH, failed
-from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.run import argument, place_of
 from pytrace_exec.observe.view import is_staging
 from pytrace_exec.observe.world import Found, under
@@ -17,8 +17,9 @@ from pytrace_exec.tracer.events import Expr, Fd, Flags, Raw
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from pytrace_exec.calls.table import Row
-    from pytrace_exec.observe.processes import Task
+    from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.run import Run
+    from pytrace_exec.observe.world import Node
     from pytrace_exec.tracer.events import Call, Value
 
 _TYPES = {"DT_REG": "f", "DT_DIR": "d", "DT_LNK": "l"}
@@ -53,7 +54,7 @@ def status(run: Run, task: Task, call: Call, row: Row) -> None:
         if not (meant or library):
             _note_look(run, task, found, spelled)
         if spelled:
-            task.last_look = found.subject
+            run.saw_last(task, found.subject)
         if not found.node.own:
             extent = [] if library else _extent(run, task, found)
             run.note(call, "status", ",".join(extent if follow else ["l", *extent]), found.subject, meant)
@@ -69,7 +70,7 @@ def _extent(run: Run, task: Task, found: Found) -> list[str]:
 
 def _failed_look(run: Run, task: Task, call: Call, found: Found) -> None:
     _note_look(run, task, found, spelled=True)
-    task.last_look = None
+    run.saw_last(task, None)
     failed(run, call, found, changes=False)
 
 
@@ -152,31 +153,42 @@ def listing(run: Run, task: Task, call: Call, row: Row) -> None:
         return
     run.note(call, "listing", "", node.subject)
     fd = argument(call, row, "dir")
+    if isinstance(entries, tuple):
+        number = fd.number if isinstance(fd, Fd) else -1
+        run.go_on(task, partial(_listed, run, node, node.subject, number, _letters(entries)))
+
+
+def _listed(run: Run, folder: Node, path: bytes, number: int, names: dict[bytes, str] | None, program: Program) -> None:
+    """Note names that a program read from a descriptor; None: there are no more."""
     # One thread may go on where another began, and two may read the same directory side by side.
-    key = (task.program, fd.number if isinstance(fd, Fd) else -1, node.subject)
-    if not isinstance(entries, tuple):
-        return
-    seen = run.reading.setdefault(key, {})
+    key = (program, number, path)
+    if names is not None:
+        run.reading.setdefault(key, []).append(names)
+    else:
+        run.listings[path] = _as_before(run, folder, run.reading.pop(key, []))
+
+
+def _letters(entries: tuple[Value, ...]) -> dict[bytes, str] | None:
+    """Names with the letters of their types; None if there is no entry at all."""
+    found: dict[bytes, str] = {}
     for entry in entries:
         if isinstance(entry, dict) and isinstance(name := entry.get("d_name"), bytes) and name not in (b".", b".."):
             if is_staging(name):
                 continue
             kinds = flag_names(entry.get("d_type"))
-            seen[name] = next((letter for word, letter in _TYPES.items() if word in kinds), "o")
-    if not entries:
-        run.listings[node.subject] = _as_before(run, place.found, run.reading.pop(key))
+            found[name] = next((letter for word, letter in _TYPES.items() if word in kinds), "o")
+    return found if entries else None
 
 
-def _as_before(run: Run, found: Found, seen: dict[bytes, str]) -> dict[bytes, str]:
+def _as_before(run: Run, folder: Node, seen: list[dict[bytes, str]]) -> dict[bytes, str]:
     """What was seen, less the names that the run made and plus those it removed."""
-    folder = found.node
-    assert folder is not None
+    names = {name: letter for part in seen for name, letter in part.items()}
     for name in run.world.changed_names(folder):
-        seen.pop(name, None)
+        names.pop(name, None)
         earlier = run.world.earlier.lstat(b"/".join([(folder.origin or b"").rstrip(b"/"), name]))
         if not isinstance(earlier, str):
-            seen[name] = "?"
-    return seen
+            names[name] = "?"
+    return names
 
 
 def attribute(run: Run, task: Task, call: Call, row: Row) -> None:
@@ -262,7 +274,7 @@ def _note_program(run: Run, task: Task, call: Call, found: Found, head: bytes | 
         run.note(call, "content", "", subject)
         run.note(call, "access", str(os.X_OK), subject)
         run.executed.append(subject)
-    interpreter = interpreter_of(node.path() if node.places else b"", head)
+    interpreter = run.interpreter_of(node.path() if node.places else b"", head)
     if head is None:
         run.read_late.append((node, node.writes, tuple(node.places)))
     if interpreter is None:
@@ -276,7 +288,7 @@ def _real_program(run: Run, task: Task, found: Found, head: bytes | None, path: 
     """Path of the program that counts for the tables, of a script its interpreter; whether a loader loads it."""
     seen = 0
     while found.node is not None and seen < 5:
-        interpreter = interpreter_of(found.node.path(), head)
+        interpreter = run.interpreter_of(found.node.path(), head)
         head = None
         if not interpreter or b"ld-" in os.path.basename(interpreter) or b"ld.so" in interpreter:
             return found.node.path(), interpreter is not None and loader_cache.is_loader(interpreter)

@@ -32,7 +32,7 @@ def open_(run: Run, task: Task, call: Call, row: Row) -> None:
         run.refuse("namespace", None, call)
         return
     _open(run, task, call, row, flags | {"O_NOFOLLOW"} if resolve & _CONFINED else flags, mode)
-    task.last_look = None
+    run.saw_last(task, None)
 
 
 def _is_plain(run: Run, task: Task, call: Call, row: Row) -> bool:

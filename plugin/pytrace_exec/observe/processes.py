@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Program:
-    """One program image of one process: real path, arguments, and what it looked up by path.
+    """One program image of one process: real path, its last component, arguments, and what it looked up by path.
 
     `looked`: earlier paths of regular files whose status it asked for; `folders`: of directories, each with how
     often it asked for what it did not merely list; `links`: of symbolic links themselves. `held`: files that its
     process, or one that it descends from, has opened to write. `archive`: path of the archive that its arguments
     tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for the limit
     of its size; `begun`: for its own path. `loading`: it has opened nothing yet but libraries. `ways`: what it is
-    to the tables when it looks (`repeats`), None before its first look.
+    when it looks (`again`), None before its first look and whenever it has become something else.
     """
 
     __slots__ = (
@@ -38,6 +38,7 @@ class Program:
         "links",
         "loading",
         "looked",
+        "name",
         "own",
         "parent",
         "path",
@@ -49,6 +50,7 @@ class Program:
         self.pid = pid
         self.parent = parent
         self.path = path
+        self.name = path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
         self.argv = argv
         self.own = own
         self.begun = False
@@ -61,6 +63,11 @@ class Program:
         self.held: set[Node] = set()
         self.exit_code: int | None = None
         self.ways: tuple[object, ...] | None = None
+
+    def loads(self, goes_on: bool, own: bool) -> None:
+        """Note what its loader opens: whether it goes on then, and whether the program is the user's own by it."""
+        if (goes_on, own) != (self.loading, self.own):
+            self.loading, self.own, self.ways = goes_on, own, None
 
     def writes(self, node: Node) -> None:
         """Note that it opened a file to change it, and may do so until its process and what that started have ended."""
@@ -75,11 +82,6 @@ class Program:
             self.folders[path] += 1
         else:
             self.links.add(path)
-
-    @property
-    def name(self) -> str:
-        """Last component of the program's path."""
-        return self.path.rpartition(b"/")[2].decode("utf-8", "surrogateescape")
 
     @property
     def known_as(self) -> str:
@@ -172,12 +174,19 @@ class Processes:
         old = task.program
         program = Program(task.pid, old.parent, path, argv, own)
         program.held = old.held
-        if not (old.looked or old.folders or old.links) and old in self.programs:
-            self.programs.remove(old)
+        if not (old.looked or old.folders or old.links):
+            self._leave_out(old)
         self.programs.append(program)
         task.image.append(program)
         task.context = FileSystemContext(task.context.cwd, task.context.umask)
         return program
+
+    def _leave_out(self, program: Program) -> None:
+        """Drop a program, mostly one of the last."""
+        for position in reversed(range(len(self.programs))):
+            if self.programs[position] is program:
+                del self.programs[position]
+                return
 
     def ended(self, pid: int, code: int | None, at: int) -> None:
         """Note that a task ended, and by when; the number may come again."""

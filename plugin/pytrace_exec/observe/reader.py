@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 
 from pytrace_exec.calls.numbers import call_name
-from pytrace_exec.calls.table import HARMLESS, LOOKS, TABLE
+from pytrace_exec.calls.table import HARMLESS, TABLE
 from pytrace_exec.observe import changes, looks, opens, sockets
 from pytrace_exec.observe.again import look_again
 from pytrace_exec.observe.processes import FileSystemContext, clone_flags
@@ -14,7 +14,7 @@ from pytrace_exec.observe.run import Run, argument
 from pytrace_exec.observe.transfers import transfer
 from pytrace_exec.policy import loader_cache, machine
 from pytrace_exec.policy.reasons import Reason
-from pytrace_exec.tracer.events import Call, Exited, Flags, Foreign, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.events import Again, Call, Exited, Flags, Foreign, Killed, Superseded, Unparsed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> 
     for event in events:
         if isinstance(event, Call):
             _call(run, event)
+        elif isinstance(event, Again):
+            _again(run, event)
         elif isinstance(event, Exited):
             run.processes.ended(event.pid, event.code, event.at)
         elif isinstance(event, Killed):
@@ -65,7 +67,6 @@ def _check_programs(run: Run) -> None:
 
 def _call(run: Run, call: Call) -> None:
     name = call_name(call.name)
-    run.counts[name] = run.counts.get(name, 0) + 1
     task = run.processes.task(call.pid)
     if task is None:
         run.refuse("incomplete", None, call)
@@ -82,18 +83,24 @@ def _call(run: Run, call: Call) -> None:
         return
     if row.effect == "open" and task.program.loading:
         _load(run, task, call, row)
-    if call.like is not None and row.effect in LOOKS:
-        look_again(run, task, call, row, EFFECTS[row.effect])
+    EFFECTS[row.effect](run, task, call, row)
+
+
+def _again(run: Run, event: Again) -> None:
+    task = run.processes.task(event.pid)
+    if task is None:
+        run.refuse("incomplete", None, event.call(0))
     else:
-        EFFECTS[row.effect](run, task, call, row)
+        look_again(run, task, event, _call)
 
 
 def _load(run: Run, task: Task, call: Call, row: Row) -> None:
     """A program's loader opens a library: one of the user's (`LD_PRELOAD`) makes the program the user's own."""
     program, path = task.program, argument(call, row, "path")
-    program.loading = loader_cache.goes_on_loading(path, call.error)
-    if isinstance(path, bytes) and call.error is None and not program.own:
-        program.own = run.setting.own(run.real_path(os.path.join(task.context.cwd.path(), path)))
+    own = program.own
+    if isinstance(path, bytes) and call.error is None and not own:
+        own = run.setting.own(run.real_path(os.path.join(task.context.cwd.path(), path)))
+    program.loads(loader_cache.goes_on_loading(path, call.error), own)
 
 
 def fork(run: Run, task: Task, call: Call, row: Row) -> None:

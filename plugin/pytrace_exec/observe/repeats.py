@@ -5,7 +5,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
+    from typing import TypeAlias
 
     from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.world import Found, Node
@@ -16,51 +17,62 @@ class Look:
 
     `lookers`: of each path that it noted, who looked there. `kind` and `spot`: what was looked at, as `Program` tells
     it. `last`: what the thread's last look is after it, itself a tuple so that None can be told from nothing.
+    `effect`: what it does beside, to whatever program makes it.
     """
 
-    __slots__ = ("kind", "last", "lookers", "spot")
+    __slots__ = ("effect", "kind", "last", "lookers", "spot")
 
     def __init__(self) -> None:
         self.lookers: list[set[Program]] = []
         self.kind = ""
         self.spot = b""
         self.last: tuple[bytes | None] | None = None
+        self.effect: Callable[[Program], None] | None = None
 
-    def again(self, task: Task) -> None:
-        """Note the same of another look."""
-        program = task.program
+    def again(self, task: Task, program: Program) -> None:
+        """Note the same of another look, made by a thread of a program."""
         for lookers in self.lookers:
             lookers.add(program)
         if self.kind:
             program.saw(self.kind, self.spot)
         if self.last is not None:
-            task.last_look = self.last[0]
+            (task.last_look,) = self.last
+        if self.effect is not None:
+            self.effect(program)
+
+
+if TYPE_CHECKING:
+    Known: TypeAlias = dict[int, Look]
 
 
 class Repeats:
-    """The looks that can be repeated: by what they are, and by the name at which each ended."""
+    """The looks that can be repeated, by the number of the call that told them first.
 
-    __slots__ = ("_by_name", "_looks")
+    They are kept apart by who looks, in tables that stay the same ones; and by the name at which each ended.
+    """
+
+    __slots__ = ("_by_looker", "_by_name")
 
     def __init__(self) -> None:
-        self._looks: dict[Hashable, Look] = {}
-        self._by_name: dict[tuple[Node, bytes], list[Hashable]] = {}
+        self._by_looker: dict[Hashable, Known] = {}
+        self._by_name: dict[tuple[Node, bytes], list[tuple[Known, int]]] = {}
 
-    def recall(self, key: Hashable) -> Look | None:
-        """What an equal look did, if nothing has changed since."""
-        return self._looks.get(key)
+    def known_to(self, looker: Hashable) -> Known:
+        """The looks that some kind of looker made, and that would do the same again."""
+        return self._by_looker.setdefault(looker, {})
 
-    def remember(self, key: Hashable, look: Look, found: Found) -> None:
+    def remember(self, known: Known, number: int, look: Look, found: Found) -> None:
         """Keep what a look did that ended at a place."""
-        self._looks[key] = look
-        self._by_name.setdefault((found.parent, found.name), []).append(key)
+        known[number] = look
+        self._by_name.setdefault((found.parent, found.name), []).append((known, number))
 
     def forget(self, folder: Node, name: bytes) -> None:
         """Forget the looks that ended at a name, which means something else now."""
-        for key in self._by_name.pop((folder, name), ()):
-            self._looks.pop(key, None)
+        for known, number in self._by_name.pop((folder, name), ()):
+            known.pop(number, None)
 
     def forget_all(self) -> None:
         """Forget everything: a name changed that looks may have passed on their way."""
-        self._looks.clear()
+        for known in self._by_looker.values():
+            known.clear()
         self._by_name.clear()

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pytrace_cas.recorded.bytecode import SUFFIX
 from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe import loader_cache
+from pytrace_exec.observe.interpreters import interpreter_of
 from pytrace_exec.observe.processes import Processes
 from pytrace_exec.observe.repeats import Look
 from pytrace_exec.observe.world import Found, World, under
@@ -17,7 +18,7 @@ from pytrace_exec.tracer.events import AT_FDCWD, Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Program, Task
@@ -122,8 +123,9 @@ class Run:
     """State of the reading; the effects of calls (`looks`, `changes`, `sockets`) work on it.
 
     `subjects`: what was looked at, each with the call that did, if it was one. `listings`: what a directory held
-    before the run, as seen by the calls that read it. `lookers`: the programs that looked at a path; `orders`:
-    those that may have compared the times of an order's files. `after`: subjects whose value is that after the run.
+    before the run, as seen by the calls that read it; `reading`: what was read of it by one who goes on. `lookers`:
+    the programs that looked at a path; `orders`: those that may have compared the times of an order's files. `after`:
+    subjects whose value is that after the run.
     `relative_outside`: a path outside the root was spelled relative to where the command ran. `exclusive`: names
     that calls proved to be new, with the folder they were made in. `meant`: files that were read by who goes by
     their meaning (a `.pyc` that is imported, the loader's cache); `read_plainly`: those that were read, or looked
@@ -133,7 +135,7 @@ class Run:
     been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or `unix:PATH`.
     `found`: where the last path that a call named led;
     `look`: what is noted of the look that is being read, if it may be repeated. `real_path`: where a library lies,
-    without links; every program of the run asks for the same few.
+    without links, and `interpreter_of`: every program of the run asks for the same few.
     """
 
     def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
@@ -145,7 +147,7 @@ class Run:
         self.reasons: dict[tuple[str, bytes | None, str | None], Reason] = {}
         self.targets: list[Target] = []
         self.listings: dict[bytes, dict[bytes, str]] = {}
-        self.reading: dict[tuple[Program, int, bytes], dict[bytes, str]] = {}
+        self.reading: dict[tuple[Program, int, bytes], list[dict[bytes, str]]] = {}
         self.executed: list[bytes] = []
         self.lookers: dict[bytes, set[Program]] = {}
         self.orders: dict[Subject, set[Program]] = {}
@@ -163,10 +165,10 @@ class Run:
         self.opened_unasked: dict[bytes, Call] = {}
         self.touched: dict[Node, set[Program]] = {}
         self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []
-        self.counts: dict[str, int] = {}
         self.found: Found | None = None
         self.look: Look | None = None
         self.real_path = lru_cache(maxsize=256)(os.path.realpath)
+        self.interpreter_of = lru_cache(maxsize=256)(interpreter_of)
         if cwd is None:
             self.refuse("incomplete", setting.cwd)
 
@@ -188,6 +190,18 @@ class Run:
         task.program.saw(kind, path)
         if self.look is not None:
             self.look.kind, self.look.spot = kind, path
+
+    def saw_last(self, task: Task, path: bytes | None) -> None:
+        """Note what a thread looked at last; None when it has opened something since."""
+        task.last_look = path
+        if self.look is not None:
+            self.look.last = (path,)
+
+    def go_on(self, task: Task, effect: Callable[[Program], None]) -> None:
+        """Let a look have an effect that depends on what its program did before."""
+        effect(task.program)
+        if self.look is not None:
+            self.look.effect = effect
 
     def begin_look(self) -> Look:
         """Note from now on what a look does, in what is returned."""

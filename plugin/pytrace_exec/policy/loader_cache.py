@@ -46,7 +46,7 @@ def consults(program: Program, path: bytes | None) -> bool:
     """Whether it is the loader that opens a path now, to find the program's libraries."""
     if path != PATH or not program.loading:
         return False
-    program.loading = False
+    program.loads(False, program.own)
     return True
 
 

@@ -200,7 +200,7 @@ def started(run: Run, program: Program, call: Call) -> None:
         run.refuse("clock", program.path, call)
     if shows_inodes(program):
         run.refuse("machine", program.path, call)
-    if any(re.fullmatch(_NATIVE, word) for word in program.argv):
+    if any(word.endswith(b"native") and re.fullmatch(_NATIVE, word) for word in program.argv):
         run.note_plain(call, "fact", "cpu features")
     if program.name in _ENVIRONMENT and not _gives_command(program):
         run.environment_dumped = True

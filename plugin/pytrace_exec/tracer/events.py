@@ -9,6 +9,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
 AT_FDCWD = -100
@@ -104,12 +105,10 @@ class Call(_Record):
     `result` is None if it never returned (the process exited in it, was killed, or its result is `?`);
     `error` is a name such as `"ENOENT"`; `result_fd` is the descriptor made, when the result is decorated.
     `line` and `started` are the numbers (from 1) of the log lines where it ended and began; of a stream's records both
-    are the record's. `like`: where an earlier call stands that was told in the same words but for its thread, if the
-    tracer knows one.
+    are the record's.
     """
 
-    _ASIDE = frozenset({"like"})
-    __slots__ = ("args", "error", "like", "line", "name", "pid", "result", "result_fd", "started")
+    __slots__ = ("args", "error", "line", "name", "pid", "result", "result_fd", "started")
 
     def __init__(
         self,
@@ -130,13 +129,25 @@ class Call(_Record):
         self.error = error
         self.line = line
         self.started = started
-        self.like: int | None = None
 
-    def again(self, pid: int, line: int) -> Call:
-        """Return the same call made by a thread once more."""
-        call = Call(pid, self.name, self.args, self.result, self.result_fd, self.error, line, line)
-        call.like = self.line
-        return call
+
+class Again(_Record):
+    """A thread looked again, told in the words of earlier calls but for the thread: `calls`, in this order.
+
+    Each was a record of the stream, one after the other, the first of number `line`.
+    """
+
+    __slots__ = ("calls", "line", "pid")
+
+    def __init__(self, pid: int, line: int, calls: list[Call]) -> None:
+        self.pid = pid
+        self.line = line
+        self.calls = calls
+
+    def call(self, position: int) -> Call:
+        """Return one of the calls as it would have been told without an earlier one."""
+        of, line = self.calls[position], self.line + position
+        return Call(self.pid, of.name, of.args, of.result, of.result_fd, of.error, line, line)
 
 
 class Exited(_Record):
@@ -202,4 +213,13 @@ class Unparsed(_Record):
 
 
 if TYPE_CHECKING:
-    Event: TypeAlias = Call | Exited | Killed | Superseded | Foreign | Unparsed
+    Event: TypeAlias = Call | Again | Exited | Killed | Superseded | Foreign | Unparsed
+
+
+def written_out(events: Iterable[Event]) -> Iterator[Event]:
+    """Return the events with every call by itself."""
+    for event in events:
+        if isinstance(event, Again):
+            yield from map(event.call, range(len(event.calls)))
+        else:
+            yield event

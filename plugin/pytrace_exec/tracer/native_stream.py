@@ -11,7 +11,7 @@ import signal
 import struct
 
 from pytrace_exec.calls.numbers import foreign_call
-from pytrace_exec.tracer.events import Call, Exited, Fd, Foreign, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.events import Again, Call, Exited, Fd, Foreign, Killed, Superseded, Unparsed
 from pytrace_exec.tracer.native_arguments import DELETED_LINK, LINK, TOO_LONG, UNREADABLE, Plans
 from pytrace_exec.tracer.native_values import UndecodableError
 from pytrace_exec.tracer.native_words import ERRORS, RESTARTS
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAGIC = b"PTRSTRM\1"
 
 _BEGIN = struct.Struct("<8sI")
-_HEADER = struct.Struct("<IBBHI")
+_HEADER = struct.Struct("<III")
 _CALL = struct.Struct("<I4xq6Q")
 _ATTACHMENT = struct.Struct("<H2xI")
 _NUMBER = struct.Struct("<I")
@@ -44,6 +44,7 @@ _LONGEST = 1 << 25
 _SHOWN = 200
 _MOST_ERROR = 4095
 _MOST_LOOKS = 1 << 17
+_NO_LOOKS: dict[bytes, Call] = {}
 _SIGRTMIN = 32
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -69,7 +70,8 @@ class StreamParser:
 
     `living` holds the threads and processes that were seen or made, and whose end was not seen. `tracer` is the
     tracer's number, 0 before it is known; `secured` is what it holds, in the order of the calls. `complete`: the
-    stream's own end was read. `unseen`: the tracer lets the command run and tells no more.
+    stream's own end was read. `unseen`: the tracer lets the command run and tells no more. What `feed` has added to
+    `events` does not change any more.
     """
 
     __slots__ = (
@@ -78,6 +80,7 @@ class StreamParser:
         "_ended",
         "_given_up",
         "_have",
+        "_known_looks",
         "_looks",
         "_plans",
         "_readers",
@@ -104,7 +107,8 @@ class StreamParser:
         self._given_up = False
         self._ended: set[int] = set()
         self._plans = Plans()
-        self._looks: dict[tuple[int, bytes], Call] = {}
+        self._looks: dict[int, dict[bytes, Call]] = {}
+        self._known_looks = 0
         self._readers: dict[int, Callable[[int, bytes], None]] = {
             2: self._exited,
             3: self._killed,
@@ -150,35 +154,47 @@ class StreamParser:
 
     def _records(self, data: bytes, at: int) -> int:
         """Decode records from `at` on; returns where the first incomplete one begins."""
-        length = len(data)
+        length, looks = len(data), self._looks
+        again: Again | None = None
         self._want = _HEADER.size
         while not self._given_up and at + _HEADER.size <= length:
-            size, kind, state, count, pid = _HEADER.unpack_from(data, at)
+            size, what, pid = _HEADER.unpack_from(data, at)
             if self.complete or not _HEADER.size <= size <= _LONGEST:
                 self._give_up(data[at:], "a record of impossible size, or after the end")
                 return length
-            if at + size > length:
+            end = at + size
+            if end > length:
                 self._want = size
                 break
             self._count += 1
-            try:
-                if kind == _CALL_KIND:
-                    self._call(data, at + _HEADER.size, at + size, state, count, pid)
-                else:
-                    self._other(kind, pid, data[at + _HEADER.size : at + size])
-            except (UndecodableError, struct.error) as problem:
-                self._unparsed(data[at : at + size], str(problem))
-            at += size
+            former = looks.get(what, _NO_LOOKS).get(data[at + _HEADER.size : end])
+            if former is None:
+                again = None
+                self._record(data, at, end, what, pid)
+            elif again is not None and again.pid == pid:
+                again.calls.append(former)
+            else:
+                again = Again(pid, self._count, [former])
+                self.events.append(again)
+                self.living.add(pid)
+            at = end
         return at
 
-    def _call(self, data: bytes, at: int, end: int, state: int, count: int, pid: int) -> None:
+    def _record(self, data: bytes, at: int, end: int, what: int, pid: int) -> None:
+        """Decode one record; `what`: its kind, its state, and how many attachments it has."""
+        body = at + _HEADER.size
+        try:
+            if what & 0xFF == _CALL_KIND:
+                self._call(data, body, end, what, pid)
+            else:
+                self._other(what & 0xFF, pid, data[body:end])
+        except (UndecodableError, struct.error) as problem:
+            self._unparsed(data[at:end], str(problem))
+
+    def _call(self, data: bytes, at: int, end: int, what: int, pid: int) -> None:
+        state, count = what >> 8 & 0xFF, what >> 16
         if at + _CALL.size > end or state > _LOOKED:
             raise UndecodableError("no call")
-        words = (count, data[at:end])
-        if state != _NEVER and (former := self._looks.get(words)) is not None:
-            self.events.append(former.again(pid, self._count))
-            self.living.add(pid)
-            return
         number, result, *registers = _CALL.unpack_from(data, at)
         plan = self._plans[number]
         args: list[Any] = registers[: plan.count]
@@ -203,8 +219,9 @@ class StreamParser:
         call = Call(pid, plan.name, tuple(args), result, made, error, self._count, self._count)
         self.events.append(call)
         self.living.add(pid)
-        if plan.looks and state != _NEVER and len(self._looks) < _MOST_LOOKS:
-            self._looks[words] = call
+        if plan.looks and state != _NEVER and self._known_looks < _MOST_LOOKS:
+            self._looks.setdefault(what, {})[data[at:end]] = call
+            self._known_looks += 1
 
     def _other(self, kind: int, pid: int, body: bytes) -> None:
         if kind == _END_KIND and not body:

@@ -18,6 +18,8 @@ LOOKS: list[Callable[[str], object]] = [
     lambda name: _close(os.open(name, os.O_RDONLY)),
     lambda name: _close(os.open(name, os.O_RDONLY | os.O_NOFOLLOW)),
     lambda name: _read(name),
+    os.listdir,
+    lambda name: _ask(name),
 ]
 CHANGES: list[Callable[[str, str], object]] = [
     lambda name, other: _close(os.open(name, os.O_WRONLY | os.O_CREAT)),
@@ -41,6 +43,11 @@ def _read(name: str) -> None:
     descriptor = os.open(name, os.O_RDONLY)
     os.fstat(descriptor)
     os.close(descriptor)
+
+
+def _ask(name: str) -> None:
+    to = [(os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_WRONLY, 0) for number in (1, 2)]
+    os.waitpid(os.posix_spawn("/bin/cat", ["cat", name], {}, file_actions=to), 0)
 
 
 def main(seed: int) -> None:

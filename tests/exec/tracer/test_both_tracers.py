@@ -13,7 +13,7 @@ import pytest
 
 from pytrace_exec.calls.table import TABLE, untraced
 from pytrace_exec.observe.processes import clone_flags
-from pytrace_exec.tracer.events import Call, Fd, Flags, Raw, Unparsed
+from pytrace_exec.tracer.events import Call, Fd, Flags, Raw, Unparsed, written_out
 from pytrace_exec.tracer.native import PROGRAM
 from pytrace_exec.tracer.native_stream import StreamParser
 from pytrace_exec.tracer.strace import Detail, Strace
@@ -80,7 +80,7 @@ def native(command: list[str], folder: Path) -> list[object]:
     os.close(writer)
     run.wait(60)
     parser.finish()
-    return list(parser.events)
+    return list(written_out(parser.events))
 
 
 def strace(command: list[str], folder: Path, log: Path) -> list[object]:

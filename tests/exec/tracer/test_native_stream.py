@@ -9,7 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytrace_exec.calls.table import TABLE
-from pytrace_exec.tracer.events import Call, Exited, Expr, Fd, Flags, Foreign, Killed, Superseded, Unparsed
+from pytrace_exec.tracer.events import (
+    Again,
+    Call,
+    Exited,
+    Expr,
+    Fd,
+    Flags,
+    Foreign,
+    Killed,
+    Superseded,
+    Unparsed,
+    written_out,
+)
 from pytrace_exec.tracer.native_stream import StreamParser
 from pytrace_exec.tracer.native_words import open_flags
 from tests.exec.tracer.stream_records import (
@@ -39,11 +51,11 @@ CWD = link(0, b"/w")
 
 
 def parse(stream: bytes) -> list[Event]:
-    """Parse a whole stream."""
+    """Parse a whole stream; every call stands by itself."""
     parser = StreamParser()
     parser.feed(stream)
     parser.finish()
-    return parser.events
+    return list(written_out(parser.events))
 
 
 def one(*records: bytes) -> Call:
@@ -271,6 +283,34 @@ def test_processes_and_what_is_held() -> None:
     assert held.identity == (1, 2, 3, 4, -5)
 
 
+def test_a_look_that_was_told_is_known_again() -> None:
+    first = call(7, "openat", (AT_FDCWD, 1, 0, 0), 3, CWD, PATH, link(RESULT, b"/w/p"))
+    other = call(7, "stat", (1, 1), -2, string(0, b"x"))
+    again = [first, other, first, call(8, "stat", (1, 1), -2, string(0, b"x")), end(2, 8, 0), first]
+    parser = StreamParser()
+    parser.feed(BEGIN + first + other + b"".join(again[:2]))
+    parser.feed(b"".join(again[2:]) + END)
+    told, looked, *events = parser.events
+    assert isinstance(told, Call)
+    assert isinstance(looked, Call)
+    assert events == [
+        Again(7, 3, [told, looked]),  # what was told is not changed by what is fed later
+        Again(7, 5, [told]),
+        Again(8, 6, [looked]),
+        Exited(8, 0, 7),
+        Again(7, 8, [told]),
+    ]
+    calls = [event for event in written_out(events) if isinstance(event, Call)]
+    assert [(event.pid, event.line, event.name) for event in calls] == [
+        (7, 3, "openat"),
+        (7, 4, "stat"),
+        (7, 5, "openat"),
+        (8, 6, "stat"),
+        (7, 8, "openat"),
+    ]
+    assert parser.living == {7}
+
+
 def test_a_problem_is_told() -> None:
     (event,) = parse(BEGIN + record(5, 7, b"no room") + END)
     assert isinstance(event, Unparsed)
@@ -373,7 +413,7 @@ def test_any_bytes_in_any_pieces_give_the_same_events(stream: bytes, size: int) 
     for start in range(0, len(stream), size):
         parser.feed(stream[start : start + size])
     parser.finish()
-    assert [event for event in parser.events if not isinstance(event, Unparsed)] == [
+    assert [event for event in written_out(parser.events) if not isinstance(event, Unparsed)] == [
         event for event in whole if not isinstance(event, Unparsed)
     ]
     assert [event.why for event in parser.events if isinstance(event, Unparsed)] == [
