@@ -14,7 +14,7 @@ from pytrace_exec.policy import comparing, programs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from pytrace_exec.observe.before import EarlierView
     from pytrace_exec.observe.processes import Program
@@ -33,7 +33,8 @@ UNTRACKED_CACHE = b"UNTR"
 def add_comparisons(run: Run, earlier: EarlierView) -> None:
     """Make facts of what each program that may compare can have compared."""
     started = [program for program in run.processes.programs if program.path]
-    looking = [program for program in started if _looked_below(program, run.setting.root)]
+    below = _looked_below(started, run.setting.root)
+    looking = [program for program in started if not all(map(below.isdisjoint, _looked_at(program)))]
     texts = chain(arguments(run), read_texts(run), scripts_from_elsewhere(run))
     interpreters = comparing.Interpreters(looking, texts)
     digests = _Digests(earlier)
@@ -54,13 +55,21 @@ def add_comparisons(run: Run, earlier: EarlierView) -> None:
         _add_absolute(run, program, folders)
         if not (comparing.compares_folders(program, tool) or interpreters.compare_folders(program)):
             folders.clear()
-        _add_order(run, program, folders, tool)
+        _add_order(run, program, folders, tool, below)
         if comparing.warns_of_the_future(program):
             _check_future(run, earlier, program)
 
 
-def _looked_below(program: Program, root: bytes) -> bool:
-    return any(under(path, root) for path in chain(program.folders, program.looked, program.links))
+def _looked_at(program: Program) -> tuple[Iterable[bytes], ...]:
+    return program.folders.keys(), program.looked, program.links
+
+
+def _looked_below(looking: Iterable[Program], root: bytes) -> set[bytes]:
+    """What the programs looked at in the root."""
+    paths: set[bytes] = set()
+    for program in looking:
+        paths.update(*_looked_at(program))
+    return {path for path in paths if under(path, root)}
 
 
 def scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
@@ -69,7 +78,8 @@ def scripts_from_elsewhere(run: Run) -> Iterator[bytes]:
     if standing is not None and standing.kind == "file" and standing.path is not None:
         yield read_text(standing.path)
     shells = {program for program in run.processes.programs if comparing.takes_scripts_from_anywhere(program)}
-    told = {os.path.basename(word) for program in run.processes.programs for word in program.argv[1:]}
+    lines = dict.fromkeys(program.argv for program in run.processes.programs)
+    told = {os.path.basename(word) for words in lines for word in words[1:]}
     for path, lookers in list(run.lookers.items()):
         wanted = os.path.basename(path) in told or not shells.isdisjoint(lookers)
         if wanted and not run.setting.own(path) and Subject("content", "", path) in run.subjects:
@@ -81,12 +91,12 @@ def _of_repository(program: Program, folders: set[bytes]) -> set[bytes]:
     return folders | {path for path in program.looked if os.path.basename(path) == b".git"}
 
 
-def _add_order(run: Run, program: Program, folders: set[bytes], tool: str) -> None:
+def _add_order(run: Run, program: Program, folders: set[bytes], tool: str, below: set[bytes]) -> None:
     """One fact of the order of all that a program looked up."""
     links = program.links if comparing.compares_links(program) else set()
     paths = (program.looked | folders | links) - {run.setting.cwd}
     words = [EXACT] * comparing.orders_by_times(program, tool) + [LINKS] * bool(links)
-    if len(paths) > 1 and any(under(path, run.setting.root) for path in paths):
+    if len(paths) > 1 and not below.isdisjoint(paths):
         order = Subject("order", ",".join(words), *sorted(paths))
         run.subjects.setdefault(order, None)
         run.orders.setdefault(order, set()).add(program)

@@ -252,7 +252,7 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
         run.note(call, "error", "l", found.subject)
     path = found.path()
     argv = argument(call, row, "argv")
-    words = tuple(word for word in argv if isinstance(word, bytes)) if isinstance(argv, tuple) else ()
+    words = _words(argv) if isinstance(argv, tuple) else ()
     head = argument(call, row, "head")
     head = head if isinstance(head, bytes) else None
     _note_program(run, task, call, found, head, depth=0)
@@ -262,6 +262,12 @@ def execute(run: Run, task: Task, call: Call, row: Row) -> None:
     if not program.own:
         program.archive = archives.own_archive(program, task.context.cwd.path())
     programs.started(run, task.program, call)
+
+
+def _words(argv: tuple[Value, ...]) -> tuple[bytes, ...]:
+    """The arguments that are known, themselves if all are."""
+    words = tuple([word for word in argv if isinstance(word, bytes)])
+    return argv if len(words) == len(argv) else words  # type: ignore[return-value]
 
 
 def _note_program(run: Run, task: Task, call: Call, found: Found, head: bytes | None, depth: int) -> None:

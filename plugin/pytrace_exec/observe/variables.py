@@ -47,9 +47,9 @@ _GENERATED = rb"(?=[A-Za-z0-9_]*[0-9A-Z])[A-Za-z0-9_]{6,}|[0-9]{3,}"
 
 
 def arguments(run: Run) -> Iterator[bytes]:
-    """The words of each program of the run."""
-    for program in run.processes.programs:
-        yield b" ".join(program.argv)
+    """The words of each program of the run, once if they are those of another."""
+    for words in dict.fromkeys(program.argv for program in run.processes.programs):
+        yield b" ".join(words)
 
 
 def read_texts(run: Run) -> Iterator[bytes]:

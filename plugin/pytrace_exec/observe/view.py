@@ -55,9 +55,10 @@ def hash_file(path: bytes, function: DigestFunction) -> tuple[str, os.stat_resul
     try:
         before = os.fstat(fd)
         state, size = function.new(), 0
-        while chunk := os.read(fd, _CHUNK):
-            state.update(chunk)
-            size += len(chunk)
+        room = memoryview(bytearray(min(before.st_size + 4096, _CHUNK)))
+        while read := os.readv(fd, [room]):
+            state.update(room[:read])
+            size += read
         after = os.fstat(fd)
     except OSError as error:
         return error_name(error), None

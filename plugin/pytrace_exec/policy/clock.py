@@ -41,7 +41,9 @@ def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, b
         reasons += [Reason("clock", output.path) for output in outputs if _REF_LOG.search(output.path)]
     marks = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
     sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
-    compiled = [path for path in sources if _compiled(run, path)]
+    # A compiler proper expands macros, a driver or a linker does not.
+    expanding = {program for program in set().union(*run.lookers.values()) if programs.expands_macros(program)}
+    compiled = [path for path in sources if not expanding.isdisjoint(run.lookers.get(path, ()))]
     told = {
         program.path for program in run.processes.programs if programs.expands_macros(program) and _told(program, marks)
     }
@@ -56,8 +58,3 @@ def _holds(text: bytes, marks: tuple[bytes, ...]) -> bool:
 def _told(program: Program, marks: tuple[bytes, ...]) -> bool:
     """Whether an argument (`-DSTAMP=__DATE__`) has the mark."""
     return any(_holds(word, marks) for word in program.argv)
-
-
-def _compiled(run: Run, path: bytes) -> bool:
-    """Whether a compiler proper read the file (a driver or a linker expands no macros)."""
-    return any(programs.expands_macros(program) for program in run.lookers.get(path, ()))

@@ -27,24 +27,22 @@ class GnuOptions:
     def split(self, words: Sequence[bytes]) -> list[tuple[bytes, bytes]] | None:
         """Each option by its whole name, with its value or nothing; operands named OPERAND. None: not understood."""
         try:
-            return list(self._split(list(words)))
+            return list(self._split(iter(words)))
         except _NotUnderstood:
             return None
 
-    def _split(self, rest: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        while rest:
-            word = rest.pop(0)
+    def _split(self, rest: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for word in rest:
             if word == b"--":
                 yield from ((OPERAND, operand) for operand in rest)
-                return
-            if word.startswith(b"--"):
+            elif word.startswith(b"--"):
                 yield self._long(word, rest)
             elif word.startswith(b"-") and word != b"-":
                 yield from self._letters(word[1:], rest)
             else:
                 yield OPERAND, word
 
-    def _long(self, word: bytes, rest: list[bytes]) -> tuple[bytes, bytes]:
+    def _long(self, word: bytes, rest: Iterator[bytes]) -> tuple[bytes, bytes]:
         spelled, equals, value = word.partition(b"=")
         meant = [spelled] if spelled in self._takes else [name for name in self._longs if name.startswith(spelled)]
         if len(meant) != 1:
@@ -54,7 +52,7 @@ class GnuOptions:
             raise _NotUnderstood
         return meant[0], value if equals or takes != b"=" else _next(rest)
 
-    def _letters(self, letters: bytes, rest: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+    def _letters(self, letters: bytes, rest: Iterator[bytes]) -> Iterator[tuple[bytes, bytes]]:
         for place in range(len(letters)):
             name, glued = b"-" + letters[place : place + 1], letters[place + 1 :]
             if name not in self._takes:
@@ -69,10 +67,10 @@ class _NotUnderstood(Exception):
     """An option that the table does not have, a prefix of several, a value too many or missing."""
 
 
-def _next(rest: list[bytes]) -> bytes:
-    if not rest:
-        raise _NotUnderstood
-    return rest.pop(0)
+def _next(rest: Iterator[bytes]) -> bytes:
+    for word in rest:
+        return word
+    raise _NotUnderstood
 
 
 def rows(table: str) -> dict[str, GnuOptions]:

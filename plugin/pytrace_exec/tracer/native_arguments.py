@@ -7,6 +7,8 @@ its register, and the bytes that are attached to it.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from pytrace_exec.calls.arguments import argument_kinds
 from pytrace_exec.calls.numbers import NATIVE, unnamed
 from pytrace_exec.calls.table import LOOKS, TABLE
@@ -147,6 +149,12 @@ def _deleted_descriptor(register: int, path: bytes) -> Value:
 def _vector(register: int, data: bytes) -> Value:
     if data and not data.endswith(b"\0"):
         raise UndecodableError("a string of a vector has no end")
+    return _strings(data)
+
+
+@lru_cache(maxsize=64)
+def _strings(data: bytes) -> tuple[bytes, ...]:
+    """The strings of a vector; the same ones for programs that are started with the same arguments."""
     return tuple(data.split(b"\0")[:-1])
 
 
