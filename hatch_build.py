@@ -37,12 +37,20 @@ def compile_tracer(sources: Path, program: Path, flags: tuple[str, ...] = ("-sta
         raise NotBuilt(f"there is no C compiler ({compiler[0]})")
     files = sorted(map(str, sources.glob("*.c")))
     unfinished = program.with_name(f"{program.name}.{os.getpid()}")
-    options = [*FLAGS, *flags, *shlex.split(os.environ.get("CFLAGS", ""))]
+    options = [*FLAGS, *shlex.split(os.environ.get("CFLAGS", ""))]
+    options += [*flags, *([] if _stands_alone(sources, [*compiler, *options]) else ["-DPYTRACE_STOPS_ONLY"])]
     built = subprocess.run([*compiler, *options, "-o", unfinished, *files], capture_output=True, text=True, check=False)
     if built.returncode:
         unfinished.unlink(missing_ok=True)
         raise NotBuilt(built.stderr.strip() or f"{compiler[0]} ended with {built.returncode}")
     unfinished.rename(program)
+
+
+def _stands_alone(sources: Path, compiler: list[str]) -> bool:
+    """Whether the code that is brought into programs refers to nothing else: a compiler may be told to add calls."""
+    alone = ["-nostdlib", "-static", "-no-pie", f"-Wl,-T,{sources / 'inside.ld'}", "-o", os.devnull]
+    code = str(sources / "inside_x86_64.c")
+    return subprocess.run([*compiler, *alone, code], capture_output=True, check=False).returncode == 0
 
 
 class NativeTracer(BuildHookInterface[Any]):

@@ -15,7 +15,7 @@ import click
 from bench import report
 from bench.workloads import WORKLOADS
 
-PARTS = ("wrapper", "inside", "server", "warm", "large", "catalogue", "pages", "ci", "bazel")
+PARTS = ("wrapper", "server", "warm", "large", "catalogue", "pages", "ci", "bazel")
 # Bazel's own start takes longer than all the others together.
 QUICK_PARTS = tuple(part for part in PARTS if part not in ("warm", "bazel"))
 _quick = click.option("--quick", is_flag=True, help="Small work, one round: that it runs, not what it costs.")
@@ -133,20 +133,6 @@ def pages(quick: bool) -> None:
         with _folder() as folder:
             _say(measure_all(folder, quick, _begins))
     except (ServerDidNotStart, WrongAnswer) as error:
-        raise click.ClickException(str(error)) from None
-
-
-@bench.command()
-@_quick
-def inside(quick: bool) -> None:
-    """Count the calls that a preloaded library would see, and time such a library beside the tracer alone."""
-    from bench.inside import measure_all
-    from bench.timing import CommandFailed
-
-    try:
-        with _folder() as folder:
-            _say(measure_all(folder, quick, _begins))
-    except CommandFailed as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.timing import Sample
 
 BARE, STRACE, RECACHE, HIT, PYTHON = "bare", "strace", "recache", "hit", "python -c pass"
+STOPS_ONLY = "stops only"
 
 # Less than the clock that counts a process's CPU can tell.
 _LEAST_CPU = 1e-4
@@ -78,6 +79,7 @@ def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[st
         "strace",
         "recache",
         "less fixed cost",
+        STOPS_ONLY,
         "strace cpu",
         "recache cpu",
         *peers,
@@ -90,6 +92,7 @@ def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[st
             spread(one.over_bare(STRACE)),
             spread(one.over_bare(RECACHE)),
             spread(one.over_bare(RECACHE, less=cost)),
+            spread(one.over_bare(STOPS_ONLY, less=fixed.extra_seconds(STOPS_ONLY))),
             spread(one.cpu_over_bare(STRACE)),
             spread(one.cpu_over_bare(RECACHE)),
             *(spread(one.over_bare(peer)) for peer in peers),
@@ -97,7 +100,10 @@ def _overhead(fixed: Measured, workloads: Sequence[Measured], peers: Sequence[st
         for one in workloads
     ]
     return Table(
-        "Tracing and storing, over the bare command (recache: pytrace-exec into an empty store)", columns, rows
+        "Tracing and storing, over the bare command (recache: pytrace-exec into an empty store; stops only: "
+        "the same with --stops-only, less its fixed cost)",
+        columns,
+        rows,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from bench import timing
-from bench.overhead import BARE, HIT, PYTHON, RECACHE, STRACE, Measured, tables
+from bench.overhead import BARE, HIT, PYTHON, RECACHE, STOPS_ONLY, STRACE, Measured, tables
 from bench.report import Table
 from bench.timing import Rounds, Sample
 from bench.workloads import FIXED_COST, WORKLOADS, Makers, Unavailable, Workload, environment, installed, prepare
@@ -57,6 +57,7 @@ class Bench:
             return
         variants[STRACE] = self._repeating(workload, traced)
         variants[RECACHE] = lambda: self._recached(workload)
+        variants[STOPS_ONLY] = lambda: self._recached(workload, "--stops-only")
         if workload.name in FIXED_COST:
             variants[PYTHON] = self._repeating(workload, (sys.executable, "-c", "pass"))
         hit = self._wrapped(workload, self._new_store())
@@ -75,9 +76,9 @@ class Bench:
     def _repeating(self, workload: Workload, command: tuple[str, ...]) -> Callable[[], Sample]:
         return lambda: self._run(workload, command)
 
-    def _recached(self, workload: Workload) -> Sample:
+    def _recached(self, workload: Workload, *options: str) -> Sample:
         """A miss, by `--mode recache`, which stores into a store that is not there yet."""
-        return self._run(workload, self._wrapped(workload, self._new_store(), "--mode", "recache"))
+        return self._run(workload, self._wrapped(workload, self._new_store(), "--mode", "recache", *options))
 
     def _new_store(self) -> Path:
         return self._folder / f"store-{next(self._numbers)}"

@@ -38,6 +38,9 @@ bool call_is_let_through(uint32_t number, const struct detail *detail);
 /* Flags of clone that make the tracer see to it before the call. */
 uint32_t call_special_fork_flags(void);
 
+/* Whether a call may be told by code inside the process (inside.h): it looks, and takes less than six arguments. */
+bool call_may_be_told_inside(uint32_t number);
+
 /* Whether a harmless call makes its caller's look-ups differ from the tracer's. */
 bool call_hides_files(uint32_t number);
 

@@ -214,6 +214,67 @@ void capture_entry(struct tracee *tracee, const struct changes *changes)
     call_read_flags(call, tracee->record.bytes + structure.offset, structure.length);
 }
 
+/* Attach a part of what was told. */
+static struct text capture_part(struct tracee *tracee, unsigned argument, const char *bytes, size_t size,
+                                enum attachment_type type)
+{
+    size_t attachment = record_attach(&tracee->record, argument);
+    record_bytes(&tracee->record, bytes, size);
+    return record_attached(&tracee->record, attachment, type);
+}
+
+static void capture_read(struct tracee *tracee, unsigned argument, const struct slot *slot)
+{
+    struct record *record = &tracee->record;
+    size_t attachment = record_attach(record, argument);
+    told_read(slot, record_reserve(record, slot->read_length));
+    record_grow(record, slot->read_length);
+    record_attached(record, attachment, ATTACHED_BYTES);
+}
+
+/* Whether an open led to just what its path says: nothing of what that is made of was a link. */
+static bool opened_what_it_named(const struct slot *slot, const struct told_names *names)
+{
+    return names->opened_length > 0 && names->opened_length == slot->path_length &&
+           memcmp(slot->bytes, names->opened, names->opened_length) == 0;
+}
+
+enum record_state capture_told(struct tracee *tracee, const struct slot *slot, const struct told_names *names)
+{
+    struct call *call = &tracee->call;
+    uint64_t registers[6];
+    call->number = slot->number;
+    call->row = call_row(slot->number);
+    memcpy(call->arguments, slot->arguments, sizeof call->arguments);
+    call->paths[0] = call->paths[1] = call->bases[0] = call->bases[1] = (struct text){0, 0, ATTACHED_NOTHING};
+    for (int i = 0; i < 6; i++)
+        registers[i] = recorded(call->row->args[i], call->arguments[i]);
+    record_begin_call(&tracee->record, tracee->tid, call->number, registers);
+    for (int i = 0; i < 6; i++) {
+        switch (call->row->args[i]) {
+        case ARG_FD:
+            call->bases[0] = capture_part(tracee, (unsigned)i, names->base, names->base_length, ATTACHED_LINK);
+            break;
+        case ARG_PATH:
+            call->paths[0] = capture_part(tracee, (unsigned)i, slot->bytes, slot->path_length, ATTACHED_TEXT);
+            if (names->base_length > 0)
+                call->bases[0] = capture_part(tracee, (unsigned)i - 1, names->base, names->base_length, ATTACHED_LINK);
+            break;
+        case ARG_ENTRIES:
+            capture_read(tracee, (unsigned)i, slot);
+            break;
+        default:
+            break;
+        }
+    }
+    call_read_flags(call, NULL, 0);
+    if (opened_what_it_named(slot, names))
+        return STATE_LOOKED;
+    if (names->opened_length > 0)
+        capture_part(tracee, ATTACHED_TO_RESULT, names->opened, names->opened_length, ATTACHED_LINK);
+    return STATE_RETURNED;
+}
+
 static void capture_filled(struct tracee *tracee, int argument, int64_t result)
 {
     const struct call *call = &tracee->call;

@@ -6,6 +6,6 @@
 #include "call.h"
 
 /* Put the calling thread, and all that it will start, under the filter. Returns 0, or -1 with errno. */
-int filter_install(const struct detail *detail);
+int filter_install(const struct detail *detail, uint64_t cookie);
 
 #endif

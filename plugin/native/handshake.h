@@ -4,6 +4,7 @@
 #define PYTRACE_HANDSHAKE_H
 
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
@@ -20,6 +21,8 @@ struct handshake {
     atomic_int command;
     /* What the launcher could not do, 0 for nothing: the error of installing the filter. */
     atomic_int filter_error;
+    /* What lets a look through the filter, if it has it as its sixth argument; 0: nothing does. */
+    uint64_t cookie;
 };
 
 /* Make the page; NULL if that fails. */

@@ -4,15 +4,24 @@
 
 #include "filter.h"
 #include "handshake.h"
+#include "inside.h"
 #include "tracer.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 extern char **environ;
+
+/* Draw what lets looks through the filter; none, and every look stops. */
+static uint64_t draw_cookie(void)
+{
+    uint64_t cookie = 0;
+    return getrandom(&cookie, sizeof cookie, GRND_NONBLOCK) == (ssize_t)sizeof cookie ? cookie : 0;
+}
 
 /* Fork the tracer as a child of the caller, who waits for it: the command never has a child of ours, and process 1,
  * which reaps no orphans in many containers, never gets one. */
@@ -37,7 +46,7 @@ static bool offer(struct handshake *handshake, pid_t tracer, pid_t command)
 
 static void filter(struct handshake *handshake, const struct launch *launch)
 {
-    if (filter_install(&launch->detail) != 0) {
+    if (filter_install(&launch->detail, handshake->cookie) != 0) {
         atomic_store(&handshake->filter_error, errno);
         _exit(NOT_LAUNCHED);
     }
@@ -46,6 +55,8 @@ static void filter(struct handshake *handshake, const struct launch *launch)
 noreturn void launch(const struct launch *launch)
 {
     struct handshake *handshake = handshake_begin();
+    if (handshake != NULL && launch->inside && INSIDE_KNOWN)
+        handshake->cookie = draw_cookie();
     pid_t tracer = handshake != NULL ? fork_tracer(handshake, launch) : 0;
     if (tracer <= 0)
         _exit(NOT_LAUNCHED);

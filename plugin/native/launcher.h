@@ -8,13 +8,15 @@
 
 #include <stdnoreturn.h>
 
-/* `log` is NULL if the command is not to be traced. `all`: repeated looks are told each time, and the result of every call is waited for. */
+/* `log` is NULL if the command is not to be traced. `all`: repeated looks are told each time, and the result of every call is waited for.
+ * `inside`: looks may be told by the command's own processes. */
 struct launch {
     const char *log;
     const char *executable;
     char **argv;
     struct detail detail;
     bool all;
+    bool inside;
 };
 
 /* The status this process ends with if the command could not be executed; the stream says why. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* pytrace-tracer [--reads] [--writes] [--all] LOG EXECUTABLE ARG0 [ARG...]
+/* pytrace-tracer [--reads] [--writes] [--all | --inside] LOG EXECUTABLE ARG0 [ARG...]
  *
  * Becomes EXECUTABLE, traced; what it and its descendants do is written to LOG, the name of a pipe. With
  * --pid-namespace=PIPE it runs in a PID namespace, as a child of the caller, which PIPE tells of it (see namespace.h);
@@ -32,6 +32,7 @@ int main(int argc, char **argv)
         command.detail.reads |= strcmp(argv[next], "--reads") == 0;
         command.detail.writes |= strcmp(argv[next], "--writes") == 0;
         command.all |= strcmp(argv[next], "--all") == 0;
+        command.inside |= strcmp(argv[next], "--inside") == 0;
         untraced |= strcmp(argv[next], "--untraced") == 0;
         as_user |= strcmp(argv[next], "--as-user") == 0;
         if (strncmp(argv[next], NAMESPACE, sizeof NAMESPACE - 1) == 0)

@@ -11,9 +11,11 @@
 #include "passive.h"
 #include "ptrace_events.h"
 #include "reports.h"
+#include "told.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <string.h>
@@ -24,6 +26,9 @@
 
 /* How long a record may wait before it is written, in microseconds. */
 enum { TICK = 10000 };
+
+/* How many of these a new thread is held, when the call that made it is not told: its maker was killed. */
+enum { TICKS_HELD = 20 };
 
 static volatile sig_atomic_t ticked;
 
@@ -108,6 +113,7 @@ void tracing_begin(struct tracing *tracing, pid_t command)
 static void put_call(struct tracing *tracing, struct tracee *tracee, enum record_state state, int64_t result)
 {
     tracee->in_call = false;
+    injection_change_ended(&tracing->injection, tracee);
     record_result(&tracee->record, state, result);
     if (tracing->all)
         stream_put(&tracing->stream, &tracee->record);
@@ -122,6 +128,7 @@ static void put_call(struct tracing *tracing, struct tracee *tracee, enum record
 
 static void put_unfinished(struct tracing *tracing, struct tracee *tracee)
 {
+    injection_change_ended(&tracing->injection, tracee);
     if (!tracee->in_call)
         return;
     tracee->in_call = false;
@@ -194,6 +201,64 @@ static bool opens_status(const struct tracee *tracee)
     return memcmp(tracee->record.bytes + path->offset + path->length - length, name, length) == 0;
 }
 
+/* Take up a look that was told inside. */
+static void on_told(void *context, const struct slot *slot)
+{
+    struct tracing *tracing = context;
+    struct tracee *tracee = tracees_find(&tracing->tracees, (pid_t)slot->thread);
+    struct told_names names;
+    bool named = told_names(&tracing->names, tracing->injection.inside, slot, &names);
+    if (tracee == NULL || tracee->in_call || !named) {
+        tracing_problem(tracing, "a look was told by nobody who could have made it");
+        return;
+    }
+    enum record_state state = capture_told(tracee, slot, &names);
+    if (opens_status(tracee))
+        follow_no_more(&tracing->follow, false);
+    put_call(tracing, tracee, state, state == STATE_LOOKED ? 0 : slot->result);
+}
+
+static void take_told(struct tracing *tracing)
+{
+    told_take(&tracing->injection, false, on_told, tracing);
+}
+
+/* Forget the name of what a path of a call leads to that removes it or gives it another; of all, if it is a directory that
+ * may have others below it, or cannot be told. */
+static void forget_name(struct tracing *tracing, struct tracee *tracee, unsigned nth)
+{
+    struct inside *inside = tracing->injection.inside;
+    char path[PATH_MAX];
+    struct stat status;
+    bool told = tracing->alike && look_absolute_path(&tracing->changes, tracee, nth, path);
+    if (told && lstat(path, &status) != 0)
+        return; /* there is nothing */
+    if (told && (!S_ISDIR(status.st_mode) || tracee->call.row->effect != EFFECT_RENAME))
+        names_forget(&tracing->names, inside, &(struct file){status.st_dev, status.st_ino});
+    else
+        names_forget_all(&tracing->names, inside);
+}
+
+static void forget_names(struct tracing *tracing, struct tracee *tracee)
+{
+    enum call_effect effect = (enum call_effect)tracee->call.row->effect;
+    if (tracing->injection.inside == NULL)
+        return;
+    if (effect == EFFECT_UNLINK || effect == EFFECT_RMDIR || effect == EFFECT_RENAME)
+        forget_name(tracing, tracee, 0);
+    if (effect == EFFECT_RENAME)
+        forget_name(tracing, tracee, 1);
+}
+
+/* From now on no look inside counts until the change is done; those that were told before it do. */
+static void begin_change(struct tracing *tracing, struct tracee *tracee)
+{
+    bool first = tracing->injection.changing == 0;
+    injection_change_begins(&tracing->injection, tracee);
+    told_take(&tracing->injection, first, on_told, tracing);
+    forget_names(tracing, tracee);
+}
+
 static void on_call(struct tracing *tracing, struct tracee *tracee)
 {
     struct call *call = &tracee->call;
@@ -206,6 +271,8 @@ static void on_call(struct tracing *tracing, struct tracee *tracee)
         resume(tracing, tracee, PTRACE_CONT, 0);
         return;
     }
+    if (call_changes(call))
+        begin_change(tracing, tracee);
     if (tracing->alike && call->row->effect == EFFECT_EXECUTE)
         heads_attach(tracee, &tracing->changes, &tracing->began_at);
     if (tracing->alike)
@@ -217,6 +284,51 @@ static void on_call(struct tracing *tracing, struct tracee *tracee)
         set_fork_flags(tracee, call->flags & ~(uint64_t)CLONE_UNTRACED);
     tracee->in_call = true;
     resume(tracing, tracee, PTRACE_SYSCALL, 0);
+}
+
+/* Whether a file that was opened is not what its path leads to any more: another change came between. */
+static bool has_lost_its_path(struct tracing *tracing, struct tracee *tracee, int descriptor)
+{
+    char path[PATH_MAX];
+    struct stat opened, named;
+    if (link_status(tracee->tid, descriptor, &opened) != 0 || !look_absolute_path(&tracing->changes, tracee, 0, path))
+        return true;
+    return stat(path, &named) != 0 || named.st_dev != opened.st_dev || named.st_ino != opened.st_ino;
+}
+
+/* A call has returned that was not told inside. */
+static void on_late(struct tracing *tracing, struct tracee *tracee, const __uint64_t message[6])
+{
+    struct call *call = &tracee->call;
+    const struct inside *inside = tracing->injection.inside;
+    bool others_changed = message[4] >> 32 != (uint32_t)atomic_load(&inside->sequence);
+    int64_t result = (int32_t)message[4];
+    call->number = (uint32_t)(message[0] >> 8) & 0xffffU;
+    call->row = call_row(call->number);
+    memset(call->arguments, 0, sizeof call->arguments);
+    memcpy(call->arguments, message + 1, 3 * sizeof *call->arguments);
+    call->arguments[3] = message[0] >> 32;
+    capture_entry(tracee, &tracing->changes);
+    capture_exit(tracee, result);
+    if (others_changed && result >= 0 && call->row->effect == EFFECT_OPEN && has_lost_its_path(tracing, tracee, (int)result))
+        tracing_problem(tracing, "a file was replaced while it was opened");
+    put_call(tracing, tracee, STATE_RETURNED, result);
+}
+
+static void on_message(struct tracing *tracing, struct tracee *tracee, const __uint64_t message[6])
+{
+    switch ((enum inside_message)(message[0] & 0xff)) {
+    case MESSAGE_LIBRARY:
+        injection_learn(&tracing->injection, tracee->tid, (int)message[1]);
+        break;
+    case MESSAGE_LATE:
+        on_late(tracing, tracee, message);
+        break;
+    case MESSAGE_REFUSED:
+        injection_refused(&tracing->injection, tracee);
+        break;
+    }
+    resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
 static void on_entry(struct tracing *tracing, struct tracee *tracee)
@@ -234,11 +346,17 @@ static void on_entry(struct tracing *tracing, struct tracee *tracee)
         on_foreign(tracing, tracee, &info);
         return;
     }
+    if (injection_is_message(&tracing->injection, info.seccomp.nr, info.seccomp.args[5])) {
+        on_message(tracing, tracee, info.seccomp.args);
+        return;
+    }
     call->number = (uint32_t)info.seccomp.nr;
     call->row = call_row(call->number);
     memcpy(call->arguments, info.seccomp.args, sizeof call->arguments);
     if (call_is_about_processors(call->number))
         follow_no_more(&tracing->follow, call->row->action == CALL_HARMLESS);
+    if (call->number == SYS_prctl) /* it restricts its own calls, and with that what the code inside does */
+        injection_end(&tracing->injection);
     if (call->row->action == CALL_HARMLESS) {
         tracing->alike = tracing->alike && !call_hides_files(call->number);
         resume(tracing, tracee, PTRACE_CONT, 0);
@@ -284,6 +402,9 @@ static void apply(struct tracing *tracing, struct tracee *tracee, int64_t result
             tracees_unshare(&tracing->tracees, tracee);
         if (call->arguments[0] & ~(uint64_t)(CLONE_FS | CLONE_FILES | CLONE_SYSVSEM))
             tracing->alike = false;
+        break;
+    case EFFECT_SECCOMP:
+        injection_end(&tracing->injection);
         break;
     case EFFECT_PRIVILEGE:
         tracing->alike = tracing->alike && stays_itself(call);
@@ -332,6 +453,12 @@ static void enter_fork(struct tracing *tracing, struct tracee *parent)
     parent->in_call = true;
 }
 
+/* Whether a new thread shares with its maker, while both run, what a look of either means when it is told. */
+static bool shares_what_looks_mean(uint64_t flags)
+{
+    return (flags & (CLONE_FS | CLONE_FILES)) != 0 || (flags & (CLONE_VM | CLONE_VFORK)) == CLONE_VM;
+}
+
 /* The call of a parent has made a thread; the rest of the call needs no stop. */
 static void on_fork(struct tracing *tracing, struct tracee *parent)
 {
@@ -342,6 +469,7 @@ static void on_fork(struct tracing *tracing, struct tracee *parent)
         pid_t tid = (pid_t)number;
         struct tracee *child = tracees_find(&tracing->tracees, tid);
         uint64_t flags = parent->in_call ? parent->call.flags : 0;
+        bool stands = child == NULL || child->held;
         if (child == NULL)
             child = tracees_add(&tracing->tracees, tid);
         if (parent->in_call)
@@ -349,6 +477,10 @@ static void on_fork(struct tracing *tracing, struct tracee *parent)
         if (parent->untraced_flag)
             set_fork_flags(parent, flags);
         parent->untraced_flag = false;
+        if (shares_what_looks_mean(flags)) {
+            injection_end_in(&tracing->injection, parent->tid, stands);
+            injection_end_in(&tracing->injection, tid, stands);
+        }
         if (flags & (CLONE_NEWNS | CLONE_NEWUSER))
             tracing->alike = false;
         if (parent->in_call)
@@ -389,6 +521,8 @@ static void on_exec(struct tracing *tracing, struct tracee *tracee)
     link_name_of_program(name, tracee->tid);
     if (geteuid() == 0 && stat(name, &program) == 0 && (program.st_mode & (S_ISUID | S_ISGID)) != 0)
         tracing->alike = false;
+    if (tracing->alike)
+        injection_executed(&tracing->injection, tracee);
     resume(tracing, tracee, PTRACE_CONT, 0);
 }
 
@@ -399,6 +533,7 @@ static void on_event_stop(struct tracing *tracing, struct tracee *tracee, int nu
         resume(tracing, tracee, PTRACE_LISTEN, 0);
     } else if (is_new && reports_hold(tracee->tid)) {
         tracee->held = true;
+        tracee->ticks_held = 0;
         tracing->held++;
         reports_resumed();
     } else {
@@ -408,6 +543,7 @@ static void on_event_stop(struct tracing *tracing, struct tracee *tracee, int nu
 
 static void on_stop(struct tracing *tracing, pid_t tid, int status)
 {
+    take_told(tracing);
     struct tracee *tracee = tracees_find(&tracing->tracees, tid);
     bool is_new = tracee == NULL;
     int number = WSTOPSIG(status);
@@ -441,6 +577,7 @@ static void on_stop(struct tracing *tracing, pid_t tid, int status)
 
 static void on_end(struct tracing *tracing, pid_t tid, int status)
 {
+    take_told(tracing);
     struct tracee *tracee = tracees_find(&tracing->tracees, tid);
     if (tracee != NULL) {
         put_unfinished(tracing, tracee);
@@ -460,9 +597,10 @@ static void on_end(struct tracing *tracing, pid_t tid, int status)
 static void on_tick(struct tracing *tracing)
 {
     ticked = 0;
+    take_told(tracing);
     stream_flush(&tracing->stream);
     for (size_t i = 0; tracing->held > 0 && i < tracing->tracees.capacity; i++)
-        if (tracing->tracees.slots[i] != NULL)
+        if (tracing->tracees.slots[i] != NULL && tracing->tracees.slots[i]->ticks_held++ == TICKS_HELD)
             release(tracing, tracing->tracees.slots[i]);
 }
 
@@ -479,7 +617,7 @@ void stops_run(struct tracing *tracing)
             on_tick(tracing);
         if (tracing->stream.broken)
             passive_run();
-        set_timer(tracing, tracing->held > 0 || stream_waiting(&tracing->stream));
+        set_timer(tracing, tracing->held > 0 || stream_waiting(&tracing->stream) || tracing->injection.inside != NULL);
     }
 }
 

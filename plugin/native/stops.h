@@ -5,6 +5,8 @@
 
 #include "duplicates.h"
 #include "follow.h"
+#include "injection.h"
+#include "names.h"
 #include "places.h"
 #include "secured.h"
 #include "stream.h"
@@ -21,6 +23,8 @@ struct tracing {
     struct duplicates duplicates;
     struct secured secured;
     struct follow follow;
+    struct injection injection;
+    struct names names;
     bool all;
     bool alike;
     bool begun;

@@ -32,19 +32,26 @@ struct changes {
     uint64_t folders; /* names of directories that may be someone's working directory */
 };
 
-/* `context` is NULL as long as the call that made the thread is not known. `held`: it waits for that call. `in_call`:
+/* `context` is NULL as long as the call that made the thread is not known. `held`: it waits for that call, for
+ * `ticks_held`. `in_call`:
  * `call` and `record` are of a call that has not returned. `creates`: it will create a file if it succeeds.
  * `stops` counts its stops; `processor` is where it was at one of the last. `last_look` is the key of the thread's last status or open by
- * path; `dropped` holds that one's record if it was a duplicate, else nothing. */
+ * path; `dropped` holds that one's record if it was a duplicate, else nothing. `changes`: it is in a call that changes what
+ * looks see. `entry`: where the program began that was last executed, if it was led inside first; with its stack then, and its
+ * loader's place in the table. */
 struct tracee {
     pid_t tid;
     bool held;
     bool in_call;
     bool creates;
+    bool changes;
     bool untraced_flag;
+    unsigned ticks_held;
     unsigned stops;
     int processor;
     uint64_t last_look;
+    uint64_t entry, entry_stack;
+    uint32_t entry_library;
     struct image *image;
     struct context *context;
     struct call call;

@@ -82,6 +82,7 @@ noreturn void tracer_run(struct handshake *handshake, pid_t launcher, const char
     pid_t command = attach(handshake, launcher);
     bool attached = command != 0;
     if (attached) {
+        injection_begin(&tracing.injection, handshake->cookie);
         tracing_begin(&tracing, command);
         passive_tells(&tracing.stream);
     }

@@ -160,7 +160,8 @@ def _tracer(invocation: Invocation, abbreviated: tuple[str, ...]) -> Tracer:
 
         return native.Native(reads, writes, everything=not abbreviated, launch=Launch())
     if wanted == "native" or (wanted == "auto" and abbreviated and native.is_built()):
-        return native.Native(reads, writes, everything=not abbreviated)
+        inside = not invocation.options.stops_only
+        return native.Native(reads, writes, everything=not abbreviated, inside=inside)
     from pytrace_exec.tracer.strace import Detail, Strace, find_strace
 
     detail = Detail(untraced(reads, writes), abbreviated=abbreviated, moving=READS | WRITES | HARMLESS)

@@ -118,6 +118,7 @@ STORING = (
 )
 RUNNING = (
     Option("tracer", "NAME", values.Choice("auto", "native", "strace"), "auto, native or strace", default="auto"),
+    _switch("stops-only", "let every look stop at the native tracer, none be told by the command's own processes"),
     _switch("pid-namespace", "give the command the same process numbers every run"),
     Option("timeout", "DUR", values.positive_duration, "end the command after this time"),
     _switch("verify", "run even on a hit, and compare"),

@@ -94,6 +94,7 @@ class Options:
     stdin: bool
     strict: bool
     timeout: float | None
+    stops_only: bool
     tracer: str
     trust_stat: bool
     unused_inputs_list: bytes | None

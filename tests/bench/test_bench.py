@@ -41,14 +41,6 @@ def test_overhead_of_every_workload_is_measured(whole: list[str]) -> None:
         assert "-" not in row
 
 
-@pytest.mark.native
-def test_the_calls_that_a_library_sees_are_counted(whole: list[str]) -> None:
-    _, *table = rows(whole, "Looks told inside")
-    assert [row[0] for row in table] == [name for name in WORKLOADS if name != "the same under make -j"]
-    shares = {row[0]: int(row[3].split()[0]) for row in table}
-    assert shares["find + stat"] > 50 > shares["1,600 processes"]
-
-
 def test_lists_of_a_large_store_are_measured(whole: list[str]) -> None:
     head, *table = rows(whole, "A store of 300 actions")
     assert [row[0].split()[0] for row in table] == ["interpreter", "ls", "ls", "ls", "ls", "find", "find", "show"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What both tracers observed of one program, held against each other: facts anywhere, outputs and reasons."""
+"""What the tracers observed of one program, held against each other: facts anywhere, outputs and reasons."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from tests.corpus.wording import Observed, World
 # A run of 32-bit calls is not stored, and the native tracer reads none of them.
 UNREAD = "foreign_abi"
 
+STOPS_ONLY = "native, stops only"
+"""The native tracer, to which no process tells its looks itself."""
+
 
 class Agreement:
-    """Collects what was observed; only what both tracers have run is compared."""
+    """Collects what was observed; only what all tracers have run is compared."""
 
     def __init__(self) -> None:
         self._seen: dict[tuple[str, str], dict[str, Observed]] = {}
@@ -30,8 +33,8 @@ class Agreement:
         self._seen.setdefault((name, mode), {})[tracer] = attrs.evolve(seen, elsewhere=frozenset(here))
 
     def compared(self) -> list[tuple[str, str]]:
-        """Programs and modes that were run under both."""
-        return [key for key, seen in self._seen.items() if len(seen) == 2]
+        """Programs and modes that were run under all."""
+        return [key for key, seen in self._seen.items() if len(seen) == 3]
 
     def by_reasons_alone(self) -> list[tuple[str, str]]:
         """Those of which one tracer says that it does not know all, so that they are not stored."""
@@ -46,6 +49,8 @@ class Agreement:
         partly = set(self.by_reasons_alone())
         for key in self.compared():
             native, strace = self._seen[key]["native"], self._seen[key]["strace"]
+            if self._seen[key][STOPS_ONLY] != native:
+                yield f"{key}: {self._seen[key][STOPS_ONLY]} where every look stops, and {native}"
             if tuple(sorted({*native.reasons, *self._cases[key].unknown_to_strace})) != strace.reasons:
                 yield f"{key}: reasons {native.reasons} and {strace.reasons}"
             if key in partly:

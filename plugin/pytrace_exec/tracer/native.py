@@ -26,7 +26,8 @@ class Native:
     """The native tracer; `reads` and `writes`: calls that move bytes are traced too.
 
     `everything`: looks that are repeated are told each time, and every call that opens tells its descriptor.
-    `launch`: the command gets a PID namespace.
+    `launch`: the command gets a PID namespace. `inside`: looks may be told by the command's own processes, where
+    nothing of the other speaks against it.
     """
 
     __slots__ = ("_launch", "_options")
@@ -36,12 +37,18 @@ class Native:
     abandons = False
 
     def __init__(
-        self, reads: bool = False, writes: bool = False, everything: bool = False, launch: Launch | None = None
+        self,
+        reads: bool = False,
+        writes: bool = False,
+        everything: bool = False,
+        launch: Launch | None = None,
+        inside: bool = False,
     ) -> None:
         """Raises TracerUnavailable if it was not built."""
         if not is_built():
             raise TracerUnavailable("the native tracer was not built (it needs a C compiler at installation)")
-        options = ((b"--reads", reads), (b"--writes", writes), (b"--all", everything))
+        told_inside = inside and not everything and launch is None
+        options = ((b"--reads", reads), (b"--writes", writes), (b"--all", everything), (b"--inside", told_inside))
         self._options = [option for option, wanted in options if wanted]
         self._launch = launch
 
