@@ -50,9 +50,9 @@ enum inside_message {
 
 enum slot_state { SLOT_FREE = 0, SLOT_FILLED, SLOT_TAKEN };
 
-/* What tells files apart; inode 0 for none. */
+/* What tells files apart, and by which mount one was reached; inode 0 for none. */
 struct file {
-    uint64_t device, inode;
+    uint64_t device, inode, mount;
 };
 
 /* A look. `bytes` holds its path, the name of the directory or descriptor that it starts from (`base`), and of what it
@@ -92,7 +92,7 @@ struct library {
 
 /* A file whose name the tracer knows, at the place that is made of it: whoever looks by a descriptor of it need not ask. */
 struct named {
-    atomic_ullong device, inode;
+    atomic_ullong device, inode, mount;
 };
 
 #define INSIDE_PLACE_OF_NAME(file) \

@@ -27,6 +27,9 @@
 #define SHARED ((struct inside *)(INSIDE_AT + INSIDE_CODE_SIZE))
 #define OWN ((struct inside_own *)INSIDE_OWN_AT)
 
+/* STATX_MNT_ID, which older headers lack, as older kernels do. */
+enum { MOUNT_KNOWN = 0x1000 };
+
 /* A site's call: `arguments` and `number` in the registers that the kernel takes them from. */
 struct frame {
     uint64_t rbx, site, number, arguments[6];
@@ -336,32 +339,46 @@ PART uint32_t link_of(int descriptor, char *into, uint32_t room)
     return into[length - 1] == ')' ? 0 : (uint32_t)length; /* "(deleted)", it may be */
 }
 
-/* Of other files the name tells more than the inode: one has several, or all that are not in a file system have one inode. */
-PART bool has_one_name(const struct status *status)
+/* The kernel's struct statx: C libraries' may lack what is new in it. */
+struct described {
+    uint32_t mask, block;
+    uint64_t attributes;
+    uint32_t links, user, group;
+    uint16_t mode, padding;
+    uint64_t inode, size, blocks, known_attributes, times[8];
+    uint32_t special[2], major, minor;
+    uint64_t mount, rest[14];
+};
+
+/* Tell a file apart if no other has its inode, and it no other name: directories, and regular files with one link. */
+PART void tell_apart(int descriptor, struct file *file)
 {
-    return S_ISDIR(status->mode) || (S_ISREG(status->mode) && status->links == 1);
+    const uint32_t wanted = STATX_BASIC_STATS | MOUNT_KNOWN;
+    const volatile char empty = 0;
+    struct described found;
+    if (unstopped(__NR_statx, (uint64_t)descriptor, (uint64_t)&empty, AT_EMPTY_PATH, wanted, (uint64_t)&found) != 0 ||
+        (found.mask & wanted) != wanted || !(S_ISDIR(found.mode) || (S_ISREG(found.mode) && found.links == 1)))
+        return;
+    file->device = (found.minor & 0xff) | (uint64_t)found.major << 8 | (uint64_t)(found.minor & ~0xffU) << 12;
+    file->inode = found.inode;
+    file->mount = found.mount;
 }
 
 PART bool has_known_name(const struct file *file)
 {
     const struct named *named = &SHARED->names[INSIDE_PLACE_OF_NAME(file)];
     return file->inode != 0 && atomic_load_explicit(&named->inode, memory_order_acquire) == file->inode &&
-           atomic_load_explicit(&named->device, memory_order_relaxed) == file->device;
+           atomic_load_explicit(&named->device, memory_order_relaxed) == file->device &&
+           atomic_load_explicit(&named->mount, memory_order_relaxed) == file->mount;
 }
 
 /* Say what a descriptor, or AT_FDCWD, leads to: which file, and its name unless that is known. False if it has none that
  * fits. */
 PART bool put_name(int descriptor, struct file *file, char *into, uint32_t room, uint16_t *length)
 {
-    struct status status;
     if (descriptor == AT_FDCWD)
         return (*length = (uint16_t)cwd_of(into, room)) > 0;
-    if (unstopped(__NR_fstat, (uint64_t)descriptor, (uint64_t)&status, 0, 0, 0) != 0)
-        return false;
-    if (has_one_name(&status)) {
-        file->device = status.device;
-        file->inode = status.inode;
-    }
+    tell_apart(descriptor, file);
     return has_known_name(file) || (*length = (uint16_t)link_of(descriptor, into, room)) > 0;
 }
 

@@ -19,13 +19,14 @@ void names_learn(struct names *names, struct inside *inside, const struct file *
     *name = (struct name){*file, allocate(NULL, length), length};
     memcpy(name->text, text, length);
     atomic_store(&inside->names[place].device, file->device);
+    atomic_store(&inside->names[place].mount, file->mount);
     atomic_store(&inside->names[place].inode, file->inode);
 }
 
 const struct name *names_find(const struct names *names, const struct file *file)
 {
     const struct name *name = &names->places[INSIDE_PLACE_OF_NAME(file)];
-    return is(name, file) ? name : NULL;
+    return is(name, file) && name->file.mount == file->mount ? name : NULL;
 }
 
 static void forget_at(struct names *names, struct inside *inside, uint32_t place)

@@ -25,7 +25,7 @@ void names_learn(struct names *names, struct inside *inside, const struct file *
 /* The name of a file, or NULL. */
 const struct name *names_find(const struct names *names, const struct file *file);
 
-/* Forget a file's name; or all. To be called when no look counts that relied on it: while a change is under way. */
+/* Forget a file's name, by whichever mount; or all. To be called when no look counts that relied on it: while a change is under way. */
 void names_forget(struct names *names, struct inside *inside, const struct file *file);
 void names_forget_all(struct names *names, struct inside *inside);
 

@@ -51,6 +51,20 @@ static bool is_known_ordinary(const struct places *places, dev_t device)
     return false;
 }
 
+bool places_are_ordinary(struct places *places, dev_t device, const char *path)
+{
+    for (unsigned i = 0; i < places->device_count; i++)
+        if (places->devices[i].device == device)
+            return places->devices[i].ordinary;
+    struct stat status;
+    int descriptor = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+    bool ordinary = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_dev == device &&
+                    is_ordinary(places, device, descriptor);
+    if (descriptor >= 0)
+        close(descriptor);
+    return ordinary;
+}
+
 /* Walk a path with all links but those of /proc. Returns 0, or an error; PLACE_UNSURE on a special file system. */
 static int walk(struct places *places, const char *path, uint64_t flags, struct stat *status)
 {

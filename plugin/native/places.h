@@ -24,6 +24,10 @@ struct places {
     uint64_t folders[PLACES_FOLDERS];
 };
 
+/* Whether an absolute path of a device lies on a file system that shows everybody the same, where no two files have one
+ * inode number. */
+bool places_are_ordinary(struct places *places, dev_t device, const char *path);
+
 /* The answer when only the call itself can tell. */
 enum { PLACE_UNSURE = 1 };
 

@@ -207,7 +207,7 @@ static void on_told(void *context, const struct slot *slot)
     struct tracing *tracing = context;
     struct tracee *tracee = tracees_find(&tracing->tracees, (pid_t)slot->thread);
     struct told_names names;
-    bool named = told_names(&tracing->names, tracing->injection.inside, slot, &names);
+    bool named = told_names(&tracing->names, &tracing->places, tracing->injection.inside, slot, &names);
     if (tracee == NULL || tracee->in_call || !named) {
         tracing_problem(tracing, "a look was told by nobody who could have made it");
         return;

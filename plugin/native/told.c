@@ -50,12 +50,25 @@ void told_take(struct injection *injection, bool beginning, told_look *look, voi
         begin_anew(injection, end);
 }
 
+/* Keep a name that was told of a file, where that tells it apart from all others. */
+static void learn(struct names *names, struct places *places, struct inside *inside, const struct file *file,
+                  const char *text, size_t length)
+{
+    char path[INSIDE_SLOT_BYTES + 1];
+    if (file->inode == 0)
+        return;
+    memcpy(path, text, length);
+    path[length] = 0;
+    if (places_are_ordinary(places, file->device, path))
+        names_learn(names, inside, file, text, length);
+}
+
 /* One of the names: `text` in the slot, or one that is known. */
-static bool find_name(struct names *names, struct inside *inside, const struct file *file, const char **text,
-                      size_t *length)
+static bool find_name(struct names *names, struct places *places, struct inside *inside, const struct file *file,
+                      const char **text, size_t *length)
 {
     if (*length > 0)
-        names_learn(names, inside, file, *text, *length);
+        learn(names, places, inside, file, *text, *length);
     if (*length > 0 || file->inode == 0)
         return true;
     const struct name *known = names_find(names, file);
@@ -66,12 +79,13 @@ static bool find_name(struct names *names, struct inside *inside, const struct f
     return true;
 }
 
-bool told_names(struct names *names, struct inside *inside, const struct slot *slot, struct told_names *told)
+bool told_names(struct names *names, struct places *places, struct inside *inside, const struct slot *slot,
+                struct told_names *told)
 {
     const char *base = slot->bytes + slot->path_length;
     *told = (struct told_names){base, base + slot->base_length, slot->base_length, slot->opened_length};
-    return find_name(names, inside, &slot->base, &told->base, &told->base_length) &&
-           find_name(names, inside, &slot->opened, &told->opened, &told->opened_length);
+    return find_name(names, places, inside, &slot->base, &told->base, &told->base_length) &&
+           find_name(names, places, inside, &slot->opened, &told->opened, &told->opened_length);
 }
 
 void told_read(const struct slot *slot, uint8_t *into)

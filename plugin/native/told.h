@@ -5,6 +5,7 @@
 
 #include "injection.h"
 #include "names.h"
+#include "places.h"
 
 /* Given each look that counts. `slot` is the first of those that hold it. */
 typedef void told_look(void *context, const struct slot *slot);
@@ -19,7 +20,8 @@ struct told_names {
 };
 
 /* Put them together, and keep those that are new; false if one is missing. */
-bool told_names(struct names *names, struct inside *inside, const struct slot *slot, struct told_names *told);
+bool told_names(struct names *names, struct places *places, struct inside *inside, const struct slot *slot,
+                struct told_names *told);
 
 /* Copy what a look has read: `slot->read_length` bytes. */
 void told_read(const struct slot *slot, uint8_t *into);

@@ -616,3 +616,27 @@ def test_programs_without_a_loader_leave_room_for_libraries(tmp_path: Path) -> N
     shutil.copy(library, tmp_path / Path(library).name)
     script = f"for i in $(seq 80); do {alone}; done; LD_LIBRARY_PATH={tmp_path} {program}"
     assert told(tmp_path, "/bin/sh", "-c", script).printed == b"1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root, to mount")
+def test_a_file_that_is_reached_by_two_mounts_has_the_name_by_which_it_was_opened(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "one/file").write_text("the same")
+    mounting = tmp_path / "mounting"
+    mounting.write_text(f'#!/bin/sh\nmount --bind {tmp_path}/one {tmp_path}/other && exec "$@"\n')
+    mounting.chmod(0o755)
+    around = tmp_path / "around"
+    around.write_text(f'#!/bin/sh\nexec unshare -m {mounting} "$@"\n')
+    around.chmod(0o755)
+    looked = "os.fstat(os.open(f'{name}/file', os.O_RDONLY)); os.mkdir(name + '-seen')"
+    seen = told(
+        tmp_path, sys.executable, "-ISc", f"import os\nfor name in ('one', 'other'):\n    {looked}", around=around
+    )
+    opened = [
+        event.args[0].path
+        for event in seen.events
+        if isinstance(event, Call) and event.name in ("fstat", "newfstatat") and isinstance(event.args[0], Fd)
+    ]
+    assert (seen.status, seen.problems) == (0, [])
+    assert opened[-2:] == [os.fsencode(tmp_path / "one/file"), os.fsencode(tmp_path / "other/file")]
