@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import partial
 
 from pytrace_cas.digest import Digest
 from pytrace_cas.recorded.bytecode import source_of
@@ -15,6 +16,7 @@ from pytrace_exec.calls.table import HARMLESS, READS, WRITES, untraced
 from pytrace_exec.observe.before import GRANULE_NS, EarlierView
 from pytrace_exec.observe.conclude import conclude
 from pytrace_exec.observe.facts import BYTECODE, value_of
+from pytrace_exec.observe.meanwhile import Meanwhile
 from pytrace_exec.observe.reader import read_events
 from pytrace_exec.observe.run import Run, Setting
 from pytrace_exec.observe.snapshot import Snapshot
@@ -83,8 +85,14 @@ def run_command(invocation: Invocation, abbreviated: tuple[str, ...] = ABBREVIAT
     """Run the command under the tracer; raise TracerUnavailable if it has not begun."""
     tracer = _tracer(invocation, abbreviated)
     snapshot = Snapshot.take(_folders(invocation), [invocation.places.tmp or b"/tmp"])
-    trace = run_traced(invocation.argv, invocation.executable, invocation.environ, invocation.streams, tracer)
-    return snapshot, trace
+    argv, executable, streams = invocation.argv, invocation.executable, invocation.streams
+
+    def begins(pid: int, started_ns: int) -> Meanwhile | None:
+        """What strace tells is only understood when all of it is there."""
+        meanwhile = Meanwhile(partial(_setting, invocation, pid, started_ns), snapshot)
+        return meanwhile if isinstance(tracer, native.Native) else None
+
+    return snapshot, run_traced(argv, executable, invocation.environ, streams, tracer, begins=begins)
 
 
 def observe(
@@ -99,25 +107,10 @@ def observe(
 
     `known`: digests taken just before it, by path, which prove content that it destroyed.
     """
-    streams, places = invocation.streams, invocation.places
+    streams = invocation.streams
     live, kept = LiveView(function, digests), _kept(trace)
     earlier = EarlierView(snapshot, live, known, digests, trace.started_ns, kept)
-    setting = Setting(
-        trace.pid,
-        places.root,
-        invocation.cwd,
-        invocation.umask,
-        os.geteuid(),
-        os.getegid(),
-        streams.standing(),
-        invocation.outputs,
-        invocation.options.mtime,
-        trace.started_ns,
-        invocation.options.pid_namespace,
-        places.sources,
-        tuple(place for place in (places.home, places.tmp, *(tree for _, tree in places.trees)) if place),
-    )
-    run = read_events(trace.events, setting, earlier)
+    run = _read(trace, _setting(invocation, trace.pid, trace.started_ns), earlier)
     run.processes.programs[0].argv = invocation.argv
     for subject in invocation.searched:
         run.subjects.setdefault(subject, None)
@@ -134,6 +127,35 @@ def observe(
     seen.reasons += _trace_reasons(trace, recorded, snapshot)
     seen.reasons += _stream_reasons(invocation, seen)
     return Traced(trace, seen, recorded, earlier, around.listings)
+
+
+def _setting(invocation: Invocation, pid: int, started_ns: int) -> Setting:
+    places = invocation.places
+    return Setting(
+        pid,
+        places.root,
+        invocation.cwd,
+        invocation.umask,
+        os.geteuid(),
+        os.getegid(),
+        invocation.streams.standing(),
+        invocation.outputs,
+        invocation.options.mtime,
+        started_ns,
+        invocation.options.pid_namespace,
+        places.sources,
+        tuple(place for place in (places.home, places.tmp, *(tree for _, tree in places.trees)) if place),
+    )
+
+
+def _read(trace: Trace, setting: Setting, earlier: EarlierView) -> Run:
+    """Read what the run did, as far as that was not done while it went on."""
+    if isinstance(trace.reading, Meanwhile):
+        run = trace.reading.finish(trace.events, setting, earlier)
+        if run is not None:
+            return run
+        earlier.problems.clear()
+    return read_events(trace.events, setting, earlier)
 
 
 def _kept(trace: Trace) -> dict[tuple[int, ...], bytes]:

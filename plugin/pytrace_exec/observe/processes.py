@@ -10,8 +10,6 @@ from pytrace_exec.tracer.events import Call, Changed, Flags
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from pytrace_exec.observe.world import Node
     from pytrace_exec.tracer.events import Event, Value
 
@@ -125,20 +123,31 @@ class Task:
 
 
 class Processes:
-    """All tasks of a run, made from the calls that fork.
+    """All tasks of a run, made from the calls that fork, of which it must be told beforehand (`expect`).
 
     `let_go`: by when (ns since the epoch) the last task ended that could write to a file.
     """
 
-    def __init__(self, pid: int, events: Iterable[Event], cwd: Node, umask: int) -> None:
+    def __init__(self, pid: int, cwd: Node, umask: int) -> None:
         first = Program(pid, 0, b"", ())
         self.programs = [first]
         self.tasks = {pid: Task(pid, [first], FileSystemContext(cwd, umask))}
         self.let_go: dict[Node, int] = {}
         self._births: dict[int, list[Call]] = {}
-        for event in events:
-            if isinstance(event, Call) and event.result and _forks(event.name) and event.error is None:
-                self._births.setdefault(event.result, []).append(event)
+
+    def expect(self, event: Event) -> None:
+        """Note a call that forks, before anything of what it made is read."""
+        if isinstance(event, Call) and event.result and _forks(event.name) and event.error is None:
+            self._births.setdefault(event.result, []).append(event)
+
+    def knows(self, pid: int) -> bool:
+        """Whether the task of that number is there or can be made."""
+        while pid not in self.tasks:
+            births = self._births.get(pid)
+            if not births:
+                return False
+            pid = births[0].pid
+        return True
 
     def task(self, pid: int) -> Task | None:
         """The task of that number, made from its parent when it is first seen; None when nobody forked it."""

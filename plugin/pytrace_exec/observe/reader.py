@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 from pytrace_exec.calls.numbers import call_name
 from pytrace_exec.calls.table import HARMLESS, TABLE
@@ -37,25 +38,63 @@ LOOK_ONLY = frozenset(
 
 def read_events(events: Sequence[Event], setting: Setting, earlier: Earlier) -> Run:
     """Return what the events tell of the run, in the order in which they were completed."""
-    run = Run(setting, earlier, events)
-    for event in events:
-        if isinstance(event, Call):
-            _call(run, event)
-        elif isinstance(event, Again):
-            _again(run, event)
-        elif isinstance(event, Exited):
-            run.processes.ended(event.pid, event.code, event.at)
-        elif isinstance(event, Killed):
-            run.processes.ended(event.pid, None, event.at)
-        elif isinstance(event, Superseded):
-            run.processes.superseded(event.pid, event.by)
-        elif isinstance(event, Foreign):
-            run.refuse_for(Reason("foreign_abi", None, event.pid, event.name))
-        elif isinstance(event, Unparsed):
-            run.refuse("incomplete", event.text[:200])
-    machine.answer_for_purposes(run)
-    _check_programs(run)
-    return run
+    reader = Reader(setting, earlier)
+    reader.read(events)
+    return reader.finish()
+
+
+class Reader:
+    """Reads events that may still come; `run` is what those tell that were read."""
+
+    __slots__ = ("_next", "_unseen", "run")
+
+    def __init__(self, setting: Setting, earlier: Earlier) -> None:
+        self.run = Run(setting, earlier)
+        self._next = 0
+        self._unseen = 0
+
+    def read(self, events: Sequence[Event], until: int | None = None) -> bool:
+        """Read on in the events; without `until` (ns of the monotonic clock) they are all, else more may come.
+
+        Until all are there, nothing is read beyond a thread whose birth was not told yet: its parent's call may return
+        later than its own first ones. Returns whether it was only the time that was up.
+        """
+        for position in range(self._unseen, len(events)):
+            self.run.processes.expect(events[position])
+        self._unseen = len(events)
+        while self._next < len(events):
+            event = events[self._next]
+            if until is not None:
+                if isinstance(event, Call | Again) and not self.run.processes.knows(event.pid):
+                    return False
+                if time.monotonic_ns() > until:
+                    return True
+            self._next += 1
+            _event(self.run, event)
+        return False
+
+    def finish(self) -> Run:
+        """Return what all events tell, which have been read, after the run."""
+        machine.answer_for_purposes(self.run)
+        _check_programs(self.run)
+        return self.run
+
+
+def _event(run: Run, event: Event) -> None:
+    if isinstance(event, Call):
+        _call(run, event)
+    elif isinstance(event, Again):
+        _again(run, event)
+    elif isinstance(event, Exited):
+        run.processes.ended(event.pid, event.code, event.at)
+    elif isinstance(event, Killed):
+        run.processes.ended(event.pid, None, event.at)
+    elif isinstance(event, Superseded):
+        run.processes.superseded(event.pid, event.by)
+    elif isinstance(event, Foreign):
+        run.refuse_for(Reason("foreign_abi", None, event.pid, event.name))
+    elif isinstance(event, Unparsed):
+        run.refuse("incomplete", event.text[:200])
 
 
 def _check_programs(run: Run) -> None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 
 from pytrace_cas.recorded.bytecode import SUFFIX
 from pytrace_cas.recorded.subjects import Subject
@@ -18,12 +17,12 @@ from pytrace_exec.tracer.events import AT_FDCWD, Fd
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pytrace_exec.calls.table import Row
     from pytrace_exec.observe.processes import Program, Task
     from pytrace_exec.observe.world import Earlier, Node
-    from pytrace_exec.tracer.events import Call, Event, Value
+    from pytrace_exec.tracer.events import Call, Value
 
 
 class Standing:
@@ -134,15 +133,15 @@ class Run:
     them to. `read_late`: programs whose interpreter is read from the file after the run, each with how often it had
     been opened to be changed then, and its names. `peers`: whom it talked to outside, as HOST:PORT or `unix:PATH`.
     `found`: where the last path that a call named led;
-    `look`: what is noted of the look that is being read, if it may be repeated. `real_path`: where a library lies,
-    without links, and `interpreter_of`: every program of the run asks for the same few.
+    `look`: what is noted of the look that is being read, if it may be repeated. `real_paths`: where libraries and
+    scripts lie, without links; `interpreters`: of files that were executed, and their beginnings then.
     """
 
-    def __init__(self, setting: Setting, earlier: Earlier, events: Iterable[Event]) -> None:
+    def __init__(self, setting: Setting, earlier: Earlier) -> None:
         self.setting = setting
         self.world = World(earlier, setting.trees())
         cwd = self.world.locate(setting.cwd)
-        self.processes = Processes(setting.pid, events, cwd or self.world.top, setting.umask)
+        self.processes = Processes(setting.pid, cwd or self.world.top, setting.umask)
         self.subjects: dict[Subject, Call | None] = {}
         self.reasons: dict[tuple[str, bytes | None, str | None], Reason] = {}
         self.targets: list[Target] = []
@@ -167,10 +166,28 @@ class Run:
         self.read_late: list[tuple[Node, int, tuple[tuple[Node, bytes], ...]]] = []
         self.found: Found | None = None
         self.look: Look | None = None
-        self.real_path = lru_cache(maxsize=256)(os.path.realpath)
-        self.interpreter_of = lru_cache(maxsize=256)(interpreter_of)
+        self.real_paths: dict[bytes, bytes] = {}
+        self.interpreters: dict[tuple[bytes, bytes | None], bytes | None] = {}
         if cwd is None:
             self.refuse("incomplete", setting.cwd)
+
+    def real_path(self, path: bytes) -> bytes:
+        """Where a file lies without links; the programs of a run ask for the same few."""
+        if path not in self.real_paths:
+            self.real_paths[path] = os.path.realpath(path)
+        return self.real_paths[path]
+
+    def interpreter_of(self, path: bytes, head: bytes | None) -> bytes | None:
+        """What `interpreter_of` says of a file; each is read once."""
+        if (path, head) not in self.interpreters:
+            self.interpreters[path, head] = interpreter_of(path, head)
+        return self.interpreters[path, head]
+
+    def is_as_read(self) -> bool:
+        """Whether libraries, scripts and programs are still what they were when they were asked for."""
+        return all(os.path.realpath(path) == found for path, found in self.real_paths.items()) and all(
+            interpreter_of(*asked) == found for asked, found in self.interpreters.items()
+        )
 
     def note(self, call: Call, kind: str, arg: str, path: bytes | None, meant: bool = False) -> None:
         """Note a fact about an earlier path; None: it concerns only what the run made. `meant`: read by its meaning."""

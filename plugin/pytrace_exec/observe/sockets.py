@@ -97,7 +97,7 @@ def _talk(run: Run, task: Task, call: Call, address: Value) -> None:
 
 
 def _only_connects(run: Run, task: Task) -> bool:
-    return programs.uses_interfaces_to_connect(task.program, run.setting.root)
+    return programs.uses_interfaces_to_connect(task.program, run.setting.root, run.real_path)
 
 
 def _family(address: dict[str, Value]) -> str:

@@ -148,6 +148,13 @@ class World:
         self.originals: dict[bytes, Node] = {}
         self.repeats = Repeats()
 
+    def refresh(self, origin: bytes, found: Lookup) -> bool:
+        """Put a later status in the place of one that an inode had; return whether it is still there."""
+        if isinstance(found, str):
+            return False
+        self.originals[origin].status = found
+        return True
+
     def tree_of(self, path: bytes) -> bytes | None:
         """The one of the trees that a path lies in."""
         return next((tree for tree in self.trees if under(path, tree)), None)

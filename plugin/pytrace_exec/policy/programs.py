@@ -17,6 +17,8 @@ from pytrace_exec.policy.gnu_options import OPERAND, rows
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pytrace_exec.observe.processes import Program
     from pytrace_exec.observe.run import Run
     from pytrace_exec.tracer.events import Call
@@ -128,16 +130,17 @@ def compares_times(program: Program) -> bool:
     return program.known_as not in _NO_TIMES and not looks_at_mode_only(program)
 
 
-def tool_of(program: Program, root: bytes) -> str:
+def tool_of(program: Program, root: bytes, real_path: Callable[[bytes], bytes] = os.path.realpath) -> str:
     """Name of the tool that a program is: of an interpreter that of the script it was started with, if it is known.
 
-    Empty for one of the user's own, and for a command whose purpose is the tool's own state (`go clean`).
+    `real_path` tells where a script lies. Empty for one of the user's own, and for a command whose purpose is the
+    tool's own state (`go clean`).
     """
     name, words = program.known_as, program.argv[1:]
     if name in _STATE and words and words[0] in _STATE[name]:
         return ""
     if name == "node" and words:
-        script = os.path.realpath(words[0])
+        script = real_path(words[0])
         own = not words[0].startswith(b"/") or (script + b"/").startswith(root.rstrip(b"/") + b"/")
         return "" if own else _SCRIPTS.get(os.path.basename(script), name)
     if name in _PYTHON and words and (words[:2] == (b"-m", b"pytest") or os.path.basename(words[0]) in _PYTEST):
@@ -145,9 +148,9 @@ def tool_of(program: Program, root: bytes) -> str:
     return name
 
 
-def uses_interfaces_to_connect(program: Program, root: bytes) -> bool:
+def uses_interfaces_to_connect(program: Program, root: bytes, real_path: Callable[[bytes], bytes]) -> bool:
     """Whether it asks for the network's interfaces only to choose how to connect."""
-    return tool_of(program, root) in _INTERFACES_TO_CONNECT
+    return tool_of(program, root, real_path) in _INTERFACES_TO_CONNECT
 
 
 def copies_times(program: Program) -> bool:

@@ -18,10 +18,10 @@ from pytrace_exec.tracer.watch import Log, Watch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Protocol
 
-    from pytrace_exec.tracer.watch import Parser, Streams
+    from pytrace_exec.tracer.watch import Parser, Reading, Streams
 
     class Tracer(Protocol):
         """A way to trace a command: a program that becomes the command and writes a log of what that does.
@@ -66,11 +66,13 @@ class Trace:
     `status` is the wait status of the command, `pid` its number, `started_ns` the wall clock just before it was
     executed, `ended_ns` when it and what it started had ended. `left_running` are the processes that outlived it by
     more than the grace; they go on, traced to no effect. `problem` says what is missing from `events`, if `complete` is
-    false. `secured` is what the run destroyed, as far as the tracer could keep it; `close` lets go of it.
+    false. `reading` is what has read some of them already, if anything has. `secured` is what the run destroyed, as far
+    as the tracer could keep it; `close` lets go of it.
     """
 
     __slots__ = (
-        "_log", "complete", "ended_ns", "events", "left_running", "pid", "problem", "secured", "started_ns", "status",
+        "_log", "complete", "ended_ns", "events", "left_running", "pid", "problem", "reading", "secured", "started_ns",
+        "status",
     )  # fmt: skip
 
     def __init__(
@@ -86,6 +88,7 @@ class Trace:
         self._log = log
         self.events = log.parser.events
         self.secured = log.parser.secured
+        self.reading = log.reading
         self.status = status
         self.left_running = left_running
         self.complete = problem is None
@@ -106,11 +109,13 @@ def run_traced(
     streams: Streams,
     tracer: Tracer,
     grace: float = GRACE,
+    begins: Callable[[int, int], Reading | None] = lambda pid, started_ns: None,
 ) -> Trace:
     """Run `argv` with exactly `env` in the working directory and return what it did.
 
-    `executable` is the program that `argv[0]` was found to mean. For the main thread. Raises TracerUnavailable if the
-    command did not begin; then it may be run plainly with the same streams.
+    `executable` is the program that `argv[0]` was found to mean. `begins` is told the command's number and the moment
+    before its execution; what it returns reads the events as they come. For the main thread. Raises TracerUnavailable
+    if the command did not begin; then it may be run plainly with the same streams.
     """
     check_possible(executable)
     log = Log(tracer.parser())
@@ -123,6 +128,7 @@ def run_traced(
             pid = _spawn(tracer, args, environment, streams)
             relay.attach(pid)
             streams.started(pid)
+            log.reading = begins(pid, started_ns)
             watch = Watch(pid, log, streams, relay)
             ended = watch.run(grace)
             ended_ns = time.time_ns()

@@ -50,6 +50,12 @@ if TYPE_CHECKING:
         def finish(self) -> None:
             """Take note that nothing more comes."""
 
+    class Reading(Protocol):
+        """Reads the events of a run while it goes on; what it raises ends it."""
+
+        def read_some(self, events: Sequence[Event]) -> bool:
+            """Read on for a moment in what has come so far; return whether there is more that can be read now."""
+
     class Output(Protocol):
         """One output of the command on its way through us."""
 
@@ -110,10 +116,21 @@ class Log:
     """The pipe that a tracer writes to: read without ever waiting for the parser, parsed when nothing else is to do.
 
     `begun` says that the command has been executed; `refused` is the reason if it could not be. `unreadable` says how
-    the parser failed, if it did: then the rest is not parsed.
+    the parser failed, if it did: then the rest is not parsed. `reading` reads the events as they come.
     """
 
-    __slots__ = ("_chunks", "_reader", "_writer", "begun", "ended", "parser", "refused", "unreadable")
+    __slots__ = (
+        "_chunks",
+        "_reader",
+        "_unread",
+        "_writer",
+        "begun",
+        "ended",
+        "parser",
+        "reading",
+        "refused",
+        "unreadable",
+    )
 
     def __init__(self, parser: Parser) -> None:
         self._reader, self._writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
@@ -124,6 +141,8 @@ class Log:
         self.refused: str | None = None
         self.unreadable: str | None = None
         self.ended = False
+        self.reading: Reading | None = None
+        self._unread = False
 
     @property
     def path(self) -> bytes:
@@ -176,11 +195,20 @@ class Log:
 
     @property
     def waiting(self) -> bool:
-        """Whether something was read and is not parsed yet."""
-        return bool(self._chunks)
+        """Whether something can be done with what has come."""
+        return bool(self._chunks) or (self._unread and self.reading is not None and self.begun)
 
-    def parse_some(self) -> None:
-        """Parse a slice of what was read."""
+    def work_on(self) -> None:
+        """Parse a slice of what has come; if all is parsed, let a slice of the events be read."""
+        if self._chunks:
+            self._parse_some()
+        elif self.reading is not None:
+            try:
+                self._unread = self.reading.read_some(self.parser.events)
+            except Exception:  # whatever it is: the command runs on, and it will come again when it has ended
+                self.reading = None
+
+    def _parse_some(self) -> None:
         chunk = self._chunks.pop(0)
         self._parse(chunk[:_SLICE])
         if len(chunk) > _SLICE:
@@ -194,6 +222,7 @@ class Log:
 
     def _parse(self, data: bytes) -> None:
         if self.unreadable is None:
+            self._unread = True
             try:
                 self.parser.feed(data)
                 self.ended = self.ended or self.parser.complete
@@ -246,7 +275,7 @@ class Watch:
         return (self._log is None or self._log.ended) and not (self._pumping and self._streams.polled())
 
     def _turn(self, deadline: float) -> None:
-        """Wait for something to happen and deal with it; parse while nothing does."""
+        """Wait for something to happen and deal with it; parse and read while nothing does."""
         now = time.monotonic()
         poll = select.poll()
         until = deadline
@@ -262,12 +291,12 @@ class Watch:
             for descriptor, events in self._streams.polled():
                 poll.register(descriptor, events)
             until = min(until, now + (self._streams.tick() or _NEVER))
-        unparsed = self._log is not None and self._log.waiting
-        ready = poll.poll(0 if unparsed else _milliseconds(until - now))
+        waiting = self._log is not None and self._log.waiting
+        ready = poll.poll(0 if waiting else _milliseconds(until - now))
         for descriptor, events in ready:
             self._serve(descriptor, events)
-        if self._log is not None and unparsed and not ready:
-            self._log.parse_some()
+        if self._log is not None and waiting and not ready:
+            self._log.work_on()
 
     def _serve(self, descriptor: int, events: int) -> None:
         if descriptor == self._pidfd:

@@ -22,7 +22,7 @@ def run_in(path: Path) -> Run:
     """A run of which no event was read yet."""
     place = os.fsencode(path)
     earlier = EarlierView(Snapshot.take([place]), LiveView(SHA256), {}, None, 0)
-    return Run(Setting(1, place, place, 0o022, os.geteuid(), os.getegid(), {}, (), False, 0), earlier, [])
+    return Run(Setting(1, place, place, 0o022, os.geteuid(), os.getegid(), {}, (), False, 0), earlier)
 
 
 def test_each_run_follows_links_anew(tmp_path: Path) -> None:
