@@ -197,7 +197,7 @@ CASES: tuple[Case, ...] = (
     Case(
         "unzip of what is newer",
         shell("unzip -q -o -u o.zip; cat d/a"),
-        given="mkdir d; echo a > d/a; touch -d @1500000000 d/a; python3 -m zipfile -c o.zip d; echo mine > d/a",
+        given="mkdir d; echo a > d/a; touch -d @1500000000 d/a d; python3 -m zipfile -c o.zip d; echo mine > d/a",
         misses=("touch -d 2022-01-01 d/a",),
     ),
 )

@@ -97,7 +97,7 @@ CONFIGURED = {"configure": CONFIGURE, "Makefile.in": "all:;echo @word@\n", "word
 CMAKE_FILES = {"CMakeLists.txt": CMAKE, **C_FILES}
 NINJA_FILES = {"build.ninja": "rule c\n command = gcc -o $out $in\nbuild x: c main.c | word.h\n", **C_FILES}
 SUITE_FILES = {"test_word.py": SUITE, "word.py": "WORD = 'one'\n", **WORDS}
-ARCHIVED = "tar cf d.tar d; rm -r d"
+ARCHIVED = "tar cf d.tar --mtime=@1500000000 d; rm -r d"
 NPM_FILES = {"main.js": "console.log('one')\n", "package.json": PACKAGE}
 OTHER = "sed -i s/one/two/"
 BUILT = "cmake -B build . > told && make -C build"
