@@ -20,13 +20,17 @@ static const uint8_t FORMS[COMPARISONS][8] = {
 static const size_t FORM_SIZES[COMPARISONS] = {8, 7, 8};
 
 /* How far before its call a number may be put into eax, and what a site's form takes at most, in bytes. */
-enum { NUMBER_BEFORE = 24, FORM = 8 };
+enum { NUMBER_BEFORE = 24, FORM = 8, CALL_SIZE = 2 };
 
 /* Jumps are held against sites by blocks of so many bytes, and these by so many numbers. */
 enum { BLOCK = 128, BLOCKS = 1 << 14 };
 
+/* How far a function reaches at most, and how much of the code is put first because it is seldom run, in bytes. */
+enum { NEAR = 1 << 16, SELDOM_RUN = 1 << 17, PAGE = 1 << 12 };
+
 /* The first bytes of instructions with a distance: a number into eax, jumps. */
-enum { MOVE_TO_EAX = 0xb8, SHORT_JUMP_ALWAYS = 0xeb, SHORT_JUMP_IF = 0x70, CALL_OR_LONG_JUMP = 0xe8, TWO_BYTES = 0x0f, LONG_JUMP_IF = 0x80 };
+enum { MOVE_TO_EAX = 0xb8, SHORT_JUMP_ALWAYS = 0xeb, SHORT_JUMP_IF = 0x70 };
+enum { CALL = 0xe8, LONG_JUMP_ALWAYS = 0xe9, TWO_BYTES = 0x0f, LONG_JUMP_IF = 0x80 };
 
 bool sites_expected(const char *path)
 {
@@ -90,17 +94,35 @@ static uint32_t without(struct site *sites, uint32_t count, uint64_t target)
     return count;
 }
 
-/* Where the bytes at `i` lead, if they could be a jump; elsewhere 0. */
-static uint64_t jumps_to(const uint8_t *bytes, const struct program_code *code, size_t i)
+/* Where bytes lead that could be a jump, given how long its distance is: 1 or 4 bytes after the first. */
+static uint64_t jumps_to(const uint8_t *bytes, const struct program_code *code, size_t i, unsigned distance_size)
 {
-    const uint8_t first = bytes[i];
-    int32_t distance;
-    if (first == SHORT_JUMP_ALWAYS || (first & 0xf0) == SHORT_JUMP_IF)
-        return code->offset + i + 2 + (uint64_t)(int64_t)(int8_t)bytes[i + 1];
-    if ((first & 0xfe) != CALL_OR_LONG_JUMP && ((first & 0xf0) != LONG_JUMP_IF || i == 0 || bytes[i - 1] != TWO_BYTES))
-        return 0;
-    memcpy(&distance, bytes + i + 1, sizeof distance);
-    return code->offset + i + 5 + (uint64_t)(int64_t)distance;
+    int32_t distance = (int8_t)bytes[i + 1];
+    if (distance_size == sizeof distance)
+        memcpy(&distance, bytes + i + 1, sizeof distance);
+    return code->offset + i + 1 + distance_size + (uint64_t)(int64_t)distance;
+}
+
+/* How long the distance is of an instruction that begins with a byte, if it is a jump or a call. */
+static void distance_sizes(uint8_t sizes[256])
+{
+    memset(sizes, 0, 256);
+    memset(sizes + SHORT_JUMP_IF, 1, 16);
+    memset(sizes + LONG_JUMP_IF, 4, 16); /* the second byte of one */
+    sizes[SHORT_JUMP_ALWAYS] = 1;
+    sizes[CALL] = sizes[LONG_JUMP_ALWAYS] = 4;
+}
+
+/* Whether a function that has a site can have code in the page at an offset: near the site, or where linkers put what is
+ * seldom run, first of all. */
+static bool may_belong(const struct program_code *code, const struct site *sites, uint32_t count, size_t page)
+{
+    if (page < SELDOM_RUN)
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        if (sites[i].at + NEAR > code->offset + page && sites[i].at < code->offset + page + NEAR)
+            return true;
+    return false;
 }
 
 /* Take out all sites that anything which could be a jump leads into. Where bytes only look like one, a site is lost. */
@@ -108,11 +130,19 @@ static uint32_t without_those_jumped_into(const uint8_t *bytes, const struct pro
                                           uint32_t count)
 {
     bool blocks[BLOCKS] = {false}; /* those that hold a site, or an end of one */
+    uint8_t sizes[256];
+    distance_sizes(sizes);
     for (uint32_t i = 0; i < count; i++)
         blocks[sites[i].at / BLOCK % BLOCKS] = blocks[(sites[i].at + FORM) / BLOCK % BLOCKS] = true;
     for (size_t i = 0; i + 5 <= code->size; i++) {
-        uint64_t target = jumps_to(bytes, code, i);
-        if (target != 0 && blocks[target / BLOCK % BLOCKS])
+        if (i % PAGE == 0 && !may_belong(code, sites, count, i)) {
+            i += PAGE - 1;
+            continue;
+        }
+        if (sizes[bytes[i]] == 0 || ((bytes[i] & 0xf0) == LONG_JUMP_IF && (i == 0 || bytes[i - 1] != TWO_BYTES)))
+            continue;
+        uint64_t target = jumps_to(bytes, code, i, sizes[bytes[i]]);
+        if (blocks[target / BLOCK % BLOCKS])
             count = without(sites, count, target);
     }
     return count;
@@ -135,11 +165,14 @@ static int form_at(const uint8_t *code, size_t left)
 uint32_t sites_find(const uint8_t *file, const struct program_code *code, struct site *sites, uint32_t most)
 {
     const uint8_t *bytes = file + code->offset;
+    const uint8_t *end = bytes + code->size, *at = bytes;
     uint32_t count = 0;
-    for (size_t at = 0; at + FORM <= code->size && count < most; at++) {
-        int form = bytes[at] == FORMS[0][0] ? form_at(bytes + at, code->size - at) : -1;
-        if (form >= 0 && puts_wanted_number(bytes, at))
-            sites[count++] = (struct site){(uint32_t)(code->offset + at), (uint32_t)form};
+    while (count < most && (at = memmem(at, (size_t)(end - at), FORMS[0], CALL_SIZE)) != NULL) {
+        int form = form_at(at, (size_t)(end - at));
+        size_t offset = (size_t)(at - bytes);
+        if (form >= 0 && puts_wanted_number(bytes, offset))
+            sites[count++] = (struct site){(uint32_t)(code->offset + offset), (uint32_t)form};
+        at += CALL_SIZE;
     }
     return without_those_jumped_into(bytes, code, sites, count);
 }

@@ -9,7 +9,6 @@ from pytrace_cas.recorded.subjects import Subject
 from pytrace_exec.observe.before import EarlierView, moved_folders
 from pytrace_exec.observe.comparisons import add_comparisons
 from pytrace_exec.observe.facts import value_of
-from pytrace_exec.observe.git_times import add_untrusted
 from pytrace_exec.observe.outputs import Output, outputs_of
 from pytrace_exec.observe.variables import generated_names
 from pytrace_exec.policy.git_commands import is_git
@@ -54,6 +53,8 @@ def conclude(
     _add_moved(run, earlier)
     add_comparisons(run, earlier)
     if any(map(is_git, run.processes.programs)):
+        from pytrace_exec.observe.git_times import add_untrusted
+
         add_untrusted(run, around)
     for name in around.identities():
         run.subjects.setdefault(Subject("identity", name), None)

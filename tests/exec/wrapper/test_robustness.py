@@ -13,7 +13,7 @@ import pytest
 from pytrace_cas.store import Store
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record, interpreter, wrapper_command
-from tests.support.tracers import TRACERS
+from tests.support.tracers import FIRST_TRACER, TRACERS
 
 pytestmark = [pytest.mark.strace]
 
@@ -129,7 +129,7 @@ def test_under_gdb(place: Place) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tracer", TRACERS)
+@pytest.mark.parametrize("tracer", FIRST_TRACER)
 def test_five_thousand_children(place: Place, tracer: str) -> None:
     script = "i=0; while [ $i -lt 5000 ]; do (: < in); i=$((i + 1)); done; echo $i"
     place.put("in", "one\n")
