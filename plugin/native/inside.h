@@ -17,13 +17,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-/* Where it lies: in reach of the 32-bit address of a jump, above programs that cannot be moved. The code in inside.c
- * has the address of `returns` in it. */
+/* Where it lies: in reach of the 32-bit address of a jump, above programs that cannot be moved. The code in
+ * inside_x86_64.c has the address of `returns` in it. */
 #define INSIDE_AT 0x70000000UL
 #define INSIDE_OWN_AT 0x6ffff000UL
 
 enum {
-    INSIDE_OWN_SIZE = 0x1000,
     INSIDE_POINTERS = 0x2000, /* in the code: where each site's jump finds the address of its entry */
     INSIDE_ENTRIES = 0x3000,
     INSIDE_ENTRY_SIZE = 16,

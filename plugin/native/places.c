@@ -28,12 +28,26 @@ static bool is_ordinary_type(uint32_t type)
     return false;
 }
 
-static bool is_ordinary(struct places *places, dev_t device, int descriptor)
+/* Whether the file system of a device is an ordinary one: 1 or 0; -1 if it has not been found out. */
+static int what_is_known(const struct places *places, dev_t device)
 {
     for (unsigned i = 0; i < places->device_count; i++)
         if (places->devices[i].device == device)
             return places->devices[i].ordinary;
+    return -1;
+}
+
+static bool is_known_ordinary(const struct places *places, dev_t device)
+{
+    return what_is_known(places, device) == 1;
+}
+
+static bool is_ordinary(struct places *places, dev_t device, int descriptor)
+{
     struct statfs found;
+    int known = what_is_known(places, device);
+    if (known >= 0)
+        return known == 1;
     if (places->device_count == PLACES_DEVICES || fstatfs(descriptor, &found) != 0)
         return false;
     unsigned i = places->device_count++;
@@ -42,21 +56,12 @@ static bool is_ordinary(struct places *places, dev_t device, int descriptor)
     return places->devices[i].ordinary;
 }
 
-/* Whether the device is known, and its file system an ordinary one. */
-static bool is_known_ordinary(const struct places *places, dev_t device)
-{
-    for (unsigned i = 0; i < places->device_count; i++)
-        if (places->devices[i].device == device)
-            return places->devices[i].ordinary;
-    return false;
-}
-
 bool places_are_ordinary(struct places *places, dev_t device, const char *path)
 {
-    for (unsigned i = 0; i < places->device_count; i++)
-        if (places->devices[i].device == device)
-            return places->devices[i].ordinary;
     struct stat status;
+    int known = what_is_known(places, device);
+    if (known >= 0)
+        return known == 1;
     int descriptor = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
     bool ordinary = descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_dev == device &&
                     is_ordinary(places, device, descriptor);

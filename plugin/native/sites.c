@@ -62,9 +62,9 @@ bool sites_read_headers(const uint8_t *file, size_t size, struct program_code *c
             continue;
         if (part.p_offset > size || part.p_filesz > size - part.p_offset || part.p_vaddr != part.p_offset)
             return false;
-        const uint64_t page = 4096;
-        *code = (struct program_code){head.e_entry, part.p_vaddr & ~(page - 1),
-                                      (part.p_vaddr + part.p_filesz + page - 1) & ~(page - 1), part.p_offset, part.p_filesz};
+        const uint64_t within = PAGE - 1;
+        *code = (struct program_code){head.e_entry, part.p_vaddr & ~within,
+                                      (part.p_vaddr + part.p_filesz + within) & ~within, part.p_offset, part.p_filesz};
         parts++;
     }
     return parts == 1;
