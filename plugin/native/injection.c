@@ -253,11 +253,17 @@ static const struct loader *loader_at(struct injection *injection, pid_t tid, ui
     return loader;
 }
 
-static bool write_code(pid_t tid, uint64_t address, const void *bytes, size_t size)
+/* Open a process's memory, code included, to write to it. Returns a descriptor, or -1. */
+static int open_memory(pid_t tid)
 {
     char name[LINK_NAME];
     snprintf(name, sizeof name, "/proc/%d/mem", tid);
-    int memory = open(name, O_WRONLY | O_CLOEXEC);
+    return open(name, O_WRONLY | O_CLOEXEC);
+}
+
+static bool write_code(pid_t tid, uint64_t address, const void *bytes, size_t size)
+{
+    int memory = open_memory(tid);
     bool written = memory >= 0 && pwrite(memory, bytes, size, (off_t)address) == (ssize_t)size;
     if (memory >= 0)
         close(memory);
@@ -327,14 +333,14 @@ void injection_refused(const struct injection *injection, const struct tracee *t
 }
 
 /* Put back what stood at a library's sites, where they were led elsewhere. */
-static void put_back(const struct library *library, const struct inside_own *own, pid_t tid)
+static void put_back(const struct library *library, const struct inside_own *own, int memory)
 {
     for (uint32_t i = 0; i < library->site_count; i++) {
         uint64_t returns = own->returns[library->first_site + i];
         size_t size;
         const uint8_t *form = sites_form(&library->sites[i], &size);
-        if (returns != 0)
-            write_code(tid, returns - size, form, size);
+        if (returns != 0 && pwrite(memory, form, size, (off_t)(returns - size)) < 0)
+            return; /* the process is gone */
     }
 }
 
@@ -347,8 +353,12 @@ void injection_end_in(const struct injection *injection, pid_t tid, bool stands)
         own.cookie != inside->cookie || own.off != 0)
         return;
     memory_write(tid, INSIDE_OWN_AT + offsetof(struct inside_own, off), &off, sizeof off);
-    for (unsigned i = 0; stands && i < atomic_load(&inside->library_count); i++)
-        put_back(&inside->libraries[i], &own, tid);
+    int memory = stands ? open_memory(tid) : -1;
+    if (memory < 0)
+        return;
+    for (unsigned i = 0; i < atomic_load(&inside->library_count); i++)
+        put_back(&inside->libraries[i], &own, memory);
+    close(memory);
 }
 
 #else
