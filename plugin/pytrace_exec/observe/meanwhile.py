@@ -13,7 +13,7 @@ import stat
 import time
 
 from pytrace_exec.observe.reader import Reader
-from pytrace_exec.observe.view import error_name
+from pytrace_exec.observe.view import answer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,10 +43,7 @@ class Midway:
         if found is None:
             found = self._snapshot.lstat(path)
             if found is None:
-                try:
-                    found = os.lstat(path)
-                except OSError as error:
-                    found = error_name(error)
+                found = answer(os.lstat, path)
             self.statuses[path] = found
         return found
 
@@ -56,13 +53,12 @@ class Midway:
 
     def readlink(self, path: bytes) -> bytes | str:
         """Target of a link."""
-        target: bytes | str | None = self._snapshot.targets.get(path)
+        target = self.targets.get(path)
         if target is None:
-            try:
-                target = os.readlink(path)
-            except OSError as error:
-                target = error_name(error)
-        self.targets[path] = target
+            target = self._snapshot.targets.get(path)
+            if target is None:
+                target = answer(os.readlink, path)
+            self.targets[path] = target
         return target
 
 

@@ -11,9 +11,14 @@ from pytrace_cas.recorded.bytecode import Bytecode, split
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
     from pytrace_cas.digest import DigestFunction
     from pytrace_exec.observe.digest_cache import DigestCache
     from pytrace_exec.observe.facts import Lookup
+
+    _Answer = TypeVar("_Answer")
 
 _LETTERS = {stat.S_IFREG: "f", stat.S_IFDIR: "d", stat.S_IFLNK: "l"}
 _CHUNK = 1 << 20
@@ -22,6 +27,14 @@ _CHUNK = 1 << 20
 def error_name(error: OSError) -> str:
     """Name of an error, `ENOENT`."""
     return errno.errorcode.get(error.errno or 0, f"E{error.errno}")
+
+
+def answer(question: Callable[[bytes], _Answer], path: bytes) -> _Answer | str:
+    """What the disk answers about a path, or the error's name."""
+    try:
+        return question(path)
+    except OSError as error:
+        return error_name(error)
 
 
 def type_letter(mode: int) -> str:
@@ -92,22 +105,14 @@ class LiveView:
         """Status of what the path leads to, or the error's name."""
         found = self._stats.get(path)
         if found is None:
-            try:
-                found = os.stat(path)
-            except OSError as error:
-                found = error_name(error)
-            self._stats[path] = found
+            found = self._stats[path] = answer(os.stat, path)
         return found
 
     def lstat(self, path: bytes) -> Lookup:
         """Status of the path itself, or the error's name."""
         found = self._lstats.get(path)
         if found is None:
-            try:
-                found = os.lstat(path)
-            except OSError as error:
-                found = error_name(error)
-            self._lstats[path] = found
+            found = self._lstats[path] = answer(os.lstat, path)
         return found
 
     def newest(self) -> int:
@@ -117,10 +122,7 @@ class LiveView:
 
     def readlink(self, path: bytes) -> bytes | str:
         """Target of a link, or the error's name."""
-        try:
-            return os.readlink(path)
-        except OSError as error:
-            return error_name(error)
+        return answer(os.readlink, path)
 
     def names(self, path: bytes) -> list[tuple[bytes, str]] | str:
         """Names and type letters of a directory, in no order, or the error's name."""

@@ -14,7 +14,7 @@ import pytest
 
 from pytrace_cas.digest import SHA256
 from pytrace_exec.observe.before import EarlierView
-from pytrace_exec.observe.meanwhile import Meanwhile
+from pytrace_exec.observe.meanwhile import Meanwhile, Midway
 from pytrace_exec.observe.reader import Reader, read_events
 from pytrace_exec.observe.run import Setting, Standing
 from pytrace_exec.observe.snapshot import Snapshot
@@ -153,3 +153,15 @@ def test_the_status_that_counts_is_that_after_the_run(tmp_path: Path) -> None:
 def test_what_was_not_begun_is_read_after_the_run(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert scene.meanwhile().finish([], scene.setting(), scene.earlier()) is None
+
+
+def test_a_link_that_changes_between_two_looks_is_held_by_its_first_answer(tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to("first")
+    midway = Midway(Snapshot.take([]))
+    path = os.fsencode(link)
+    assert midway.readlink(path) == b"first"
+    link.unlink()
+    link.symlink_to("second")
+    assert midway.readlink(path) == b"first"
+    assert midway.targets == {path: b"first"}
