@@ -19,11 +19,15 @@ static const uint8_t FORMS[COMPARISONS][8] = {
 };
 static const size_t FORM_SIZES[COMPARISONS] = {8, 7, 8};
 
-/* How far before its call a number may be put into eax, and what a site's form takes at most, in bytes. */
-enum { NUMBER_BEFORE = 24, FORM = 8, CALL_SIZE = 2 };
+/* How far before its call a number may be put into eax, what a site's form takes at most, and how many bytes all forms have
+ * at their end, of which the first is seldom found elsewhere. */
+enum { NUMBER_BEFORE = 24, FORM = 8, LAST = 3, LAST_BEGINS = 0xf0 };
 
 /* Jumps are held against sites by blocks of so many bytes, and these by so many numbers. */
 enum { BLOCK = 128, BLOCKS = 1 << 14 };
+
+/* How long a jump of four bytes' distance is, and how far one of a byte's distance reaches. */
+enum { LONG_JUMP = 5, SHORT_REACH = 192 };
 
 /* How far a function reaches at most, and how much of the code is put first because it is seldom run, in bytes. */
 enum { NEAR = 1 << 16, SELDOM_RUN = 1 << 17, PAGE = 1 << 12 };
@@ -94,23 +98,34 @@ static uint32_t without(struct site *sites, uint32_t count, uint64_t target)
     return count;
 }
 
-/* Where bytes lead that could be a jump, given how long its distance is: 1 or 4 bytes after the first. */
-static uint64_t jumps_to(const uint8_t *bytes, const struct program_code *code, size_t i, unsigned distance_size)
+static bool is_short_jump(uint8_t byte)
 {
-    int32_t distance = (int8_t)bytes[i + 1];
-    if (distance_size == sizeof distance)
-        memcpy(&distance, bytes + i + 1, sizeof distance);
-    return code->offset + i + 1 + distance_size + (uint64_t)(int64_t)distance;
+    return byte == SHORT_JUMP_ALWAYS || (byte & 0xf0) == SHORT_JUMP_IF;
 }
 
-/* How long the distance is of an instruction that begins with a byte, if it is a jump or a call. */
-static void distance_sizes(uint8_t sizes[256])
+static bool is_long_jump(const uint8_t *bytes, size_t i)
 {
-    memset(sizes, 0, 256);
-    memset(sizes + SHORT_JUMP_IF, 1, 16);
-    memset(sizes + LONG_JUMP_IF, 4, 16); /* the second byte of one */
-    sizes[SHORT_JUMP_ALWAYS] = 1;
-    sizes[CALL] = sizes[LONG_JUMP_ALWAYS] = 4;
+    return bytes[i] == CALL || bytes[i] == LONG_JUMP_ALWAYS ||
+           ((bytes[i] & 0xf0) == LONG_JUMP_IF && i > 0 && bytes[i - 1] == TWO_BYTES);
+}
+
+/* Take out the sites that a jump of one byte's distance may lead into. */
+static uint32_t without_those_near_jumps(const uint8_t *bytes, const struct program_code *code, struct site *sites,
+                                         uint32_t count)
+{
+    for (uint32_t number = count; number-- > 0;) {
+        const size_t site = sites[number].at - code->offset;
+        const size_t begin = site > SHORT_REACH ? site - SHORT_REACH : 0;
+        const size_t end = site + SHORT_REACH < code->size ? site + SHORT_REACH : code->size - 1;
+        for (size_t i = begin; i < end; i++) {
+            const uint64_t target = i + 2 + (uint64_t)(int64_t)(int8_t)bytes[i + 1];
+            if (is_short_jump(bytes[i]) && target > site && target < site + FORM) {
+                sites[number] = sites[--count];
+                break;
+            }
+        }
+    }
+    return count;
 }
 
 /* Whether a function that has a site can have code in the page at an offset: near the site, or where linkers put what is
@@ -125,25 +140,23 @@ static bool may_belong(const struct program_code *code, const struct site *sites
     return false;
 }
 
-/* Take out all sites that anything which could be a jump leads into. Where bytes only look like one, a site is lost. */
-static uint32_t without_those_jumped_into(const uint8_t *bytes, const struct program_code *code, struct site *sites,
-                                          uint32_t count)
+/* Take out the sites that a jump or call of four bytes' distance may lead into. */
+static uint32_t without_those_far_jumps(const uint8_t *bytes, const struct program_code *code, struct site *sites,
+                                        uint32_t count)
 {
     bool blocks[BLOCKS] = {false}; /* those that hold a site, or an end of one */
-    uint8_t sizes[256];
-    distance_sizes(sizes);
     for (uint32_t i = 0; i < count; i++)
         blocks[sites[i].at / BLOCK % BLOCKS] = blocks[(sites[i].at + FORM) / BLOCK % BLOCKS] = true;
-    for (size_t i = 0; i + 5 <= code->size; i++) {
-        if (i % PAGE == 0 && !may_belong(code, sites, count, i)) {
-            i += PAGE - 1;
+    for (size_t page = 0; page < code->size; page += PAGE) {
+        if (!may_belong(code, sites, count, page))
             continue;
+        for (size_t i = page; i < page + PAGE && i + LONG_JUMP <= code->size; i++) {
+            int32_t distance;
+            memcpy(&distance, bytes + i + 1, sizeof distance);
+            const uint64_t target = code->offset + i + LONG_JUMP + (uint64_t)(int64_t)distance;
+            if (blocks[target / BLOCK % BLOCKS] && is_long_jump(bytes, i))
+                count = without(sites, count, target);
         }
-        if (sizes[bytes[i]] == 0 || ((bytes[i] & 0xf0) == LONG_JUMP_IF && (i == 0 || bytes[i - 1] != TWO_BYTES)))
-            continue;
-        uint64_t target = jumps_to(bytes, code, i, sizes[bytes[i]]);
-        if (blocks[target / BLOCK % BLOCKS])
-            count = without(sites, count, target);
     }
     return count;
 }
@@ -154,25 +167,30 @@ const uint8_t *sites_form(const struct site *site, size_t *size)
     return FORMS[site->comparison];
 }
 
-static int form_at(const uint8_t *code, size_t left)
+/* The form whose last bytes begin with the one at an offset; -1 if none does. */
+static int form_that_ends(const uint8_t *bytes, size_t at, size_t size)
 {
-    for (int form = 0; form < COMPARISONS; form++)
-        if (left >= FORM && memcmp(code, FORMS[form], FORM_SIZES[form]) == 0)
+    for (int form = 0; form < COMPARISONS; form++) {
+        const size_t before = FORM_SIZES[form] - LAST;
+        if (at >= before && size - at >= LAST && memcmp(bytes + at - before, FORMS[form], FORM_SIZES[form]) == 0)
             return form;
+    }
     return -1;
 }
 
 uint32_t sites_find(const uint8_t *file, const struct program_code *code, struct site *sites, uint32_t most)
 {
-    const uint8_t *bytes = file + code->offset;
-    const uint8_t *end = bytes + code->size, *at = bytes;
+    const uint8_t *bytes = file + code->offset, *end = bytes + code->size, *at = bytes;
     uint32_t count = 0;
-    while (count < most && (at = memmem(at, (size_t)(end - at), FORMS[0], CALL_SIZE)) != NULL) {
-        int form = form_at(at, (size_t)(end - at));
-        size_t offset = (size_t)(at - bytes);
-        if (form >= 0 && puts_wanted_number(bytes, offset))
+    for (; count < most && (at = memchr(at, LAST_BEGINS, (size_t)(end - at))) != NULL; at++) {
+        int form = form_that_ends(bytes, (size_t)(at - bytes), code->size);
+        if (form < 0)
+            continue;
+        size_t offset = (size_t)(at - bytes) + LAST - FORM_SIZES[form];
+        if (puts_wanted_number(bytes, offset))
             sites[count++] = (struct site){(uint32_t)(code->offset + offset), (uint32_t)form};
-        at += CALL_SIZE;
     }
-    return without_those_jumped_into(bytes, code, sites, count);
+    /* Where bytes only look like a jump, a site is lost. */
+    count = without_those_near_jumps(bytes, code, sites, count);
+    return without_those_far_jumps(bytes, code, sites, count);
 }

@@ -301,7 +301,7 @@ def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
     """
     view, invocation = look_up.view, look_up.invocation
     paths = {path for _, path_set, _ in look_up.tried for path in path_set.produced}
-    words = (word for argument in invocation.argv for word in _WORDS.split(argument))
+    words = (word for argument in invocation.argv for word in re.split(_WORDS, argument))
     paths |= {os.path.normpath(os.path.join(invocation.cwd, word)) for word in words if word and b"\0" not in word}
     for path in paths:
         found = view.lstat(path) if under(path, invocation.places.root) else ""
@@ -311,7 +311,7 @@ def known_before(look_up: LookUp) -> dict[bytes, tuple[os.stat_result, str]]:
     return {path: known for path, known in view.digests.items() if known[0].st_ctime_ns < latest}
 
 
-_WORDS = re.compile(rb"[\s;|&<>()'\"=]+")
+_WORDS = rb"[\s;|&<>()'\"=]+"
 
 
 MAX_LISTINGS = 1 << 20

@@ -24,7 +24,7 @@ TIMES_AS_CONTENT = frozenset({b".ninja_deps", b".ninja_log"})
 STAMPED_BY = b"GIT_COMMITTER_DATE"
 """The variable by which git takes another time than the present for what it logs."""
 
-_REF_LOG = re.compile(rb"/logs/(?:HEAD|refs/.+)")  # what git notes in when it moves a ref
+_REF_LOG = rb"/logs/(?:HEAD|refs/.+)"  # what git notes in when it moves a ref
 
 NO_SOURCES = (b"\x7fELF", b"\xde\x12\x04\x95", b"\x95\x04\x12\xde")
 """Beginnings of what a compiler runs or loads and never compiles: programs, libraries, translated messages."""
@@ -38,7 +38,7 @@ def clock_reasons(run: Run, outputs: Iterable[Output], environ: Mapping[bytes, b
     names = [output.path for output in outputs if os.path.basename(output.path) in TIMES_AS_CONTENT]
     reasons = [Reason("absolute_times", path) for path in names]
     if STAMPED_BY not in environ and any(program.name == "git" for program in run.processes.programs):
-        reasons += [Reason("clock", output.path) for output in outputs if _REF_LOG.search(output.path)]
+        reasons += [Reason("clock", output.path) for output in outputs if re.search(_REF_LOG, output.path)]
     marks = _OF_FILE if b"SOURCE_DATE_EPOCH" in environ else _ANY
     sources = (subject.paths[0] for subject in run.subjects if subject.kind == "content")
     # A compiler proper expands macros, a driver or a linker does not.

@@ -68,9 +68,9 @@ tclsh* wish* expect                      : file\s+(?:owned|l?stat|attributes)
 """The same for owners."""
 
 
-def _rows(table: str) -> list[tuple[Globs, re.Pattern[bytes]]]:
+def _rows(table: str) -> list[tuple[Globs, bytes]]:
     rows = (line.partition(" : ") for line in table.strip().splitlines())
-    return [(Globs(programs.split()), re.compile(words.strip().encode())) for programs, _, words in rows]
+    return [(Globs(programs.split()), words.strip().encode()) for programs, _, words in rows]
 
 
 _SHELLS = Globs(SHELLS.split())
@@ -143,10 +143,10 @@ class Interpreters:
         """`looking`: those that looked at anything that it matters for. The texts are read once, and only for them."""
         names = {program.name for program in looking}
         wanted = {words for rows in _BY_WORDS for globs, words in rows if any(name in globs for name in names)}
-        self._found: set[re.Pattern[bytes]] = set()
+        self._found: set[bytes] = set()
         for text in texts if wanted else ():
             if is_script(text):
-                self._found.update(words for words in wanted - self._found if words.search(text))
+                self._found.update(words for words in wanted - self._found if re.search(words, text))
 
     def compare_folders(self, program: Program) -> bool:
         """Whether the program is an interpreter whose text compares directories' times."""
@@ -156,7 +156,7 @@ class Interpreters:
         """Whether the program is an interpreter whose text decides by owners."""
         return self._say(_OWNERS, program)
 
-    def _say(self, rows: list[tuple[Globs, re.Pattern[bytes]]], program: Program) -> bool:
+    def _say(self, rows: list[tuple[Globs, bytes]], program: Program) -> bool:
         return any(program.name in globs and words in self._found for globs, words in rows)
 
 

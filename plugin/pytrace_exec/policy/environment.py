@@ -11,7 +11,7 @@ from pytrace_cas.recorded.secrets import looks_secret
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 VARYING = """
 _ OLDPWD SHLVL PYTRACE_* HOSTNAME INIT_CWD SSH_* DISPLAY XDG_SESSION_* DBUS_* USER LOGNAME LS_COLORS MAIL EDITOR PAGER
@@ -54,11 +54,9 @@ An expression that begins with plain letters is found much faster: what must not
 _HEAD = 1024
 """An output with a NUL among so many bytes at its beginning is no text."""
 
-_ANY_NAME = b"|".join(
-    rb"%s(?<![A-Za-z0-9_]%s)%s" % (begin.encode(), begin.encode(), b"[A-Za-z0-9_]+" if star else b"")
-    for begin, star, _ in (name.partition("*") for name in VARYING.split())
-)
-"""A name that does not stand in the midst of a word."""
+_FIRST = bytes({name[0] for name in VARYING.encode().split()})
+_NAME = rb"[%s](?<![A-Za-z0-9_][%s])[A-Za-z0-9_]*+" % (_FIRST, _FIRST)
+"""A word that begins as one of the names does."""
 _WHOLE = frozenset(name.encode() for name in VARYING.split() if not name.endswith("*"))
 _BEGINNINGS = tuple(name[:-1].encode() for name in VARYING.split() if name.endswith("*"))
 
@@ -105,12 +103,15 @@ def named_in(texts: Iterable[bytes]) -> set[bytes]:
     """Names of varying variables that occur as words in texts, set or not."""
     import re
 
-    word = re.compile(rb"(?:" + _ANY_NAME + rb")(?![A-Za-z0-9_])")
     named: set[bytes] = set()
     for text in texts:
-        named.update(word.findall(text))
+        named.update(_named(re.findall(_NAME, text)))
         named.update(name for name, words in READ_BY_WORDS.items() if re.search(words, text))
     return named
+
+
+def _named(words: Iterable[bytes]) -> Iterator[bytes]:
+    return (word for word in words if varies(word) and word not in _BEGINNINGS)
 
 
 def values_in(environ: Mapping[bytes, bytes], texts: Iterable[bytes]) -> set[bytes]:
@@ -123,13 +124,13 @@ def told_in(environ: Mapping[bytes, bytes], results: Iterable[bytes]) -> set[byt
     """Names of varying variables that outputs show: with name and value, as a dump does, or by a short value alone."""
     import re
 
-    shown = re.compile(rb"(" + _ANY_NAME + rb")[\"']?(?:=|: ?| => )")
+    shown = rb"(" + _NAME + rb")[\"']?(?:=|: ?| => )"
     short = {name: environ[name] for name in TOLD if 0 < len(environ.get(name, b"")) < MIN_VALUE}
     words = {name: re.compile(rb"(?<!\w)" + re.escape(value) + rb"(?!\w)") for name, value in short.items()}
     told: set[bytes] = set()
     for text in results:
         if b"\0" not in text[:_HEAD]:
-            told.update(shown.findall(text))
+            told.update(_named(re.findall(shown, text)))
             told.update(name for name, word in words.items() if name not in told and word.search(text))
     return told
 

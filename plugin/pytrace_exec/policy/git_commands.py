@@ -54,8 +54,8 @@ PLACEHOLDERS = rb"%[+ -]?(?:[HTP]|[ac][neNElLdDtiIs]|[sfbBemn%]|x[0-9a-fA-F]{2})
 SHORT_HEAD = b"%h"
 """What it may ask for besides if HEAD alone is shown."""
 
-_HEX = re.compile(rb"[0-9a-fA-F]{4,}|.*-g[0-9a-fA-F]{4,}")
-_REVISION = re.compile(rb"\^?(@|[\w./+-]*)((?:~\d*|\^\d*|\^\{\w*\})*)(:.*)?", re.DOTALL)
+_HEX = rb"[0-9a-fA-F]{4,}|.*-g[0-9a-fA-F]{4,}"
+_REVISION = rb"(?s)\^?(@|[\w./+-]*)((?:~\d*|\^\d*|\^\{\w*\})*)(:.*)?"
 _PLAIN_FORMATS = frozenset({b"oneline", b"raw"})
 _SHOWN = frozenset({b"-s", b"--no-patch", b"--name-only", b"--name-status", b"--stat", b"--shortstat", b"--numstat"})
 _TOLD = frozenset({b"--quiet", b"--full-index"}) | (_SHOWN - {b"-s", b"--no-patch"})
@@ -137,8 +137,8 @@ def names_no_object(word: bytes) -> bool:
     if b"..." in word:
         return False  # from a common ancestor: which of several depends on a commit graph's being there
     for part in word.split(b".."):
-        match = _REVISION.fullmatch(part)
-        if match is None or _HEX.fullmatch(match[1]) or (match[3] and not match[1]):
+        match = re.fullmatch(_REVISION, part)
+        if match is None or re.fullmatch(_HEX, match[1]) or (match[3] and not match[1]):
             return False
     return True
 

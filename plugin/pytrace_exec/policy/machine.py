@@ -164,8 +164,8 @@ HARMLESS_REQUESTS = frozenset(
 ATTRIBUTE_REQUESTS = frozenset({"FS_IOC_SETFLAGS", "FS_IOC_FSSETXATTR"})
 NO_SUCH_REQUEST = frozenset({"ENOTTY", "EINVAL", "EBADF", "EOPNOTSUPP"})
 
-_DESCRIPTOR = re.compile(rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)")
-_PROCESS = re.compile(rb"/proc/\d+(/|$)")
+_DESCRIPTOR = rb"/(?:proc/(?:self|thread-self|\d+)/fd|dev/fd)/(\d+)"
+_PROCESS = rb"/proc/\d+(/|$)"
 _OWN_PATH = b"/proc/self/exe"
 _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
@@ -196,7 +196,7 @@ def _first(rows: list[tuple[Globs, Globs, str]], names: tuple[str, str], path: s
 
 def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
     """A path of `/proc`, `/sys` or `/dev` was looked at without being opened."""
-    match = _DESCRIPTOR.fullmatch(path)
+    match = re.fullmatch(_DESCRIPTOR, path)
     number = int(match.group(1)) if match else _STANDARD.get(path)
     if number is not None and number <= 2:
         run.note_plain(call, "stream", f"kind {number}")
@@ -211,7 +211,7 @@ def looked(run: Run, task: Task, call: Call, path: bytes) -> None:
 
 def _note_absent(run: Run, call: Call, path: bytes) -> None:
     """Note how a look ended, but at a process in a PID namespace of the run's own: which there are is its own doing."""
-    if not (run.setting.own_pids and _PROCESS.match(path)):
+    if not (run.setting.own_pids and re.match(_PROCESS, path)):
         run.note(call, "error", "", path)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 
 from pytrace_exec.observe.world import under
 from pytrace_exec.policy import programs
@@ -74,19 +75,21 @@ class Scratch:
         return programs.tool_of(program, self._run.setting.root) in tools or program.known_path in tools
 
 
-def _holds(place: bytes, names: re.Pattern[bytes], path: bytes, made: bool) -> bool:
+def _holds(place: bytes, names: str, path: bytes, made: bool) -> bool:
     """Whether a path is a place, one of the names below it, or a folder that the run made and that leads there."""
-    return (under(path, place) and names.fullmatch(path, len(place)) is not None) or (made and under(place, path))
+    return (under(path, place) and _below(names).fullmatch(path, len(place)) is not None) or (
+        made and under(place, path)
+    )
 
 
-def _places(environ: Mapping[bytes, bytes], what: str) -> Iterator[tuple[bytes, re.Pattern[bytes], Globs]]:
+def _places(environ: Mapping[bytes, bytes], what: str) -> Iterator[tuple[bytes, str, Globs]]:
     for line in PLACES.replace("\n  ", " ").strip().splitlines():
         tools, kind, spellings, names = (column.strip() for column in line.split(" : "))
         for spelling in spellings.split("|"):
             place = _expanded(spelling.strip().encode(), environ)
             if place is not None:
                 if kind == what:
-                    yield place, _below(names.encode().split()), Globs(tools.split())
+                    yield place, names, Globs(tools.split())
                 break
 
 
@@ -100,10 +103,12 @@ def _expanded(spelling: bytes, environ: Mapping[bytes, bytes]) -> bytes | None:
     return os.path.realpath(name + slash + rest)
 
 
-def _below(names: list[bytes]) -> re.Pattern[bytes]:
+@cache
+def _below(names: str) -> re.Pattern[bytes]:
     """What matches a path from the end of its place on: the place itself, or one of the names below it."""
     parts = {b"**": b".*", b"*": b"[^/]*"}
     escaped = (
-        re.sub(rb"\*\*|\*|[^*\[\]a-f0-9-]", lambda m: parts.get(m[0]) or re.escape(m[0]), name) for name in names
+        re.sub(rb"\*\*|\*|[^*\[\]a-f0-9-]", lambda m: parts.get(m[0]) or re.escape(m[0]), name)
+        for name in names.encode().split()
     )
     return re.compile(b"(?:/(?:" + b"|".join(escaped) + b"))?", re.DOTALL)

@@ -408,7 +408,8 @@ def test_looks_between_changes_are_told_in_an_order_that_can_be(tmp_path: Path) 
         if isinstance(event, Call) and event.name == "rename":
             made = True
         if isinstance(event, Call) and event.name == "openat" and b"shared" in event.args:
-            assert (event.error is None) == made
+            # While the first rename is under way, the file may be found before that is told: it is no input then.
+            assert event.error is None or not made
 
 
 TWICE = """
