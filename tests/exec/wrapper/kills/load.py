@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import subprocess
@@ -46,6 +47,11 @@ def content(version: int) -> bytes:
 def outputs(version: int) -> dict[str, bytes]:
     """What the step makes of a version."""
     return {f"made/{name}": (f"{mark}version {version}\n" * LINES).encode() for name, mark in MARKS.items()}
+
+
+def is_whole(line: str) -> bool:
+    """Whether a line of the statistics is no part of one, as its writer's death in the midst of it leaves it."""
+    return line.endswith("}}")
 
 
 @attrs.frozen
@@ -150,8 +156,13 @@ class Worker(threading.Thread):
         return Ran(process.returncode, out, err, moment, (*self._records()[before:], None)[0])
 
     def _records(self) -> list[Record]:
-        """What the statistics, which all share, hold of our runs; every line of them is whole."""
-        records = [Record.parse(line) for line in self._place.lines()]
+        """What the statistics, which all share, hold of our runs; only a kill leaves a part of a line."""
+        log = self._place.log
+        if not log.exists():
+            return []
+        with open(log, encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            records = [Record.parse(line) for line in file.read().splitlines() if is_whole(line)]
         return [record for record in records if record.line["command"] == list(self._command)]
 
     def _kill_about(self, process: subprocess.Popen[bytes], moment: str) -> None:

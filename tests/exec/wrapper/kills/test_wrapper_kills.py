@@ -13,7 +13,7 @@ import time
 import pytest
 
 from tests.exec.wrapper.kills.deck import Deck
-from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, FEW, MOMENTS, NAMED, Worker
+from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, FEW, MOMENTS, NAMED, Worker, is_whole
 from tests.exec.wrapper.kills.orphans import adopted
 from tests.exec.wrapper.place import Place
 
@@ -52,6 +52,7 @@ def test_killed_at_random_and_at_named_points(
         print(f"\n{tracer}: wrapper killed: {deck.told('wrapper')}, {acknowledged} results acknowledged")
     assert sum(deck.fell.values()) == wanted
     assert deck.told("wrapper").keys() >= set(MOMENTS)
+    assert sum(not is_whole(line) for line in place.lines()) <= wanted
     is_sound(place)
 
 
