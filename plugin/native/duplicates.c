@@ -67,8 +67,11 @@ void duplicates_put(struct duplicates *duplicates, const struct changes *changes
         return;
     }
     if (call->row->effect == EFFECT_OPEN && tracee->dropped.size > 0)
-        stream_put(stream, &tracee->dropped);
+        repeats_put(&duplicates->repeats, &tracee->dropped, stream);
     if (leads || call_changes(call))
         tracee->dropped.size = 0;
-    stream_put(stream, &tracee->record);
+    if (call_is_often_repeated(call))
+        repeats_put(&duplicates->repeats, &tracee->record, stream);
+    else
+        stream_put(stream, &tracee->record);
 }

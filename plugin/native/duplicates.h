@@ -7,13 +7,14 @@
 #ifndef PYTRACE_DUPLICATES_H
 #define PYTRACE_DUPLICATES_H
 
-#include "stream.h"
+#include "repeats.h"
 #include "tracees.h"
 
 enum { DUPLICATES_KEPT = 1 << 15 };
 
 struct duplicates {
     uint64_t seen[DUPLICATES_KEPT];
+    struct repeats repeats;
 };
 
 /* Put the finished record of a thread's call into the stream, unless the call is a look that was seen before. */

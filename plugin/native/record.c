@@ -2,15 +2,18 @@
 #include "record.h"
 
 #include "allocate.h"
+#include "hash.h"
 
 #include <string.h>
 
 /* Offsets in the header of a record, in the fixed part of a call's, and in the header of an attachment. */
 enum {
+    AT_KIND = 4,
     AT_STATE = 5,
     AT_COUNT = 6,
     AT_PID = 8,
     HEADER = 12,
+    AT_NUMBER = HEADER + 4,
     AT_RESULT = HEADER + 8,
     CALL_HEADER = HEADER + 8 + 8 + 6 * 8,
     AT_LENGTH = 4,
@@ -102,6 +105,24 @@ struct text record_attached(struct record *record, size_t attachment, enum attac
     count++;
     put(record, AT_COUNT, &count, sizeof count);
     return (struct text){(uint32_t)(attachment + ATTACHMENT_HEADER), length, (uint8_t)type};
+}
+
+uint64_t record_key(const struct record *record)
+{
+    const uint64_t what = hash_bytes(0, record->bytes + AT_KIND, AT_PID - AT_KIND);
+    return hash_bytes(what, record->bytes + HEADER, record->size - HEADER);
+}
+
+pid_t record_thread(const struct record *record)
+{
+    pid_t pid;
+    memcpy(&pid, record->bytes + AT_PID, sizeof pid);
+    return pid;
+}
+
+void record_number(struct record *record, uint32_t number)
+{
+    put(record, AT_NUMBER, &number, sizeof number);
 }
 
 const uint8_t *record_attachments(const struct record *record, size_t *size)

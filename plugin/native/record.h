@@ -17,6 +17,7 @@ enum record_kind {
     RECORD_SECURED,
     RECORD_END,
     RECORD_UNSEEN,
+    RECORD_AGAIN,
 };
 
 /* How the result of a call became known. */
@@ -72,6 +73,13 @@ void record_grow(struct record *record, size_t size);
 /* Start an attachment; the bytes that follow belong to it until `record_attached`, which returns where they are. */
 size_t record_attach(struct record *record, unsigned argument);
 struct text record_attached(struct record *record, size_t attachment, enum attachment_type type);
+
+/* What identifies a finished record of a call, but for its thread; and that thread. */
+uint64_t record_key(const struct record *record);
+pid_t record_thread(const struct record *record);
+
+/* Give the record of a call the number by which it may be told again. */
+void record_number(struct record *record, uint32_t number);
 
 /* The part of a call's record that holds its attachments. */
 const uint8_t *record_attachments(const struct record *record, size_t *size);

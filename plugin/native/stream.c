@@ -45,6 +45,15 @@ int stream_open(struct stream *stream, const char *name)
     return 0;
 }
 
+static void write_if_enough(struct stream *stream)
+{
+    size_t waiting = stream->end - stream->begin;
+    if (waiting >= MOST_WAITING)
+        stream_drain(stream);
+    else if (waiting >= BATCH)
+        stream_flush(stream);
+}
+
 void stream_put(struct stream *stream, struct record *record)
 {
     if (stream->broken)
@@ -52,11 +61,24 @@ void stream_put(struct stream *stream, struct record *record)
     uint32_t size = (uint32_t)record->size;
     memcpy(record->bytes, &size, sizeof size);
     append(stream, record->bytes, record->size);
-    size_t waiting = stream->end - stream->begin;
-    if (waiting >= MOST_WAITING)
-        stream_drain(stream);
-    else if (waiting >= BATCH)
-        stream_flush(stream);
+    stream->again = 0;
+    write_if_enough(stream);
+}
+
+void stream_put_again(struct stream *stream, pid_t pid, uint32_t number)
+{
+    if (stream->broken)
+        return;
+    if (stream->again == 0 || stream->again_by != pid) {
+        const uint32_t header[] = {0, RECORD_AGAIN, (uint32_t)pid};
+        append(stream, header, sizeof header);
+        stream->again = sizeof header;
+        stream->again_by = pid;
+    }
+    append(stream, &number, sizeof number);
+    stream->again += (uint32_t)sizeof number;
+    memcpy(stream->bytes + stream->end - stream->again, &stream->again, sizeof stream->again);
+    write_if_enough(stream);
 }
 
 bool stream_waiting(const struct stream *stream)
@@ -66,6 +88,7 @@ bool stream_waiting(const struct stream *stream)
 
 void stream_flush(struct stream *stream)
 {
+    stream->again = 0;
     while (stream_waiting(stream)) {
         ssize_t written = write(stream->descriptor, stream->bytes + stream->begin, stream->end - stream->begin);
         if (written < 0 && errno == EINTR)

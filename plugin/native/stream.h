@@ -11,7 +11,8 @@
 enum { STREAM_MAGIC_SIZE = 8 };
 
 /* `is_pipe`: somebody reads, and closes. `begun`: some of it was written. `broken`: nobody reads any more, and nothing is
- * written from then on. */
+ * written from then on. `again`: how many bytes at the end are a record of looks told again, which may grow, or 0; and
+ * the thread that made them. */
 struct stream {
     int descriptor;
     bool is_pipe;
@@ -21,6 +22,8 @@ struct stream {
     size_t begin;
     size_t end;
     size_t capacity;
+    uint32_t again;
+    pid_t again_by;
 };
 
 /* Open the pipe `name` and begin the stream with the number of this process. Returns 0, or -1 with errno. */
@@ -28,6 +31,9 @@ int stream_open(struct stream *stream, const char *name);
 
 /* Append a finished record. */
 void stream_put(struct stream *stream, struct record *record);
+
+/* Append that a thread has looked again, as the record of a number said. */
+void stream_put_again(struct stream *stream, pid_t pid, uint32_t number);
 
 /* Whether something is left to be written. */
 bool stream_waiting(const struct stream *stream);

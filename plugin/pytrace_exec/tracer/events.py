@@ -134,7 +134,7 @@ class Call(_Record):
 class Again(_Record):
     """A thread looked again, told in the words of earlier calls but for the thread: `calls`, in this order.
 
-    Each was a record of the stream, one after the other, the first of number `line`.
+    Each counts as a record of the stream, one after the other, the first of number `line`.
     """
 
     __slots__ = ("calls", "line", "pid")

@@ -45,7 +45,7 @@ class Plan:
     `readers` are found by type and argument of an attachment, `type << 8 | argument`, None where it is a string that
     is taken as it is. `words` are for registers with neither. `attached` has a bit for each argument to which
     something may be attached, `needed` for those to which something mostly is when the call succeeds; `several` is
-    the one that may have many, or -1. `looks`: its records are kept, since an equal one says the same again.
+    the one that may have many, or -1. `looks`: its records may be told again by their number.
     """
 
     __slots__ = ("_kinds", "attached", "count", "forks", "looks", "name", "needed", "readers", "several", "words")

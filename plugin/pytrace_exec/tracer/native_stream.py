@@ -28,14 +28,14 @@ MAGIC = b"PTRSTRM\1"
 
 _BEGIN = struct.Struct("<8sI")
 _HEADER = struct.Struct("<III")
-_CALL = struct.Struct("<I4xq6Q")
+_CALL = struct.Struct("<IIq6Q")
 _ATTACHMENT = struct.Struct("<H2xI")
 _NUMBER = struct.Struct("<I")
 _TWO_NUMBERS = struct.Struct("<II")
 _END = struct.Struct("<IQ")
 _SECURED = struct.Struct("<IQQqqqII")
 
-_CALL_KIND, _END_KIND, _UNSEEN_KIND = 1, 8, 9
+_CALL_KIND, _END_KIND, _UNSEEN_KIND, _AGAIN_KIND = 1, 8, 9, 10
 _NEVER, _LOOKED = 1, 2
 _RESULT = 255
 
@@ -43,8 +43,6 @@ _RESULT = 255
 _LONGEST = 1 << 25
 _SHOWN = 200
 _MOST_ERROR = 4095
-_MOST_LOOKS = 1 << 17
-_NO_LOOKS: dict[bytes, Call] = {}
 _SIGRTMIN = 32
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 
@@ -80,10 +78,9 @@ class StreamParser:
         "_ended",
         "_given_up",
         "_have",
-        "_known_looks",
-        "_looks",
         "_plans",
         "_readers",
+        "_told",
         "_want",
         "complete",
         "events",
@@ -107,8 +104,7 @@ class StreamParser:
         self._given_up = False
         self._ended: set[int] = set()
         self._plans = Plans()
-        self._looks: dict[int, dict[bytes, Call]] = {}
-        self._known_looks = 0
+        self._told: dict[int, Call] = {}
         self._readers: dict[int, Callable[[int, bytes], None]] = {
             2: self._exited,
             3: self._killed,
@@ -117,6 +113,7 @@ class StreamParser:
             6: self._foreign,
             7: self._secured,
             _UNSEEN_KIND: self._unseen,
+            _AGAIN_KIND: self._again,
         }
 
     def feed(self, data: bytes) -> None:
@@ -154,8 +151,7 @@ class StreamParser:
 
     def _records(self, data: bytes, at: int) -> int:
         """Decode records from `at` on; returns where the first incomplete one begins."""
-        length, looks = len(data), self._looks
-        again: Again | None = None
+        length = len(data)
         self._want = _HEADER.size
         while not self._given_up and at + _HEADER.size <= length:
             size, what, pid = _HEADER.unpack_from(data, at)
@@ -167,16 +163,7 @@ class StreamParser:
                 self._want = size
                 break
             self._count += 1
-            former = looks.get(what, _NO_LOOKS).get(data[at + _HEADER.size : end])
-            if former is None:
-                again = None
-                self._record(data, at, end, what, pid)
-            elif again is not None and again.pid == pid:
-                again.calls.append(former)
-            else:
-                again = Again(pid, self._count, [former])
-                self.events.append(again)
-                self.living.add(pid)
+            self._record(data, at, end, what, pid)
             at = end
         return at
 
@@ -195,7 +182,7 @@ class StreamParser:
         state, count = what >> 8 & 0xFF, what >> 16
         if at + _CALL.size > end or state > _LOOKED:
             raise UndecodableError("no call")
-        number, result, *registers = _CALL.unpack_from(data, at)
+        number, again, result, *registers = _CALL.unpack_from(data, at)
         plan = self._plans[number]
         args: list[Any] = registers[: plan.count]
         for position, meaning in plan.words:
@@ -219,9 +206,8 @@ class StreamParser:
         call = Call(pid, plan.name, tuple(args), result, made, error, self._count, self._count)
         self.events.append(call)
         self.living.add(pid)
-        if plan.looks and state != _NEVER and self._known_looks < _MOST_LOOKS:
-            self._looks.setdefault(what, {})[data[at:end]] = call
-            self._known_looks += 1
+        if again and plan.looks and state != _NEVER:
+            self._told[again] = call
 
     def _other(self, kind: int, pid: int, body: bytes) -> None:
         if kind == _END_KIND and not body:
@@ -230,6 +216,18 @@ class StreamParser:
             self._readers[kind](pid, body)
         else:
             raise UndecodableError("a record of unknown kind")
+
+    def _again(self, pid: int, body: bytes) -> None:
+        numbers = struct.unpack(f"<{len(body) // 4}I", body)
+        try:
+            calls = [self._told[number] for number in numbers]
+        except KeyError:
+            raise UndecodableError("something was told again that was never told") from None
+        if not calls:
+            raise UndecodableError("nothing was told again")
+        self.events.append(Again(pid, self._count, calls))
+        self.living.add(pid)
+        self._count += len(calls) - 1
 
     def _exited(self, pid: int, body: bytes) -> None:
         code, at = _END.unpack(body)

@@ -21,13 +21,24 @@ def record(kind: int, pid: int, body: bytes = b"", state: int = 0, count: int = 
 
 
 def call(
-    pid: int, name: str | int, registers: tuple[int, ...], result: int, *attached: Attachment, state: int = 0
+    pid: int,
+    name: str | int,
+    registers: tuple[int, ...],
+    result: int,
+    *attached: Attachment,
+    state: int = 0,
+    again: int = 0,
 ) -> bytes:
-    """The record of a call; what is attached is argument, type and bytes."""
+    """The record of a call; what is attached is argument, type and bytes. `again`: the number for telling it again."""
     number = NUMBERS[name] if isinstance(name, str) else name
-    body = struct.pack("<IIq6Q", number, 0, result, *registers, *[0] * (6 - len(registers)))
+    body = struct.pack("<IIq6Q", number, again, result, *registers, *[0] * (6 - len(registers)))
     body += b"".join(struct.pack("<BBHI", at, kind, 0, len(data)) + data for at, kind, data in attached)
     return record(1, pid, body, state, len(attached))
+
+
+def again(pid: int, *numbers: int) -> bytes:
+    """The record of calls that were told before."""
+    return record(10, pid, struct.pack(f"<{len(numbers)}I", *numbers))
 
 
 def number(kind: int, pid: int, value: int) -> bytes:

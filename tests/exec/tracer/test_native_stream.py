@@ -33,6 +33,7 @@ from tests.exec.tracer.stream_records import (
     TOO_LONG,
     UNREADABLE,
     Attachment,
+    again,
     call,
     end,
     link,
@@ -284,31 +285,42 @@ def test_processes_and_what_is_held() -> None:
 
 
 def test_a_look_that_was_told_is_known_again() -> None:
-    first = call(7, "openat", (AT_FDCWD, 1, 0, 0), 3, CWD, PATH, link(RESULT, b"/w/p"))
-    other = call(7, "stat", (1, 1), -2, string(0, b"x"))
-    again = [first, other, first, call(8, "stat", (1, 1), -2, string(0, b"x")), end(2, 8, 0), first]
+    first = call(7, "openat", (AT_FDCWD, 1, 0, 0), 3, CWD, PATH, link(RESULT, b"/w/p"), again=5)
+    other = call(7, "stat", (1, 1), -2, string(0, b"x"), again=3)
     parser = StreamParser()
-    parser.feed(BEGIN + first + other + b"".join(again[:2]))
-    parser.feed(b"".join(again[2:]) + END)
+    parser.feed(BEGIN + first + other + again(7, 5, 3) + again(8, 3))
+    parser.feed(end(2, 8, 0) + again(7, 5) + END)
     told, looked, *events = parser.events
     assert isinstance(told, Call)
     assert isinstance(looked, Call)
     assert events == [
-        Again(7, 3, [told, looked]),  # what was told is not changed by what is fed later
-        Again(7, 5, [told]),
-        Again(8, 6, [looked]),
-        Exited(8, 0, 7),
-        Again(7, 8, [told]),
+        Again(7, 3, [told, looked]),
+        Again(8, 5, [looked]),
+        Exited(8, 0, 6),
+        Again(7, 7, [told]),
     ]
     calls = [event for event in written_out(events) if isinstance(event, Call)]
     assert [(event.pid, event.line, event.name) for event in calls] == [
         (7, 3, "openat"),
         (7, 4, "stat"),
-        (7, 5, "openat"),
-        (8, 6, "stat"),
-        (7, 8, "openat"),
+        (8, 5, "stat"),
+        (7, 7, "openat"),
     ]
-    assert parser.living == {7}
+
+
+@pytest.mark.parametrize("odd", [again(7, 4), again(7, 3, 4), again(7), record(10, 7, b"abc")])
+def test_only_what_was_told_can_be_told_again(odd: bytes) -> None:
+    parser = StreamParser()
+    parser.feed(BEGIN + call(7, "stat", (1, 1), -2, string(0, b"x"), again=3) + odd + again(7, 3) + END)
+    assert [type(event) for event in parser.events] == [Call, Unparsed, Again]
+    assert parser.complete
+
+
+@pytest.mark.parametrize("name", ["mkdir", "unlink", "chdir"])
+def test_only_looks_can_be_told_again(name: str) -> None:
+    parser = StreamParser()
+    parser.feed(BEGIN + call(7, name, (1, 0o777), 0, string(0, b"x"), again=1) + again(7, 1) + END)
+    assert isinstance(parser.events[-1], Unparsed)
 
 
 def test_a_problem_is_told() -> None:
