@@ -13,7 +13,7 @@ SHELL_SCRIPTS := .ci/run scripts/system-packages
 PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 20000
 # Tests that print figures, and load both cores by themselves: they run alone, after the others.
-PRINTING := tests/oracle tests/cas/test_server_kills.py tests/exec/wrapper/kills
+PRINTING := tests/oracle/test_oracle.py tests/cas/test_server_kills.py tests/exec/wrapper/kills
 # In many containers process 1 waits for no orphan.
 PYTEST = $(BIN)/python -m tests.support.reaping $(BIN)/python -m pytest
 
