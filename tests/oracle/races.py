@@ -21,7 +21,11 @@ SAME = (
     "cp -r d d2 2>&1 | wc -c; ls d2/sub",
 )  # fmt: skip
 """Run twice at one time. Some say another thing when they come second."""
-LOOSE = ("cp -r d d2 2>&1 | wc -c; ls d2/sub", "[ -e out1 ] || echo first > out1", "sed s/1/2/ in1 | tee out1")
+LOOSE = (
+    "cp -r d d2 2>&1 | wc -c; ls d2/sub", "[ -e out1 ] || echo first > out1", "sed s/1/2/ in1 | tee out1",
+    "cp in1 out1", "cp -p in2 out1", "mkdir -p p/q && cp in1 p/q/out", "install -D in2 p/q/out",
+)  # fmt: skip
+"""Those that may fail, or do half, when the other makes meanwhile what was not there when they looked."""
 APART = (
     ("cat in1 in2 > out1", "sort in1 > out2"), ("cp in1 out1", "cp in1 out2"), ("cp -r d o/d1", "cp -r d o/d2"),
     ("mkdir -p p/a; cp in1 p/a/x", "mkdir -p p/b; cp in2 p/b/y"), ("cat in1 >> log1", "cat in1 in2"),
