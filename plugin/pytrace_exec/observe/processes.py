@@ -21,8 +21,9 @@ class Program:
     often it asked for what it did not merely list; `links`: of symbolic links themselves. `held`: files that its
     process, or one that it descends from, has opened to write. `archive`: path of the archive that its arguments
     tell it to make. `own`: it lies under the root, so that its name says nothing. `asked_for_stack`: for the limit
-    of its size; `begun`: for its own path. `loading`: it has opened nothing yet but libraries. `ways`: what it is
-    when it looks (`again`), None before its first look and whenever it has become something else.
+    of its size; `begun`: for its own path. `opened`: what it has opened of what may be opened once. `loading`: it has
+    opened nothing yet but libraries. `ways`: what it is when it looks (`again`), None before its first look and when it
+    has become something else.
     """
 
     __slots__ = (
@@ -37,6 +38,7 @@ class Program:
         "loading",
         "looked",
         "name",
+        "opened",
         "own",
         "parent",
         "path",
@@ -52,6 +54,7 @@ class Program:
         self.argv = argv
         self.own = own
         self.begun = False
+        self.opened: set[bytes] = set()
         self.loading = False
         self.archive: bytes | None = None
         self.asked_for_stack = False

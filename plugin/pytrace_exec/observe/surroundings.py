@@ -99,6 +99,8 @@ class Surroundings:
             return " ".join(os.uname()).encode()
         if what == "cpus":
             return b"%d" % len(os.sched_getaffinity(0))
+        if what == "memory":
+            return b"%d" % (os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
         if what == "nice":
             return b"%d" % os.getpriority(os.PRIO_PROCESS, 0)
         if what == "cpu features":

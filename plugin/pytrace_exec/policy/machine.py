@@ -2,8 +2,9 @@
 """What a run may read of the machine (DESIGN 4.1, fact): rows by program and path.
 
 Verdicts: `ignore` what runtimes read only to tune themselves or what says nothing; `start` the same, until the program
-has asked for its own path, which a runtime does before it runs what it was given; `key` what is stable on a machine
-(its content becomes a fact); everything else under `/proc`, `/sys` and `/dev` is a reason not to store.
+has asked for its own path, which a runtime does before it runs what it was given; `once` the same, the first time that
+the program opens it, which is the runtime itself; `key` what is stable on a machine (its content becomes a fact);
+everything else under `/proc`, `/sys` and `/dev` is a reason not to store.
 """
 
 from __future__ import annotations
@@ -56,6 +57,16 @@ node        /proc/meminfo                           start
 node        /proc/self/cgroup                       start
 node        /proc/self/maps                         start
 node        /sys/fs/cgroup/*                        start
+java        /proc/stat                              once
+java        /proc/meminfo                           once
+java        /proc/cpuinfo                           once
+java        /proc/net/if_inet6                      once
+java        /proc/self/coredump_filter              ignore
+java        /sys/kernel/mm/hugepages*               ignore
+java        /sys/fs/cgroup/*memory.stat             ignore
+java        /sys/fs/cgroup/*memory.current          ignore
+java        /sys/fs/cgroup/*memory.usage_in_bytes   ignore
+java        /sys/fs/cgroup/*memory.use_hierarchy    ignore
 javac       /proc/*                                 ignore
 javac       /sys/*                                  ignore
 jar         /proc/*                                 ignore
@@ -86,6 +97,7 @@ javadoc     /sys/*                                  ignore
 *           /sys/fs/cgroup/*memory.max              key
 *           /sys/fs/cgroup/*memory.high             key
 *           /sys/fs/cgroup/*limit_in_bytes          key
+*           /sys/fs/cgroup/*memory.swap.max         key
 *           /dev/null                               ignore
 *           /dev/zero                               ignore
 *           /dev/full                               ignore
@@ -132,6 +144,9 @@ others ask for it whenever they start a thread."""
 OPENS_WHAT_IT_IS_TOLD = "bash make xargs grep egrep fgrep diff cmp m4 gawk"
 """Programs of `OPENED` that may be told to open the same path that they open for themselves."""
 
+SIZED_BY_MEMORY = "java"
+"""Programs that size themselves by the machine's memory as they start, and tell whoever asks: its size is a fact."""
+
 ASK_FOR_MEMORY = "getconf python python[23] python[23].[0-9]* perl perl5* ruby ruby[0-9]*"
 """Programs to which the size of memory is a value where their arguments or scripts say so; the call itself is one that
 the C library makes whenever it sorts."""
@@ -171,6 +186,7 @@ _STANDARD = {b"/dev/stdin": 0, b"/dev/stdout": 1, b"/dev/stderr": 2}
 _FILE_SYSTEM_STATE = frozenset(FILE_SYSTEM_STATE.split())
 _TELL_STACK = Globs(TELL_STACK.split())
 _OPENS_WHAT_IT_IS_TOLD = frozenset(OPENS_WHAT_IT_IS_TOLD.split())
+_SIZED_BY_MEMORY = frozenset(SIZED_BY_MEMORY.split())
 _ASK_FOR_MEMORY = Globs(ASK_FOR_MEMORY.split())
 
 
@@ -186,7 +202,7 @@ def _verdict(rows: list[tuple[Globs, Globs, str]], program: Program, path: bytes
     """What a table says; of one of the user's own programs, the stricter of what it says of its name and of any."""
     text = path.decode("utf-8", "surrogateescape")
     verdicts = {_first(rows, name, text) for name in ((program.name, ""), (program.known_as, program.known_path))}
-    return next(verdict for verdict in ("refuse", "key", "start", "ignore") if verdict in verdicts)
+    return next(verdict for verdict in ("refuse", "key", "once", "start", "ignore") if verdict in verdicts)
 
 
 def _first(rows: list[tuple[Globs, Globs, str]], names: tuple[str, str], path: str) -> str:
@@ -227,6 +243,8 @@ def opened(run: Run, task: Task, call: Call, path: bytes, writes: bool) -> None:
         run.note(call, "fact", "", path)
     elif path == OWN_MAPPINGS and verdict == "refuse" and call.pid not in run.stack_questions:
         run.stack_questions[call.pid] = call
+    elif verdict == "once" and path not in task.program.opened:
+        task.program.opened.add(path)
     elif verdict != "ignore" and (verdict != "start" or task.program.begun):
         run.refuse("device" if path.startswith(b"/dev/") else "machine", path, call)
     elif path.startswith(b"/proc/") and task.program.name in _OPENS_WHAT_IT_IS_TOLD:
@@ -245,7 +263,12 @@ def asked_for_the_stack(run: Run, task: Task, call: Call) -> None:
 
 
 def answer_for_purposes(run: Run) -> None:
-    """Refuse what was read for another purpose than the one for which it is ignored: words show that."""
+    """Count what programs take from the machine as they start; refuse what was read for another purpose than that.
+
+    Words show the purpose.
+    """
+    if any(program.name in _SIZED_BY_MEMORY for program in run.processes.programs):
+        run.subjects.setdefault(Subject("fact", "memory"), None)
     for call in run.stack_questions.values():
         run.refuse("machine", OWN_MAPPINGS, call)
     asks = any(program.name in _ASK_FOR_MEMORY for program in run.processes.programs)

@@ -33,7 +33,7 @@ go              : all : $GOMODCACHE/cache | $GOPATH/pkg/mod/cache | ~/go/pkg/mod
 cargo rustup    : all : $CARGO_HOME | ~/.cargo : .package-cache* .global-cache*
 npm             : all : $npm_config_cache | ~/.npm : _logs _logs/* _update-notifier-last-checked
 pytest          : all : $PYTEST_DEBUG_TEMPROOT | $TMPDIR | /tmp : pytest-of-* pytest-of-*/**
-javac jar javadoc : all : /tmp : hsperfdata_* hsperfdata_*/*
+java javac jar javadoc : all : /tmp : hsperfdata_* hsperfdata_*/*
 """
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -54,6 +56,7 @@ TOOLCHAINS = (
     Toolchain("Go", ("go", "build", "-o", "app", "."), GO_SOURCES, "app", "go"),
     Toolchain("Cargo", ("cargo", "build", "--offline", "--quiet"), RUST_SOURCES, "target/debug/x", "cargo"),
     Toolchain("javac", ("javac", "A.java"), {"A.java": JAVA}, "A.class", "java"),
+    Toolchain("java", ("java", "A.java"), {"A.java": JAVA}, None, "java"),
     Toolchain("Node.js", ("node", "main.js"), NODE_SOURCES, None, "node"),
     Toolchain("npm", ("npm", "run", "--silent", "build"), NODE_SOURCES, "out.txt", "npm"),
     Toolchain("CMake", ("cmake", "-B", "build", "."), CMAKE_SOURCES, "build/CMakeCache.txt", "cmake"),
@@ -132,6 +135,31 @@ def test_what_a_script_asks_of_the_machine_is_no_start_of_a_runtime(place: Place
     assert place.run("--", "node", "-e", "1", variables=variables).outcome == "miss"
     asked = place.run("--", "node", "-e", code, variables=variables)
     assert (asked.outcome, asked.reasons) == ("not_stored", ("machine",))
+
+
+READS = """import java.nio.file.*;
+class A { public static void main(String[] a) throws Exception { Files.readAllBytes(Path.of(a[0])); } }
+"""
+
+
+@pytest.mark.java
+@pytest.mark.parametrize("path", ["/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/uptime"])
+def test_what_a_class_reads_of_the_machine_is_no_start_of_java(place: Place, path: str) -> None:
+    variables = {"PATH": os.environ["PATH"]}
+    place.put("A.java", READS)
+    assert place.run("--", "java", "A.java", "A.java", variables=variables).outcome == "miss"
+    asked = place.run("--", "java", "A.java", path, variables=variables)
+    assert (asked.outcome, asked.reasons) == ("not_stored", ("machine",))
+
+
+@pytest.mark.java
+def test_java_counts_the_memory_by_which_it_sizes_its_heap(place: Place) -> None:
+    place.put("A.java", JAVA % "one")
+    assert place.run("--", "java", "A.java", variables={"PATH": os.environ["PATH"]}).outcome == "miss"
+    command = (os.path.join(sysconfig.get_path("scripts"), "pytrace"), "show", "latest", "--inputs", "--json")
+    shown = subprocess.run([*command, "--dir", str(place.store)], stdout=subprocess.PIPE, check=True).stdout
+    facts = {found["name"]: found["value"] for found in json.loads(shown)["inputs"] if "name" in found}
+    assert facts["memory"] == str(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 @pytest.mark.go
