@@ -95,7 +95,13 @@ def explain(played: Played, wrapper: tuple[str, ...], seconds: float = 180) -> s
     with Sandbox(PREFIX) as sandbox:
         if not steady(played.round, sandbox):
             return f"seed {played.round.seed}: its plain runs differ from each other: {_listed(played.differences)}"
-        small = shrink(played.round, lambda one: play(one, sandbox, wrapper).failed, seconds)
+
+        def fails(one: Round) -> bool:
+            with suppress(OSError):  # a smaller world may lack where the command runs
+                return play(one, sandbox, wrapper).failed
+            return False
+
+        small = shrink(played.round, fails, seconds)
         again = play(small, sandbox, wrapper)
         differences = again.differences or played.differences
         return f"{_listed(differences)}\n{shell_script(small, differences)}"

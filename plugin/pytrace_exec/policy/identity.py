@@ -107,7 +107,11 @@ def _leaks(places: Places, environ: Mapping[bytes, bytes], texts: list[bytes]) -
     found: set[str] = set()
     if any(text.startswith(COMPRESSED) or any(mark in text for mark in COMPRESSED_INSIDE) for text in texts):
         return {*IDENTITY, TREES, "host"}
-    found.update(name for name, values in _literals(places, environ).items() if _any_in(values, texts))
+    literals = _literals(places, environ)
+    found.update(name for name, values in literals.items() if _any_in(values, texts))
+    for name, values in literals.items():
+        if _any_in(_from_the_root(values, places.root), texts):
+            found.update((name, "root"))
     if _word_in(_user_name(), texts):
         found.update(_WHO)
     if _word_in(os.fsencode(os.uname().nodename), texts):
@@ -125,6 +129,12 @@ def _literals(places: Places, environ: Mapping[bytes, bytes]) -> dict[str, list[
         TREES: {tree for _, tree in places.trees},
     }
     return {name: [one for one in ones if one and one != b"/"] for name, ones in values.items()}
+
+
+def _from_the_root(paths: list[bytes], root: bytes) -> list[bytes]:
+    """How programs that compute relative paths spell absolute ones, but those above the root and below it."""
+    spelled = (os.path.relpath(path, root) for path in paths if path.startswith(b"/"))
+    return [path for path in spelled if path.startswith(b"../") and path.strip(b"./")]
 
 
 def _any_in(values: Iterable[bytes], texts: Iterable[bytes]) -> bool:
