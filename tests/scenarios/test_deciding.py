@@ -264,6 +264,20 @@ CASES += (
         hits=(),
     ),
     Case(
+        "an input's time, by another name that the run gives it",
+        shell("ln a c; [ c -nt b ] && echo newer; true"),
+        given="echo one > a; echo two > b",
+        misses=("touch -d 2022-01-01 a",),
+        hits=("touch -d @1500000000 a b",),
+    ),
+    Case(
+        "an input's time, by the name that the run moves it to",
+        shell("mv a c; [ c -nt b ] && echo newer; true"),
+        given="echo one > a; echo two > b",
+        misses=("touch -d 2022-01-01 a",),
+        hits=("touch -d @1500000000 a b",),
+    ),
+    Case(
         "variables that programs outside the root read",
         ("bash", "-c", "dircolors -b | cut -c1-12; column f; git var GIT_EDITOR; cd - > /dev/null; cat g"),
         given="seq 40 > f; mkdir a; echo one > a/g; echo two > g",

@@ -86,8 +86,8 @@ def _note_look(run: Run, task: Task, found: Found, spelled: bool) -> None:
 
 
 def _spot(found: Found) -> bytes | None:
-    """What lay under the name before the run; of a directory spelled `.` or `..`, which has none, that itself."""
-    return found.spot if found.name else found.subject
+    """Whose time is seen: of what the run moved or linked there that itself, else of what lay under the name before."""
+    return found.spot if found.subject is None else found.subject
 
 
 def forget_look(task: Task, found: Found) -> None:
