@@ -24,7 +24,8 @@ KINDS = {
 }
 
 
-PYC_FLAGS, PYC_STAMP = slice(4, 8), slice(8, 12)  # the stamp is the source's time: it differs between two worlds
+PYC_FLAGS, PYC_SIZE = slice(4, 8), slice(12, 16)
+PYC_STAMP = slice(8, 12)  # the time of the source: it differs between two worlds
 
 
 @attrs.frozen
@@ -87,7 +88,7 @@ def _entry(root: bytes, path: bytes, status: os.stat_result, groups: Mapping[tup
         with open(full, "rb") as file:
             value = file.read()
         if path.endswith(b".pyc") and not any(value[PYC_FLAGS]):
-            value = _fits(full, value[PYC_STAMP]) + value[: PYC_STAMP.start] + value[PYC_STAMP.stop :]
+            value = _fits(full, value[PYC_STAMP], value[PYC_SIZE]) + value[: PYC_STAMP.start] + value[PYC_STAMP.stop :]
         if path.endswith(b".git/index"):
             value = git_index.meaning(value) or b""
     elif kind == "symlink":
@@ -99,13 +100,15 @@ def _entry(root: bytes, path: bytes, status: os.stat_result, groups: Mapping[tup
     )  # fmt: skip
 
 
-def _fits(pyc: bytes, stamp: bytes) -> bytes:
-    """Whether a `.pyc` in a cache folder carries the time of its source."""
+def _fits(pyc: bytes, stamp: bytes, size: bytes) -> bytes:
+    """Whether a `.pyc` in a cache folder carries time, in seconds, and size of its source."""
     folder, name = os.path.split(pyc)
     source = os.path.join(os.path.dirname(folder), name.partition(b".")[0] + b".py")
     if not os.path.exists(source):
         return b"no source "
-    return b"fits " if int(os.stat(source).st_mtime).to_bytes(4, "little") == stamp else b"stale "
+    found = os.stat(source)
+    fits = [value.to_bytes(4, "little") for value in (int(found.st_mtime), found.st_size)] == [stamp, size]
+    return b"fits " if fits else b"stale "
 
 
 def _attributes(full: bytes) -> tuple[tuple[str, bytes], ...]:
