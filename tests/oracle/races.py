@@ -24,6 +24,7 @@ SAME = (
 LOOSE = (
     "cp -r d d2 2>&1 | wc -c; ls d2/sub", "[ -e out1 ] || echo first > out1", "sed s/1/2/ in1 | tee out1",
     "cp in1 out1", "cp -p in2 out1", "mkdir -p p/q && cp in1 p/q/out", "install -D in2 p/q/out",
+    "sort in1 > out1",
 )  # fmt: skip
 """Those that may fail, or do half, when the other makes meanwhile what was not there when they looked."""
 APART = (
