@@ -192,9 +192,7 @@ bool call_looks(const struct call *call)
 
 bool call_is_often_repeated(const struct call *call)
 {
-    const uint8_t effect = call->row->effect;
-    return effect == EFFECT_STATUS || effect == EFFECT_ACCESS || effect == EFFECT_LINK || effect == EFFECT_OPEN ||
-           effect == EFFECT_LISTING || effect == EFFECT_IOCTL;
+    return (EFFECTS_LOOKS >> call->row->effect & 1) != 0;
 }
 
 bool call_changes(const struct call *call)

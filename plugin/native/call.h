@@ -59,7 +59,7 @@ void call_read_flags(struct call *call, const uint8_t *structure, size_t size);
 /* Whether a call only looks: status, access, target of a link, or opening for reading what is there. */
 bool call_looks(const struct call *call);
 
-/* Whether processes of one kind make a call again and again (LOOKS in pytrace_exec/calls/table.py). */
+/* Whether processes of one kind make a call again and again. */
 bool call_is_often_repeated(const struct call *call);
 
 /* Whether a call that succeeded can have changed what a look sees. */

@@ -58,6 +58,9 @@ enum call_effect {
     EFFECT_UTIMES,
 };
 
+/* Effects of calls that only look, a bit each; processes of one kind make them again and again. */
+#define EFFECTS_LOOKS (1UL << EFFECT_ACCESS | 1UL << EFFECT_IOCTL | 1UL << EFFECT_LINK | 1UL << EFFECT_LISTING | 1UL << EFFECT_OPEN | 1UL << EFFECT_STATUS)
+
 /* What is attached to a call's record for an argument of each kind. */
 enum call_arg {
     ARG_UNUSED = 0, /* no row names it: whatever it holds */
