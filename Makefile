@@ -14,6 +14,8 @@ PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 20000
 # Tests that print figures, and load both cores by themselves: they run alone, after the others.
 PRINTING := tests/oracle/test_oracle.py tests/cas/test_server_kills.py tests/exec/wrapper/kills
+# A third of the time tests wait: for a server, a clock, a disk.
+AT_ONCE := $(shell expr $$(nproc) \* 3 / 2)
 # In many containers process 1 waits for no orphan.
 PYTEST = $(BIN)/python -m tests.support.reaping $(BIN)/python -m pytest
 
@@ -34,7 +36,7 @@ packages:
 	@scripts/system-packages test
 
 test: packages $(VENV)/.installed-dev ## run every test but the soak; skips are listed with their reasons
-	$(PYTEST) -n 2 --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
+	$(PYTEST) -n $(AT_ONCE) --dist loadfile $(PRINTING:%=--ignore=%) $(PYTEST_ARGS)
 	$(PYTEST) $(PRINTING)
 
 lint: $(VENV)/.installed-dev ## check format, style, types, generated code, headers and shell scripts

@@ -33,8 +33,7 @@ from tests.corpus.agreement import STOPS_ONLY, Agreement
 from tests.corpus.case import Case, Change
 from tests.corpus.coverage import CASES_OF_THE_FIELD, NOT_HERE
 from tests.corpus.wording import Observed, World, lines
-from tests.oracle.forks import forks
-from tests.support import tree
+from tests.support import forks, tree
 from tests.support.runner import Invocation, Pair, Runner, wrapper_command
 from tests.support.sandbox import TWINS, Sandbox
 from tests.support.scenario import Scenario
@@ -178,8 +177,7 @@ class Telling:
         outer = around.pop("outer", case.outer)
         around_it = ("sh", "-c", outer, "outer") if outer else ()
         invocation = Invocation(around.pop("command", case.command), options=options, **around)
-        start = forks(wrapper[0]).run if len(wrapper) == 1 else subprocess.run
-        runner = Runner(self.scenario.sandbox, wrapper=(*around_it, *wrapper), start=start)
+        runner = Runner(self.scenario.sandbox, wrapper=(*around_it, *wrapper), start=forks.start)
         plain = runner.plain(attrs.evolve(invocation, command=(*around_it, *invocation.command)))
         cached, record = runner.cached(invocation)
         differences = tuple(runner.compare(plain, cached))

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import attrs
 
-from tests.oracle.forks import forks
+from tests.oracle import forks
 from tests.oracle.generate import generate
 from tests.oracle.repeat import shell_script
 from tests.oracle.rounds import Played, Round, play, steady
@@ -64,7 +64,7 @@ def try_batch(batch: Batch) -> Findings:
     shares = Shares()
     with Sandbox(PREFIX) as sandbox:
         for one in batch.rounds():
-            start = forks(batch.wrapper[0]).run if batch.forked and one.seed % ANEW else subprocess.run
+            start = forks.start if batch.forked and one.seed % ANEW else subprocess.run
             played = play(one, sandbox, batch.wrapper, start)
             shares.add(played)
             if played.failed:

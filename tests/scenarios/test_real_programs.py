@@ -12,6 +12,7 @@ import attrs
 import pytest
 
 from tests.exec.wrapper.test_toolchains import go_cache, sysroot
+from tests.support import forks
 from tests.support.runner import Runner, interpreter, wrapper_command
 from tests.support.sandbox import Sandbox
 from tests.support.scenario import Scenario
@@ -164,7 +165,8 @@ def begun(program: Program, sandbox: Sandbox, tracer: str, sources: Path) -> Sce
     aged = f"{program.prepare}\nfind . -exec touch -h -d @1500000000 {{}} +"
     subprocess.run(["sh", "-ec", aged], cwd=sources, env={"PATH": PATH, "HOME": "/nonexistent"}, check=True)
     wrapper = (*wrapper_command(), "--tracer", tracer)
-    scenario = Scenario(sandbox, Runner(sandbox, wrapper, scratch=tuple(map(os.fsencode, program.differing))))
+    differing = tuple(map(os.fsencode, program.differing))
+    scenario = Scenario(sandbox, Runner(sandbox, wrapper, scratch=differing, start=forks.start))
     scenario.put(f"{sources}/.", ".")
     scenario.keep()
     return scenario

@@ -9,7 +9,7 @@ from typing import Unpack
 
 import attrs
 
-from tests.support import tree
+from tests.support import forks, tree
 from tests.support.runner import Invocation, Pair, Runner, Surroundings
 from tests.support.sandbox import TWINS, Sandbox, environment
 
@@ -26,7 +26,7 @@ class Scenario:
     @classmethod
     def over(cls, sandbox: Sandbox) -> Scenario:
         """Begin with empty worlds."""
-        return cls(sandbox, Runner(sandbox))
+        return cls(sandbox, Runner(sandbox, start=forks.start))
 
     def do(self, commands: str) -> None:
         """Change both worlds by shell commands, run in the root."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 LARGEST = 1 << 20
 SETTLED = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC0"}
 """What an interpreter looks at while it starts, as every fork will find it."""
+UNSETTLED = ("PYTHON", "LANG", "LC_CTYPE", "LD_", "GLIBC_", "GCONV_", "MALLOC_")
+"""Beginnings of what a fork would not have looked at. Without any locale, Python takes UTF-8, too."""
 
 
 class Zygote:
@@ -56,21 +58,25 @@ class Zygote:
         self, argv: Sequence[str], *, cwd: str | bytes, env: Mapping[str, str], stdin: int, stdout: int, stderr: int,
         umask: int, timeout: float,
     ) -> subprocess.CompletedProcess[bytes]:  # fmt: skip
-        """Do what `subprocess.run` does with the same words; `argv` is what `sys.argv` is to be."""
+        """Do what `subprocess.run` does with the same words; `argv` is what `sys.argv` is to be, stdin no new pipe."""
         import subprocess
 
         pipes: list[int] = []
-        given = [stdin]
-        for wanted in (stdout, stderr):
+        opened: list[int] = []
+        given: list[int] = []
+        for wanted in (stdin, stdout, stderr):
             if wanted == subprocess.PIPE:
                 end, wanted = os.pipe()
                 pipes.append(end)
+                opened.append(wanted)
+            elif wanted == subprocess.DEVNULL:
+                wanted = os.open(os.devnull, os.O_RDWR)
+                opened.append(wanted)
             given.append(given[1] if wanted == subprocess.STDOUT else wanted)
         words = (list(argv), os.fsencode(cwd), dict(env), umask)
         socket.send_fds(self._socket, [marshal.dumps(words)], given)
-        for number, wanted in ((1, stdout), (2, stderr)):
-            if wanted == subprocess.PIPE:
-                os.close(given[number])
+        for one in opened:
+            os.close(one)
         said = self._heard(pipes, argv, timeout)
         status = marshal.loads(self._socket.recv(LARGEST))
         taken = iter(said)
@@ -102,6 +108,13 @@ class Zygote:
                 if one in said:
                     os.close(one)
         return list(said.values())
+
+
+def is_settled(variables: Mapping[str, str]) -> bool:
+    """Tell whether an interpreter that starts with these variables would find what a fork has found."""
+    return all(variables.get(name, value) == value for name, value in SETTLED.items()) and not any(
+        name.startswith(UNSETTLED) for name in variables
+    )
 
 
 def serve(connection: socket.socket) -> bool:

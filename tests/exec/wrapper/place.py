@@ -13,9 +13,11 @@ from typing import Any
 import attrs
 
 from pytrace_cas.store import Store
-from tests.support.runner import Record, wrapper_command
+from tests.support import forks
+from tests.support.runner import Record, Start, wrapper_command
 
 SECONDS = 60
+UMASK = 0o022
 
 
 @attrs.frozen
@@ -42,9 +44,10 @@ class Ended:
 
 @attrs.frozen
 class Place:
-    """A root, a home directory and a store."""
+    """A root, a home directory and a store; `start` starts the wrapper."""
 
     base: Path
+    start: Start = forks.start
 
     @property
     def root(self) -> Path:
@@ -83,12 +86,13 @@ class Place:
     def run(self, *words: str, variables: Mapping[str, str | None] | None = None, cwd: str = ".", **how: Any) -> Ended:
         """Run `pytrace-exec` with these words and wait for it."""
         before = len(self.lines())
-        how = {"stdin": subprocess.DEVNULL, "timeout": SECONDS, "cwd": self.root / cwd, **how}
+        how = {"stdin": subprocess.DEVNULL, "umask": UMASK, "timeout": SECONDS, "cwd": self.root / cwd, **how}
         if "input" in how:
             del how["stdin"]
-        done = subprocess.run(
-            [*wrapper_command(), *words], env=self.environment(variables), capture_output=True, check=False, **how
-        )
+        done = self.start(
+            [*wrapper_command(), *words], env=self.environment(variables), stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, check=False, **how,
+        )  # fmt: skip
         new = self.lines()[before:]
         return Ended(done.returncode, done.stdout, done.stderr, Record.parse(new[-1]) if new else None)
 

@@ -14,7 +14,8 @@ import pytest
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import wrapper_command
 
-pytestmark = [pytest.mark.strace]
+pytestmark = [pytest.mark.strace, pytest.mark.anew]
+
 
 MODES = [("--mode", "off"), ()]
 

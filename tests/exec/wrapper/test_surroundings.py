@@ -10,7 +10,8 @@ import pytest
 
 from tests.exec.wrapper.place import SECONDS, Place
 
-pytestmark = [pytest.mark.strace]
+pytestmark = [pytest.mark.strace, pytest.mark.anew]
+
 
 LOCALES: list[dict[str, str | None]] = [{}, {"LANG": "C"}, {"LANG": "C", "LC_CTYPE": "C"}, {"LC_CTYPE": "C.UTF-8"}]
 

@@ -147,7 +147,7 @@ def test_a_file_on_stdin_is_no_pipe_of_the_same_content(place: Place) -> None:
     assert place.run(*command, input=b"one\n").outcome == "miss"
     for outcome in ("miss", "hit"):
         with path.open("rb") as stdin:
-            assert place.run(*command, stdin=stdin).outcome == outcome
+            assert place.run(*command, stdin=stdin.fileno()).outcome == outcome
             assert os.lseek(stdin.fileno(), 0, os.SEEK_CUR) == 4
 
 
