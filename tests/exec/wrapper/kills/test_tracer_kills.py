@@ -18,7 +18,7 @@ from tests.exec.wrapper.kills.orphans import adopted, marked, tracer_of, wait_un
 from tests.exec.wrapper.place import SECONDS, Place
 from tests.support.runner import Record, wrapper_command
 
-pytestmark = [pytest.mark.strace]
+pytestmark = [pytest.mark.strace, pytest.mark.anew]
 
 FILES = 60
 COMMAND = ("sh", "-c", f"i=0; while [ $i -lt {FILES} ]; do cat in > out.$i; i=$((i+1)); done; echo end; echo end >&2")

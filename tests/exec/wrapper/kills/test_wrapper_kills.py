@@ -17,6 +17,8 @@ from tests.exec.wrapper.kills.load import AGE, DYING_WRAPPER, FEW, MOMENTS, NAME
 from tests.exec.wrapper.kills.orphans import adopted
 from tests.exec.wrapper.place import Place
 
+pytestmark = [pytest.mark.anew]
+
 WORKERS = 3
 
 
