@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from pytrace_exec.cache.interface import Tier
 
-SCHEME = "1"
+SCHEME = "2"
+"""Version of the records, raised for the same causes as that of keys (`pytrace_cas.recorded.scheme`)."""
 _RACES = 4
 """How often a record is put into its list, when other runs write it at the same moment."""
 _PROGRAM = "pytrace-ci"
