@@ -15,7 +15,14 @@ SURROUNDINGS = (
     "export GIT_CONFIG_GLOBAL=/dev/null GIT_CONFIG_NOSYSTEM=1 GIT_EDITOR=true"
     " GIT_AUTHOR_DATE='@{date} +0000' GIT_COMMITTER_DATE='@{date} +0000'; "
 )
-SETTINGS = "user.name somebody", "user.email e@e", "gc.auto 0", "advice.detachedHead false", "init.defaultBranch main"
+SETTINGS = (
+    "user.name somebody",
+    "user.email e@e",
+    "gc.auto 0",
+    "advice.detachedHead false",
+    "init.defaultBranch main",
+    "pack.threads 1",  # several share the work as it comes: packs, and so their names, may differ
+)
 PROGRAMS = (
     "git rev-parse HEAD",
     "git rev-parse --short HEAD",
