@@ -13,7 +13,7 @@ import hypothesis
 import pytest
 
 from pytrace_cas.store import Store
-from tests.support import caller, skips, tree
+from tests.support import caller, capabilities, skips, tree
 from tests.support.summary import Summary
 from tests.support.time_limit import TimeLimit
 
@@ -48,7 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(TimeLimit.of(config))
     if skips.on_reference_machine():
         allowed = skips.allowances(Path(__file__).parent / "ALLOWED_SKIPS")
-        config.pluginmanager.register(skips.AllowedSkips(allowed))
+        pure = caller.ENVIRONMENT.get("PYTRACE_PURE") == "1"
+        waived = [capabilities.lacking("native")] if pure else []
+        config.pluginmanager.register(skips.AllowedSkips(allowed, waived))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

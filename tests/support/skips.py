@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -54,21 +54,25 @@ def mark_incapable(items: Sequence[pytest.Item]) -> None:
 
 
 class AllowedSkips:
-    """A pytest plug-in that fails a session in which a test was skipped that `allowed` does not name."""
+    """A pytest plug-in that fails a session in which a test was skipped that `allowed` does not name.
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+    `waived`: reasons for which any test may be skipped, as what they name was left out on purpose.
+    """
+
+    def __init__(self, allowed: Sequence[str], waived: Collection[str | None] = ()) -> None:
         self._allowed = tuple(allowed)
+        self._waived = frozenset(waived)
         self._unlisted: list[str] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note a test that was skipped; an expected failure is none."""
         if report.skipped and not hasattr(report, "wasxfail"):
-            self._note(report.nodeid)
+            self._note(report)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Note a module that was skipped as a whole."""
         if report.skipped:
-            self._note(report.nodeid)
+            self._note(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -83,9 +87,17 @@ class AllowedSkips:
             for node in self._unlisted:
                 terminalreporter.line(node)
 
-    def _note(self, node: str) -> None:
-        if not any(prefix in self._allowed for prefix in _prefixes(node)):
-            self._unlisted.append(node)
+    def _note(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if _reason(report) not in self._waived and not any(
+            prefix in self._allowed for prefix in _prefixes(report.nodeid)
+        ):
+            self._unlisted.append(report.nodeid)
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why something was skipped, which pytest tells with its place."""
+    told = report.longrepr
+    return told[2].removeprefix("Skipped: ") if isinstance(told, tuple) else ""
 
 
 def _prefixes(node: str) -> Iterator[str]:

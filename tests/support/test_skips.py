@@ -49,6 +49,15 @@ def test_a_skip_that_is_not_listed_fails_the_session(
     assert session(pytester, *allowed) == code
 
 
+@pytest.mark.parametrize("waived", ["absent", "other"])
+def test_a_reason_may_be_waived(pytester: pytest.Pytester, waived: str) -> None:
+    module = "import pytest; pytest.skip('absent', allow_module_level=True)"
+    pytester.makepyfile(test_one=SESSION, test_two=module)
+    plugins = [skips.AllowedSkips((), [waived])]
+    status = pytester.inline_run("-p", "no:asyncio", plugins=plugins).ret
+    assert status == (pytest.ExitCode.OK if waived == "absent" else pytest.ExitCode.TESTS_FAILED)
+
+
 def test_a_module_that_skips_itself_counts(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_one="import pytest; pytest.skip('absent', allow_module_level=True)", test_two="def test(): ..."

@@ -19,7 +19,7 @@ from pytrace_exec.observe.run import Run, Setting, Standing
 from pytrace_exec.observe.snapshot import Snapshot
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.tracer.events import Again, Call, written_out
-from pytrace_exec.tracer.native import PROGRAM, is_built
+from pytrace_exec.tracer.native import PROGRAM
 from pytrace_exec.tracer.native_stream import StreamParser
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LOOKING = Path(__file__).with_name("looking_program.py")
 
-pytestmark = pytest.mark.skipif(not is_built(), reason="the native tracer is not built: it needs a C compiler")
+pytestmark = pytest.mark.native
 
 
 def traced(seed: int, root: Path, log: Path) -> list[Event]:

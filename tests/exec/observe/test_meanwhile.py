@@ -20,7 +20,6 @@ from pytrace_exec.observe.run import Setting, Standing
 from pytrace_exec.observe.snapshot import Snapshot
 from pytrace_exec.observe.view import LiveView
 from pytrace_exec.tracer.events import AT_FDCWD, Call, Exited, Fd, Flags
-from pytrace_exec.tracer.native import is_built
 from tests.exec.observe.test_again import told, traced
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Scene:
         return Call(pid, "openat", (Fd(AT_FDCWD, None), path, flags, 0), 3, None, error, line, line)
 
 
-@pytest.mark.skipif(not is_built(), reason="the native tracer is not built: it needs a C compiler")
+@pytest.mark.native
 @pytest.mark.parametrize("seed", range(6))
 def test_in_any_slices_it_is_the_same(seed: int, tmp_path: Path) -> None:
     scene = Scene(tmp_path)

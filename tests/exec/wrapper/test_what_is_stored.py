@@ -132,7 +132,7 @@ def test_a_command_that_handles_the_end_is_not_stored(place: Place) -> None:
 
 @pytest.mark.slow
 def test_a_command_that_will_not_end_is_killed(place: Place) -> None:
-    ended = place.run("--timeout", "300ms", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
+    ended = place.run("--timeout", "1s", "--", "sh", "-c", "trap '' TERM; while :; do sleep 1; done")
     assert ended.status == -signal.SIGKILL
     assert ended.outcome == "not_stored"
 
