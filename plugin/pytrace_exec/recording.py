@@ -35,6 +35,7 @@ from pytrace_exec.cache.errors import BlobMissing, CacheFailed
 from pytrace_exec.policy.bytecode import made_by_import
 from pytrace_exec.replay.plan import Plan, ReplayRefused
 from pytrace_exec.replay.results import output_files, output_symlinks
+from pytrace_exec.writers import has_writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Recording:
         if output.kind == "file":
             assert output.mode is not None
             stamped = made_by_import(self._seen.run, self._seen.outputs, output.path)
-            out.append(File(name, output.mode, self._keep(output.path), output.in_place, stamped))
+            out.append(File(name, output.mode, self._keep(output), output.in_place, stamped))
         elif output.kind == "dir":
             out.append(Dir(name, output.mode or 0))
         elif output.kind == "symlink":
@@ -132,14 +133,18 @@ class Recording:
             out.append(Times(name, accessed, modified))
         return out
 
-    def _keep(self, path: bytes) -> Digest:
-        """Put an output's content into the cache; it must not change meanwhile."""
+    def _keep(self, output: Output) -> Digest:
+        """Put an output's content into the cache; it must not have changed since the run, nor be about to."""
+        path = output.path
         try:
             before = os.lstat(path)
             digest = self._cache.put_file(path)
+            written = has_writer(path)
             after = os.lstat(path)
         except OSError:
             raise Unstorable("input_changed", path) from None
+        if written or before.st_mtime_ns != output.mtime:
+            raise Unstorable("foreign_writes", path)
         if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
             raise Unstorable("input_changed", path)
         self.digests[path] = (after, digest)

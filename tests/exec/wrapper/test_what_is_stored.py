@@ -12,11 +12,13 @@ import subprocess
 import sysconfig
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
 
 from tests.exec.wrapper.place import Place
+from tests.support.tracers import TRACERS
 
 pytestmark = [pytest.mark.strace]
 
@@ -209,7 +211,7 @@ def _run(program: str, *arguments: str) -> bytes:
     ).stdout
 
 
-@pytest.mark.parametrize("tracer", [pytest.param("native", marks=pytest.mark.native), "strace"])
+@pytest.mark.parametrize("tracer", TRACERS)
 @pytest.mark.parametrize("change", ["sed -i 1s,sh,bash, s", "mv s t; echo > s", "echo '#!/bin/bash' > s"])
 def test_a_script_whose_interpreter_the_run_changed_is_not_stored(place: Place, tracer: str, change: str) -> None:
     """What stands there afterwards is not what was executed."""
@@ -217,3 +219,22 @@ def test_a_script_whose_interpreter_the_run_changed_is_not_stored(place: Place, 
     (place.root / "s").chmod(0o755)
     ended = place.run("--tracer", tracer, "--", "sh", "-c", f"./s; {change}")
     assert "not_whole" in ended.reasons
+
+
+@pytest.mark.parametrize("tracer", TRACERS)
+def test_an_output_that_somebody_is_about_to_write_is_not_stored(place: Place, tracer: str) -> None:
+    """He has emptied it while a process of the run could still have done that itself, and has not written yet."""
+    command = ("--tracer", tracer, "--", "sh", "-c", "(echo whole; sleep 1) > out")
+    out = place.root / "out"
+    with ThreadPoolExecutor() as pool:
+        run = pool.submit(place.run, *command)
+        while not out.exists() or not out.stat().st_size:
+            time.sleep(0.01)
+        with out.open("w") as other:
+            ended = run.result()
+            other.write("whole\n")
+    assert (ended.outcome, ended.reasons) == ("not_stored", ("foreign_writes",))
+    assert place.run(*command).outcome == "miss"
+    out.unlink()
+    assert place.run(*command).outcome == "hit"
+    assert out.read_text() == "whole\n"
