@@ -14,7 +14,7 @@ PYTEST_ARGS ?=
 SOAK_ROUNDS ?= 20000
 # Tests that print figures, and load both cores by themselves: they run alone, after the others.
 PRINTING := tests/oracle/test_oracle.py tests/cas/test_server_kills.py tests/exec/wrapper/kills
-# A third of the time tests wait: for a server, a clock, a disk.
+# Tests do not only work, they also wait: for a server, a clock, a disk.
 AT_ONCE := $(shell expr $$(nproc) \* 3 / 2)
 # In many containers process 1 waits for no orphan.
 PYTEST = $(BIN)/python -m tests.support.reaping $(BIN)/python -m pytest

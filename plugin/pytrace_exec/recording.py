@@ -138,12 +138,14 @@ class Recording:
         path = output.path
         try:
             before = os.lstat(path)
+            if before.st_mtime_ns != output.mtime:
+                raise Unstorable("foreign_writes", path)
             digest = self._cache.put_file(path)
             written = has_writer(path)
             after = os.lstat(path)
         except OSError:
             raise Unstorable("input_changed", path) from None
-        if written or before.st_mtime_ns != output.mtime:
+        if written:
             raise Unstorable("foreign_writes", path)
         if (before.st_ino, before.st_size, before.st_mtime_ns) != (after.st_ino, after.st_size, after.st_mtime_ns):
             raise Unstorable("input_changed", path)
